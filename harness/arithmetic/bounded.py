@@ -59,12 +59,12 @@ class BoundedArithmetic(BoundedProbabilities):
         exact = Bounded(x, np.zeros(x.shape))
         if self.contract.bits == ORACLE_BITS:
             return exact
-        held = self.contract.rounded(x) == x
-        if held.all():
+        is_exact = self.contract.rounded(x) == x
+        if is_exact.all():
             return exact
         size = abs(x)
         error = np.where(size <= self.contract.largest, self.u * size + self.tiny, np.inf)
-        return Bounded(x, np.where(held, 0.0, error))
+        return Bounded(x, np.where(is_exact, 0.0, error))
 
     def widen(self, x: Bounded, error: Array) -> Bounded:
         return Bounded(x.value, x.error + error)

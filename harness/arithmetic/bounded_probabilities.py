@@ -122,8 +122,8 @@ class BoundedProbabilities:
     def shift(self, x: Bounded, c: float) -> Bounded:
         """Return x + c, rounded once; or not at all, if c is too small to change x."""
         value = x.value + c
-        held = float(self.contract.rounded(np.array(c)))
-        off = 0.0 if held == c else self.u * abs(c) + self.tiny
+        rounded = float(self.contract.rounded(np.array(c)))
+        off = 0.0 if rounded == c else self.u * abs(c) + self.tiny
         error = (x.error + off + self.u * (abs(value) + x.error)) * DIRECTED
         # at most a quarter of the distance to the next number, on either side
         lost = abs(c) < self.contract.roundoff / 4 * (abs(x.value) - x.error)

@@ -58,8 +58,8 @@ class GridArithmetic:
         return OnGrid(x, 0, np.full(x.shape[0], NEVER), abs(x))
 
     def widen(self, x: OnGrid, error: Array) -> OnGrid:
-        held = (error == 0).reshape(len(error), -1).all(axis=1)
-        return replace(x, quanta=np.where(held, x.quanta, NEVER))
+        exact = (error == 0).reshape(len(error), -1).all(axis=1)
+        return replace(x, quanta=np.where(exact, x.quanta, NEVER))
 
     def each(self, shape: Callable[[Array], Array], x: OnGrid) -> OnGrid:
         return OnGrid(shape(x.value), x.quantum, x.quanta, shape(x.size))

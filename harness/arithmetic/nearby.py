@@ -133,16 +133,16 @@ class ColumnTree:
         """
         entries = self.entries[nodes]
         at, of = (asked[:, None], entries), (nodes[:, None], entries)
-        inside, apart = _compare(self.low[of], self.high[of], value[at], error[at])
-        asked, nodes, inside = asked[~apart], nodes[~apart], inside[~apart]
+        inside, outside = _compare(self.low[of], self.high[of], value[at], error[at])
+        asked, nodes, inside = asked[~outside], nodes[~outside], inside[~outside]
         whole, its = asked[inside], nodes[inside]
         low, high = self.low[its], self.high[its]
-        taken, apart = _compare(low, high, value[whole], error[whole])
+        taken, outside = _compare(low, high, value[whole], error[whole])
         found.extend(whole[taken], low[taken], high[taken])
         if not nodes.size or nodes[0] >= self.leaves:
             return asked[:0], nodes[:0]
         rest = ~inside
-        rest[inside] = ~(taken | apart)
+        rest[inside] = ~(taken | outside)
         return asked[rest], nodes[rest]
 
 
@@ -156,14 +156,14 @@ def _compare(
     """
     from_low, from_high = low - value, high - value
     inside = (from_low >= -error) & (from_high <= error)
-    apart = (from_high < -error) | (from_low > error)
-    return np.all(inside, axis=1), np.any(apart, axis=1)
+    outside = (from_high < -error) | (from_low > error)
+    return np.all(inside, axis=1), np.any(outside, axis=1)
 
 
 def _distinct(rows: Array) -> Array:
     """Return the rows without duplicates; -0 counts as 0."""
-    once = dict.fromkeys(row.tobytes() for row in rows + 0.0)
-    return np.frombuffer(b"".join(once)).reshape(len(once), rows.shape[1])
+    distinct = dict.fromkeys(row.tobytes() for row in rows + 0.0)
+    return np.frombuffer(b"".join(distinct)).reshape(len(distinct), rows.shape[1])
 
 
 def _choose(rows: Array, groups: Places) -> Places:

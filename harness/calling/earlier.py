@@ -46,25 +46,25 @@ class EarlierCalls(NamedTuple):
         With `in_place` the model is also called at other inputs. Raises WrongAnswer if that call
         changes the inputs or the parameters.
         """
-        model, kept = self.model, []
+        model, outputs = self.model, []
         few = choose_parameters(self.draw.turn, len(model.parameters))
         if few and FEW_PARAMETERS not in self.without:
-            kept = self._change_few(few)
+            outputs = self._change_few(few)
         else:
             model.set(self.draw.values)
         if in_place:
-            kept += self._call_in_place()
-        return kept
+            outputs += self._call_in_place()
+        return outputs
 
     def _change_few(self, few: Sequence[int]) -> list[Kept]:
         """Set the parameters with these numbers, call the model, and set all other parameters."""
         import torch
 
-        model, kept = self.model, []
+        model, outputs = self.model, []
         others = [number for number in range(len(self.draw.values)) if number not in few]
         model.set(self.draw.values, few)
         with torch.no_grad(), suppress(Exception):
-            kept.append(Kept.of(model.heads(self.problem, self.draw.inputs)))
+            outputs.append(Kept.of(model.heads(self.problem, self.draw.inputs)))
         if others:
             model.set(self.draw.values, others)
         self.answers.asked.add("parameters changed in place")
@@ -72,7 +72,7 @@ class EarlierCalls(NamedTuple):
             f"after its parameters other than {name_parameters(self.problem, few)} were changed,"
             " expected it to read them again"
         )
-        return kept
+        return outputs
 
     def _call_in_place(self) -> list[Kept]:
         """Call the model with other numbers in the inputs' memory, then restore the inputs."""
@@ -80,19 +80,19 @@ class EarlierCalls(NamedTuple):
 
         before = [x.clone() for x in self.draw.inputs]
         others = None if IN_PLACE in self.without else _find_others(self.draw)
-        kept = []
+        outputs = []
         if others is not None:
             torch._foreach_copy_(self.draw.inputs, others)
             self.answers.asked.add("inputs changed in place")
             self.answers.conditions[IN_PLACE] = IN_PLACE_WORDS
         with suppress(Exception):  # a model may reject these inputs; its own are still to come
-            kept = [Kept.of(self.model.heads(self.problem, self.draw.inputs))]
+            outputs = [Kept.of(self.model.heads(self.problem, self.draw.inputs))]
         own = [to_plain(parameter) for parameter in self.model.parameters]
         _expect_unchanged("inputs", self.draw.inputs, before if others is None else others)
         _expect_unchanged("own parameters", own, self.draw.values)
         if others is not None:
             torch._foreach_copy_(self.draw.inputs, before)
-        return kept
+        return outputs
 
     def expect_kept(self, kept: Sequence[Kept]) -> None:
         """Raise WrongAnswer if a call overwrote the outputs of an earlier one."""

@@ -20,8 +20,8 @@ class Kept(NamedTuple):
     @classmethod
     def of(cls, heads: Sequence[torch.Tensor]) -> Kept:
         """Store and copy outputs."""
-        held = [head.detach() for head in heads]
-        return cls(held, [head.clone() for head in held])
+        detached = [head.detach() for head in heads]
+        return cls(detached, [head.clone() for head in detached])
 
     def are_overwritten(self, others: Sequence[torch.Tensor]) -> bool:
         """Did a later call change the outputs? Memory that they share with `others`, the inputs and

@@ -21,16 +21,16 @@ def describe_modes(module: Any) -> dict[bool, str]:
     """
     import torch
 
-    again = {False: "when asked again, under torch.no_grad(), expected the same"}
+    sentences = {False: "when asked again, under torch.no_grad(), expected the same"}
     if not isinstance(module, torch.nn.Module) or not module.training or not has_modes(module):
-        return again
+        return sentences
     random = find_dropout(module)
     if random:
         kinds = " and ".join(random)
         sentence = f"when asked again, expected the same: its {kinds} is in training mode{EVALUATE}"
         return {False: sentence, True: sentence}
-    again[True] = f"in eval() than in train(), as it was built, expected the same{EVALUATE}"
-    return again
+    sentences[True] = f"in eval() than in train(), as it was built, expected the same{EVALUATE}"
+    return sentences
 
 
 def find_dropout(module: torch.nn.Module) -> list[str]:

@@ -126,11 +126,11 @@ class _Observer:
         answers = self._ask(draw)
         if draw.layout and answers.error is not None:
             self.model.set([-value for value in draw.values])  # other parameters, as before
-            again = self._ask(draw._replace(layout=""))
-            if again.error is None and type(answers.error) is WrongAnswer:
+            contiguous = self._ask(draw._replace(layout=""))
+            if contiguous.error is None and type(answers.error) is WrongAnswer:
                 answers.error = WrongAnswer(f"{answers.error}, {describe_layout(draw.layout)}")
-            elif again.error is None:
-                answers = again
+            elif contiguous.error is None:
+                answers = contiguous
         self.answers.add(draw.number, answers)
 
     def _ask(self, draw: Draw) -> DrawAnswers:
@@ -208,9 +208,9 @@ class _Observer:
             with torch.no_grad(), ExitStack() as afterwards:
                 if is_evaluating:
                     afterwards.enter_context(evaluating(module))
-                again = self.model.heads(self.problem, inputs)
+                repeated = self.model.heads(self.problem, inputs)
             answers.asked.add("eval()" if is_evaluating else "torch.no_grad()")
-            answers.compare(when, first, {FORWARD: again})
+            answers.compare(when, first, {FORWARD: repeated})
         if draw.turn is not None and draw.turn // AS_TRAINED % 2 == 0:
             self._infer(inputs, answers, first)
 
@@ -221,13 +221,13 @@ class _Observer:
         when = "under torch.inference_mode(), expected the same"
         try:
             with torch.inference_mode():
-                again = self.model.heads(self.problem, inputs)
+                repeated = self.model.heads(self.problem, inputs)
         except WrongAnswer as error:
             raise WrongAnswer(f"{error}, {when}") from None
         except Exception:  # a model that does not support it is not asked
             return
         answers.asked.add("torch.inference_mode()")
-        answers.compare(when, first, {FORWARD: [head.clone() for head in again]})
+        answers.compare(when, first, {FORWARD: [head.clone() for head in repeated]})
 
     def _trained_gradient(self, draw: Draw, answers: DrawAnswers) -> list[torch.Tensor]:
         """Return the gradient that a training loop reads: the tensors' `grad` after loss.backward()

@@ -108,14 +108,14 @@ class Variations(NamedTuple):
         returns None.
         """
         try:
-            again = ask()
+            answers = ask()
         except WrongAnswer as error:
             raise WrongAnswer(f"{error}, {when}") from None
         except Exception:  # the model does not support this mode
             return
-        if again is not None:
+        if answers is not None:
             self.answers.asked.add(name)
-            self.answers.compare(when, self.first, again)
+            self.answers.compare(when, self.first, answers)
 
     def _heads(self, inputs: Sequence[torch.Tensor], model: Model | None = None) -> Tensors:
         """Return the outputs under no_grad, of this model or of another one."""
@@ -184,10 +184,10 @@ class Variations(NamedTuple):
         if all(x.is_contiguous() for x in inputs):
             return None
         outputs = []
-        for head, again in zip(self.first[FORWARD], self._heads(inputs)[FORWARD], strict=True):
-            apart = (again - head[:1]).abs().nan_to_num(nan=float("inf")).amax(-1)
+        for head, expanded in zip(self.first[FORWARD], self._heads(inputs)[FORWARD], strict=True):
+            difference = (expanded - head[:1]).abs().nan_to_num(nan=float("inf")).amax(-1)
             changed = head.clone()
-            changed[0] = again[apart.argmax()]
+            changed[0] = expanded[difference.argmax()]
             outputs.append(changed)
         return {FORWARD: outputs}
 

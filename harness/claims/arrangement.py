@@ -46,7 +46,7 @@ class Arrangement(NamedTuple):
     remark: str = NOT_TRIED
 
 
-class Asked:
+class Evaluator:
     """Evaluates a subject and its network at chosen theta, on the same rows of inputs."""
 
     def __init__(self, comparison: Comparison) -> None:
@@ -82,8 +82,8 @@ class Asked:
         formulation = self.formulation
         matrix = formulation.matrix.matrix.toarray()
         matrix[:, formulation.held] = 0.0
-        wanted = (theta - formulation.constant).T
-        own = np.linalg.lstsq(matrix, wanted, rcond=None)[0].T
+        shifted = (theta - formulation.constant).T
+        own = np.linalg.lstsq(matrix, shifted, rcond=None)[0].T
         own = np.rint(own * 2.0**20) / 2.0**20
         return own if np.array_equal(formulation.theta(own), theta) else None
 
@@ -97,45 +97,45 @@ def find_arrangement(comparison: Comparison) -> Arrangement:
     """Return a constant output of the subject, or an order of its parameters under which it
     computes the network.
     """
-    asked = Asked(comparison)
-    if constant := _find_constant(asked):
+    evaluator = Evaluator(comparison)
+    if constant := _find_constant(evaluator):
         return Arrangement(constant)
-    formulation, size = asked.formulation, asked.network.layout.size
+    formulation, size = evaluator.formulation, evaluator.network.layout.size
     if formulation.own.size * size > MOST_ORDERED**2 * 4:
         return Arrangement()
     equal = np.repeat(np.array(VALUES)[:, None], size, axis=1)
-    own = asked.own(equal)
-    outputs = None if own is None else asked.subject(own)
+    own = evaluator.own(equal)
+    outputs = None if own is None else evaluator.subject(own)
     if outputs is None:
         return Arrangement()
-    signs = _find_signs(asked, outputs, equal)
+    signs = _find_signs(evaluator, outputs, equal)
     if not len(signs):
         return Arrangement(remark=ANY_ORDER)
     if not formulation.is_renaming or size > MOST_ORDERED:
         return Arrangement()
     for sign in signs:
-        order = find_order(asked, sign)
+        order = find_order(evaluator, sign)
         if order is not None and _vanishes(comparison, order, sign):
-            return Arrangement(order=_describe(asked.formulation, order, sign))
+            return Arrangement(order=_describe(evaluator.formulation, order, sign))
     return Arrangement(remark=NO_ORDER)
 
 
-def _find_constant(asked: Asked) -> str:
+def _find_constant(evaluator: Evaluator) -> str:
     """Return a sentence on an output that never changes although the network's does; "" if there is
     none.
     """
-    own = asked.draw(DRAWS, asked.formulation.own.size)
-    own[:, asked.formulation.held] = 0.0
-    given = asked.subject(own)
-    if given is None:
+    own = evaluator.draw(DRAWS, evaluator.formulation.own.size)
+    own[:, evaluator.formulation.held] = 0.0
+    outputs = evaluator.subject(own)
+    if outputs is None:
         return ""
-    exact = asked.network_at(asked.formulation.theta(own)).value
+    exact = evaluator.network_at(evaluator.formulation.theta(own)).value
     for axis, what in ((1, "inputs"), (0, "parameters")):
-        dead = (np.ptp(given, axis=axis) == 0).all(axis=0)
+        dead = (np.ptp(outputs, axis=axis) == 0).all(axis=0)
         alive = (np.ptp(exact, axis=axis) != 0).any(axis=0)
         still = np.flatnonzero(dead & alive)
         if still.size:
-            head, column = _locate(asked.network.outputs, int(still[0]))
+            head, column = _locate(evaluator.network.outputs, int(still[0]))
             return f"o{head}[{column}] is the same for all {what}"
     return ""
 
@@ -150,18 +150,18 @@ def _locate(widths: tuple[int, ...], column: int) -> tuple[str, int]:
     return number, column - int(starts[head])
 
 
-def _find_signs(asked: Asked, outputs: Array, theta: Array) -> Array:
+def _find_signs(evaluator: Evaluator, outputs: Array, theta: Array) -> Array:
     """Return the signs (n, T) of theta with which the network computes these outputs (D, R, O) at
     theta (D, T).
 
     All choices of negated blocks are tried, first none.
     """
-    layout = asked.network.layout
+    layout = evaluator.network.layout
     signs = np.ones((1, len(layout.blocks)))
     if len(layout.blocks) <= MOST_SIGNED:
         signs = np.array(list(product((1.0, -1.0), repeat=len(layout.blocks))))
     signs = signs[:, layout.owners]
-    bound = asked.network_at((signs[:, None] * theta).reshape(-1, layout.size))
+    bound = evaluator.network_at((signs[:, None] * theta).reshape(-1, layout.size))
     shape = (len(signs), *outputs.shape)
     used = budget(outputs - bound.value.reshape(shape), bound.error.reshape(shape))
     agree = (used <= 1).reshape(len(signs), -1).all(axis=1)
@@ -196,17 +196,17 @@ def _arranged(formulation: Formulation, order: NDArray[np.intp], sign: Array) ->
 
 def _describe(formulation: Formulation, order: NDArray[np.intp], sign: Array) -> str:
     """Return in words which blocks take which other parameters."""
-    layout, found = formulation.network.layout, []
+    layout, texts = formulation.network.layout, []
     for block in layout.blocks:
         places = block.places[block.places >= 0]
-        taken = order[places]
-        owners = dict.fromkeys(layout.owners[taken].tolist())
+        sources = order[places]
+        owners = dict.fromkeys(layout.owners[sources].tolist())
         names = " and ".join(layout.blocks[owner].name for owner in owners)
         source = layout.blocks[next(iter(owners))].places
-        if len(owners) > 1 or not np.array_equal(taken, source[source >= 0]):
+        if len(owners) > 1 or not np.array_equal(sources, source[source >= 0]):
             names += " in another order"
         if sign[places[0]] < 0:
             names += " negated"
         if names != block.name:
-            found.append(f"{block.name} is {names}")
-    return ", ".join(found)
+            texts.append(f"{block.name} is {names}")
+    return ", ".join(texts)

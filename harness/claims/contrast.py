@@ -38,7 +38,7 @@ MOST = 0.5  # of the draws, in which a contrast must be evidence
 
 
 def contrast_verdict(
-    trial: Trial, cache: Cache, problems: Sequence[Problem], asked: Contrast
+    trial: Trial, cache: Cache, problems: Sequence[Problem], combination: Contrast
 ) -> Verdict:
     """Return the verdict on a contrast.
 
@@ -48,37 +48,37 @@ def contrast_verdict(
     """
     passed = []
     for problem, claimed in zip(problems, cache.problems(cache.own_formulation()), strict=True):
-        if problem.rows != len(asked.rows):
+        if problem.rows != len(combination.rows):
             rows = (
-                f"contrast {asked.name} combines {len(asked.rows)} rows, the problem has"
-                f" {problem.rows}"
+                f"contrast {combination.name} combines {len(combination.rows)} rows,"
+                f" the problem has {problem.rows}"
             )
             return failure(trial, Status.BROKEN, f"{rows}, expected one coefficient a row")
         if widths := _other_widths(problem, claimed):
             return failure(trial, Status.BROKEN, f"{trial.subject.name} {widths}")
-        sides = _sides(trial, cache, problem, claimed, asked)
+        sides = _sides(trial, cache, problem, claimed, combination)
         if isinstance(sides, Missing):
             return missing(trial, sides, "forward")
         claim, example = judge_contrast(*sides)
         shown = example if claim.status is Status.PASS else claim
-        position = _columns(problem, asked.head).start + shown.index[1]
+        position = _columns(problem, combination.head).start + shown.index[1]
         tensor = element(problem, "forward", (0, 0, position)).replace("[row 0, ", "[")
-        where = f"{asked.name} of {tensor} ({problem.kind} draw {shown.index[0]})"
-        found = replace(
+        where = f"{combination.name} of {tensor} ({problem.kind} draw {shown.index[0]})"
+        failed = replace(
             measured_verdict(trial, shown, where), status=Status.FAIL, budget_used=claim.budget_used
         )
         if Status.FAIL in (claim.status, example.status):
             form = Form.NOT_ZERO if claim.status is Status.FAIL else Form.ZERO
-            return with_finding(found, finding_of(found, trial, form, asked.asks))
-        if reason := _object(trial, cache, problem, claimed, asked, sides):
+            return with_finding(failed, finding_of(failed, trial, form, combination.asks))
+        if reason := _object(trial, cache, problem, claimed, combination, sides):
             finding = Finding(Form.REASON, title_of(trial), reason)
-            return with_finding(replace(found, status=Status.FAIL), finding)
+            return with_finding(replace(failed, status=Status.FAIL), finding)
         why = (
-            f"{asked.asks}, {tensor}, is {example.actual:.2g} (±{claim.allowed:.1g}), and"
+            f"{combination.asks}, {tensor}, is {example.actual:.2g} (±{claim.allowed:.1g}), and"
             f" {example.expected:.5g} for {trial.case.network.sentence()} by"
             f" {trial.reference.title()}"
         )
-        passed.append(replace(found, status=Status.PASS, why=why))
+        passed.append(replace(failed, status=Status.PASS, why=why))
     return max(passed, key=lambda verdict: abs(verdict.expected or 0.0))
 
 
@@ -100,7 +100,7 @@ def _object(
     cache: Cache,
     problem: Problem,
     claimed: Problem,
-    asked: Contrast,
+    combination: Contrast,
     sides: tuple[Bounded, Bounded],
 ) -> str:
     """Return why a contrast does not prove a difference of families; "" if it does.
@@ -111,31 +111,32 @@ def _object(
     mine = Comparison(trial, cache, [problem], "forward")
     if outside := find_reference_outside(mine._replace(problems=[claimed])):
         return (
-            f"{asked.asks} comes from {title_of(trial)}, which is outside its own bounds: {outside}"
+            f"{combination.asks} comes from {title_of(trial)}, which is outside its own bounds:"
+            f" {outside}"
         )
     if outside := find_subject_outside(mine):
-        said = problem.formulation.network.sentence()
+        sentence = problem.formulation.network.sentence()
         return (
-            f"{trial.subject.name} is not the network that it is said to be, {said}, so its"
-            f" {asked.asks} shows nothing: {outside}"
+            f"{trial.subject.name} is not the network that it is said to be, {sentence}, so its"
+            f" {combination.asks} shows nothing: {outside}"
         )
     bound = cache.oracle(problem, trial.subject.contract(trial.dtype))["forward"]
-    if ignored := _find_ignored(problem, bound, asked):
+    if ignored := _find_ignored(problem, bound, combination):
         return (
-            f"{trial.subject.name} does not use {ignored}, so its {asked.asks} is 0 for nothing:"
-            " expected a model that uses its inputs"
+            f"{trial.subject.name} does not use {ignored}, so its {combination.asks} is 0 for"
+            " nothing: expected a model that uses its inputs"
         )
     one, other = sides
     beyond: NDArray[np.bool_] = np.any(abs(other.value) > one.error + other.error, axis=1)
     if beyond.mean() < MOST:
         return (
-            f"{asked.asks} of the network is beyond the bounds in {beyond.sum()} of {claimed.draws}"
-            " draws, expected half of them: choose other data or parameters"
+            f"{combination.asks} of the network is beyond the bounds in {beyond.sum()} of"
+            f" {claimed.draws} draws, expected half of them: choose other data or parameters"
         )
     return ""
 
 
-def _find_ignored(problem: Problem, bound: Bounded, asked: Contrast) -> str:
+def _find_ignored(problem: Problem, bound: Bounded, combination: Contrast) -> str:
     """Return the inputs that must influence the outputs of the contrast but do not in most draws;
     "" if all do.
 
@@ -143,9 +144,9 @@ def _find_ignored(problem: Problem, bound: Bounded, asked: Contrast) -> str:
     they differ in one group, the claim is that this one has none, so the others must have some; if
     there is only one group, it must have influence itself.
     """
-    columns = _columns(problem, asked.head)
+    columns = _columns(problem, combination.head)
     outputs = Bounded(bound.value[..., columns], bound.error[..., columns])
-    used = np.flatnonzero(asked.rows)
+    used = np.flatnonzero(combination.rows)
     within, anywhere = _varied(problem, used), _varied(problem, range(problem.rows))
     wanted = within if len(within) > 1 else [group for group in anywhere if group not in within]
     for group in wanted or within:
@@ -163,11 +164,11 @@ def _groups(problem: Problem) -> list[Array]:
 
 def _varied(problem: Problem, rows: Iterable[int]) -> list[int]:
     """Return the numbers of the groups of inputs that differ between any of these rows."""
-    chosen, found = list(rows), []
+    chosen, varied = list(rows), []
     for number, group in enumerate(_groups(problem)):
         if np.ptp(group[:, chosen], axis=1).any():
-            found.append(number)
-    return found
+            varied.append(number)
+    return varied
 
 
 def _moves(problem: Problem, outputs: Bounded, group: int) -> NDArray[np.bool_]:
@@ -176,18 +177,18 @@ def _moves(problem: Problem, outputs: Bounded, group: int) -> NDArray[np.bool_]:
     """
     moves = np.zeros(problem.draws, dtype=bool)
     for one, other in combinations(range(problem.rows), 2):
-        alone = np.ones(problem.draws, dtype=bool)
+        only_group = np.ones(problem.draws, dtype=bool)
         for number, values in enumerate(_groups(problem)):
             differ = (values[:, one] != values[:, other]).any(axis=1)
-            alone &= differ if number == group else ~differ
-        apart = abs(outputs.value[:, one] - outputs.value[:, other])
+            only_group &= differ if number == group else ~differ
+        difference = abs(outputs.value[:, one] - outputs.value[:, other])
         allowed = outputs.error[:, one] + outputs.error[:, other]
-        moves |= alone & (apart > allowed).any(axis=1)
+        moves |= only_group & (difference > allowed).any(axis=1)
     return moves
 
 
 def _sides(
-    trial: Trial, cache: Cache, problem: Problem, claimed: Problem, asked: Contrast
+    trial: Trial, cache: Cache, problem: Problem, claimed: Problem, combination: Contrast
 ) -> tuple[Bounded, Bounded] | Missing:
     """Return the contrast of the subject and that of the reference, or why an answer is missing.
 
@@ -200,14 +201,14 @@ def _sides(
     theirs = cache.reference(trial.reference, claimed, trial.dtype).answer("forward")
     if isinstance(theirs, Missing):
         return name_reference(trial, theirs)
-    columns = _columns(problem, asked.head)
+    columns = _columns(problem, combination.head)
 
     def of(answer: Array, oracle: dict[str, Bounded]) -> Bounded:
         bound = oracle["forward"]
         side = Side(
             answer[..., columns], Bounded(bound.value[..., columns], bound.error[..., columns])
         )
-        return contrast(side, asked.rows, asked.on_logits)
+        return contrast(side, combination.rows, combination.on_logits)
 
     return (
         of(mine, cache.oracle(problem, trial.subject.contract(trial.dtype))),

@@ -91,18 +91,18 @@ def _object(comparison: Comparison, outside: str) -> tuple[str, str]:
     trial, cache = comparison.trial, comparison.cache
     subject, network = trial.subject, comparison.problems[0].formulation.network
     if network is not trial.case.network:
-        said = f"{subject.name} is not the network of its own that it is said to be"
-        return f"{said}, {network.sentence()}: {outside}", ""
+        sentence = f"{subject.name} is not the network of its own that it is said to be"
+        return f"{sentence}, {network.sentence()}: {outside}", ""
     coarse = replace(trial.subject.contract(trial.dtype), absolute_activations=True)
     judged = comparison.judged(comparison.quantity, coarse)
     if isinstance(judged, Judgement) and judged.budget_used <= 1:
         return "it differs only by digits that its tanh or logistic loses where it is small", ""
-    if meant := other_meaning(comparison):
-        return f"it does not differ if its parameters mean this: parameters={meant}", ""
+    if meaning := other_meaning(comparison):
+        return f"it does not differ if its parameters mean this: parameters={meaning}", ""
     key = Arranged(subject.name, trial.dtype, trial.device)
-    found = cache.get_or_make(key, lambda: find_arrangement(comparison))
-    if found.constant:
-        return f"{found.constant}, which is no counterexample: {outside}", ""
-    if found.order:
-        return f"it does not differ if its parameters are taken otherwise: {found.order}", ""
-    return "", found.remark
+    arrangement = cache.get_or_make(key, lambda: find_arrangement(comparison))
+    if arrangement.constant:
+        return f"{arrangement.constant}, which is no counterexample: {outside}", ""
+    if arrangement.order:
+        return f"it does not differ if its parameters are taken otherwise: {arrangement.order}", ""
+    return "", arrangement.remark

@@ -13,7 +13,7 @@ def describe_example(comparison: Comparison, judgement: Judgement) -> str:
     """
     trial, title = comparison.trial, title_of(comparison.trial)
     where = comparison.where(judgement.index, judgement.stack)
-    got, wanted, verb, end = (
+    actual, expected, verb, end = (
         judgement.actual,
         judgement.expected,
         "gives",
@@ -21,10 +21,10 @@ def describe_example(comparison: Comparison, judgement: Judgement) -> str:
     )
     if comparison.quantity == STEP:
         before = float(comparison.problems[judgement.stack].own[judgement.index])
-        got, wanted, verb, end = got - before, wanted - before, "moves it by", ""
+        actual, expected, verb, end = actual - before, expected - before, "moves it by", ""
     elif comparison.quantity == "gradient":
         where = f"gradient of {where}"
-    figures = distinct_digits(got, wanted)
+    figures = distinct_digits(actual, expected)
     return (
         f"{where}: {trial.subject.name} {verb} {figures[0]}, {title} {figures[1]}{end}"
         f" (allowed ±{judgement.allowed:.1e})"

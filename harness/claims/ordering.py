@@ -65,11 +65,11 @@ def _refine(
     """
     size = len(sign)
     own = asks.own(values[mine % len(values)] + CHANGE * np.eye(size))
-    given = None if own is None else asks.subject(own)
-    if given is None:
+    outputs = None if own is None else asks.subject(own)
+    if outputs is None:
         return None
     bound = asks.network_at(sign * (values[theirs % len(values)] + CHANGE * np.eye(size)))
-    given, exact, error = (a.reshape(size, -1) for a in (given, bound.value, bound.error))
+    outputs, exact, error = (a.reshape(size, -1) for a in (outputs, bound.value, bound.error))
     new_mine, new_theirs = np.full(size, -1), np.full(size, -1)
     colour = 0
     for first in range(size):
@@ -77,7 +77,7 @@ def _refine(
             continue
         near = (abs(exact - exact[first]) <= error + error[first]).all(axis=1)
         new_theirs[near & (theirs == theirs[first]) & (new_theirs < 0)] = colour
-        near = (abs(given - exact[first]) <= 2 * error[first]).all(axis=1)
+        near = (abs(outputs - exact[first]) <= 2 * error[first]).all(axis=1)
         new_mine[near & (mine == theirs[first]) & (new_mine < 0)] = colour
         if (new_mine == colour).sum() != (new_theirs == colour).sum():
             return None

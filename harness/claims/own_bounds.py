@@ -43,8 +43,8 @@ def find_reference_outside(comparison: Comparison) -> str:
         if quantity == "gradient" and not observed.by_own:
             answer = problem.formulation.pull_back(answer)
         bound = comparison.cache.oracle(problem, contract, reference, observed)[quantity]
-        if said := describe_outside(problem, quantity, answer, bound, contract.largest):
-            return said
+        if sentence := describe_outside(problem, quantity, answer, bound, contract.largest):
+            return sentence
     return ""
 
 
@@ -59,8 +59,8 @@ def find_subject_outside(comparison: Comparison) -> str:
         if isinstance(answer, Missing):
             continue
         bound = comparison.cache.oracle(problem, contract, observed=observed)[quantity]
-        if said := describe_outside(problem, quantity, answer, bound, contract.largest):
-            return said
+        if sentence := describe_outside(problem, quantity, answer, bound, contract.largest):
+            return sentence
     return ""
 
 
@@ -71,11 +71,11 @@ def describe_outside(
 
     Only elements count whose exact value is within the dtype's range, up to `largest`.
     """
-    held = abs(bound.value) + bound.error <= largest
-    used = np.where(held, budget(answer - bound.value, bound.error), 0.0)
+    in_range = abs(bound.value) + bound.error <= largest
+    used = np.where(in_range, budget(answer - bound.value, bound.error), 0.0)
     top = tuple(int(i) for i in np.unravel_index(int(used.argmax()), used.shape))
     if not used[top] > 1:
         return ""
-    got, wanted = distinct_digits(float(answer[top]), float(bound.value[top]))
+    actual, expected = distinct_digits(float(answer[top]), float(bound.value[top]))
     where = f"{element(problem, quantity, top)} ({problem.called(top[0])})"
-    return f"{where} is {got}, expected {wanted}, allowed ±{bound.error[top]:.2g}"
+    return f"{where} is {actual}, expected {expected}, allowed ±{bound.error[top]:.2g}"

@@ -24,10 +24,10 @@ def _describe_network(own: Family, network: Family) -> str:
     """Return the subject's own network in words; "" if it is the case's network."""
     if own is network:
         return ""
-    said = own.sentence()
-    short = said.partition(",")[0]
+    sentence = own.sentence()
+    short = sentence.partition(",")[0]
     if short == network.sentence().partition(",")[0]:
-        return f"as a network of its own, {said}"
+        return f"as a network of its own, {sentence}"
     return f"as a network {short} of its own"
 
 
@@ -38,14 +38,16 @@ def _list_restrictions(formulation: Formulation) -> Iterator[str]:
         yield f"{' and '.join(blocks)} tied" if len(blocks) > 1 else f"entries of {blocks[0]} tied"
     free = formulation.matrix.entries > 0
     for block in formulation.network.layout.blocks:
-        taken = free[block.places[block.places >= 0]]
-        if not taken.any():
+        used = free[block.places[block.places >= 0]]
+        if not used.any():
             yield f"{block.name} constant"
-        elif not taken.all():
+        elif not used.all():
             yield f"{block.name} constant in part"
     for block in formulation.own.blocks:
-        held = formulation.held[block.places]
-        if np.any(held):
-            yield f"{block.name} held at 0" if np.all(held) else f"{block.name} held at 0 in part"
+        at_zero = formulation.held[block.places]
+        if np.any(at_zero):
+            yield (
+                f"{block.name} held at 0" if np.all(at_zero) else f"{block.name} held at 0 in part"
+            )
         if block.left_out:
             yield f"no {block.left_out}"

@@ -47,11 +47,11 @@ def repeat_batch_norm(
     *running, training, momentum, eps = given
     held_mean, held_variance = running or (None, None)
     axes = list_axes_but_channels(x)
-    kept, updated = [x.new_zeros(0), x.new_zeros(0)], [held_mean, held_variance]
+    saved, updated = [x.new_zeros(0), x.new_zeros(0)], [held_mean, held_variance]
     if training:
         mean, variance = take_moments(x, axes)
         scale = (variance + eps).rsqrt()
-        kept = [mean.reshape(-1), scale.reshape(-1)]
+        saved = [mean.reshape(-1), scale.reshape(-1)]
         if held_mean is not None:
             updated[0] = momentum * mean.reshape(-1) + (1 - momentum) * held_mean
         if held_variance is not None:
@@ -62,12 +62,12 @@ def repeat_batch_norm(
         assert held_mean is not None
         assert held_variance is not None
         mean, scale = spread(held_mean, x), spread((held_variance + eps).rsqrt(), x)
-    found = (x - mean) * scale
+    result = (x - mean) * scale
     if weight is not None:
-        found = found * spread(weight, x)
+        result = result * spread(weight, x)
     if bias is not None:
-        found = found + spread(bias, x)
-    return [found, *kept, *updated]
+        result = result + spread(bias, x)
+    return [result, *saved, *updated]
 
 
 def stores_statistics(steps: Steps, call: Call) -> bool:
@@ -94,21 +94,21 @@ def batch_norm(steps: Steps, call: Call) -> list[Error]:
     errors: list[Error] = [None, None]
     updated: list[Error] = [None, None]
     if call["training"]:
-        held = stores_statistics(steps, call)
-        mean, variance = bound_moments(steps, x, list_axes_but_channels(x), held)
+        narrow = stores_statistics(steps, call)
+        mean, variance = bound_moments(steps, x, list_axes_but_channels(x), narrow)
         scale = invert_deviation(steps, variance, call["eps"])
-        if held:
+        if narrow:
             scale = steps.hold(scale)
         errors = [steps.store(each).reshape(-1) for each in (mean, scale)]
         if call.given.get("running_mean") is not None:
-            updated = update(stepwise if held else steps, call, mean, variance)
+            updated = update(stepwise if narrow else steps, call, mean, variance)
     else:
         old = steps.exact(spread(call["running_var"], x))
         mean = steps.exact(spread(call["running_mean"], x))
         scale = invert_deviation(stepwise, old, call["eps"])
-    found = normalise(stepwise, x, mean, scale)
-    found = transform(stepwise, found, by_channel(call["weight"], x), by_channel(call["bias"], x))
-    return [steps.store(found), *errors, *updated]
+    result = normalise(stepwise, x, mean, scale)
+    result = transform(stepwise, result, by_channel(call["weight"], x), by_channel(call["bias"], x))
+    return [steps.store(result), *errors, *updated]
 
 
 def update(steps: Steps, call: Call, mean: Number, variance: Number) -> list[Error]:
@@ -130,7 +130,7 @@ def update(steps: Steps, call: Call, mean: Number, variance: Number) -> list[Err
 @repeat("native_batch_norm_backward")
 def repeat_batch_norm_backward(*given: Any) -> list[Tensor | None]:
     """Return the gradients by input, weight and bias, from saved statistics."""
-    g, x, weight, held_mean, held_variance, mean, scale, training, eps, asked = given
+    g, x, weight, held_mean, held_variance, mean, scale, training, eps, output_mask = given
     axes = list_axes_but_channels(x)
     if not training:
         mean, scale = held_mean, (held_variance + eps).rsqrt()
@@ -143,8 +143,8 @@ def repeat_batch_norm_backward(*given: Any) -> list[Tensor | None]:
     slope = slope * scale
     if weight is not None:
         slope = slope * spread(weight, x)
-    found = [slope, (g * unit).sum(axes), g.sum(axes)]
-    return [each if wanted else None for each, wanted in zip(found, asked, strict=True)]
+    gradients = [slope, (g * unit).sum(axes), g.sum(axes)]
+    return [each if needed else None for each, needed in zip(gradients, output_mask, strict=True)]
 
 
 @rule("native_batch_norm_backward")
@@ -161,8 +161,8 @@ def batch_norm_backward(steps: Steps, call: Call) -> list[Error]:
         mean, scale = (steps.exact(spread(call[each], x)) for each in ("save_mean", "save_invstd"))
     else:
         mean = steps.exact(spread(call["running_mean"], x))
-        held = steps.exact(spread(call["running_var"], x))
-        scale = stepwise.hold(invert_deviation(stepwise, held, call["eps"]))
+        running = steps.exact(spread(call["running_var"], x))
+        scale = stepwise.hold(invert_deviation(stepwise, running, call["eps"]))
     slope, centre = g, steps.hold(steps.sub(steps.exact(x), mean))
     along = stepwise.mul(steps.hold(steps.sum(stepwise.mul(centre, g), axes, keepdim=True)), scale)
     by_weight = along
@@ -176,8 +176,8 @@ def batch_norm_backward(steps: Steps, call: Call) -> list[Error]:
     slope = stepwise.mul(slope, scale)
     if call["weight"] is not None:
         slope = stepwise.mul(slope, steps.exact(spread(call["weight"], x)))
-    found = [slope, by_weight, steps.sum(g, axes)]
+    gradients = [slope, by_weight, steps.sum(g, axes)]
     errors: list[Error] = []
-    for each, result in zip(found, call.results, strict=True):
+    for each, result in zip(gradients, call.results, strict=True):
         errors.append(None if result is None else steps.store(each).reshape(result.shape))
     return errors

@@ -78,12 +78,12 @@ def cross_entropy_of_two_backward(steps: Steps, call: Call) -> Error:
     least = Number(least.value, torch.maximum(least.error, 2.0**-24 * least.value))
     width = steps.mul(p, steps.sub(one, p))
     wide = width.value > least.value
-    held = Number(
+    clamped = Number(
         torch.where(wide, width.value, least.value),
         torch.maximum(width.error, least.error.expand_as(width.error)),
     )
     product = steps.mul(steps.sub(p, t), steps.exact(call["grad_output"]))
-    slope = weigh(steps, steps.div(product, held), call["weight"])
+    slope = weigh(steps, steps.div(product, clamped), call["weight"])
     return steps.store(share(steps, slope, call["reduction"]))
 
 

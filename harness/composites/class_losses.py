@@ -24,16 +24,16 @@ def take_classes(x: Tensor, target: Tensor, ignored: int) -> tuple[Tensor, Tenso
     counts = target != ignored
     axis = 1 if x.ndim > 1 else 0
     places = torch.where(counts, target, 0).unsqueeze(axis)
-    taken = x.gather(axis, places).squeeze(axis)
-    return torch.where(counts, taken, 0.0), counts
+    at_target = x.gather(axis, places).squeeze(axis)
+    return torch.where(counts, at_target, 0.0), counts
 
 
 def take_weights(weight: Tensor | None, target: Tensor, counts: Tensor, like: Tensor) -> Tensor:
     """Return the weight of each row: of its target class, else 1; 0 for ignored rows."""
     if weight is None:
         return counts.to(like.dtype)
-    found: Tensor = weight[torch.where(counts, target, 0)]
-    return torch.where(counts, found, 0.0)
+    weights: Tensor = weight[torch.where(counts, target, 0)]
+    return torch.where(counts, weights, 0.0)
 
 
 @repeat("nll_loss_forward", "nll_loss2d_forward")
@@ -41,9 +41,9 @@ def repeat_nll(
     x: Tensor, target: Tensor, weight: Tensor | None, reduction: int, ignored: int
 ) -> tuple[Tensor, Tensor]:
     """Return the loss, and the sum of the weights."""
-    taken, counts = take_classes(x, target, ignored)
+    at_target, counts = take_classes(x, target, ignored)
     weights = take_weights(weight, target, counts, x)
-    losses = -taken * weights
+    losses = -at_target * weights
     if reduction == NONE and x.ndim > 1:
         return losses, torch.zeros((), dtype=x.dtype, device=x.device)
     total = weights.sum()
@@ -59,9 +59,9 @@ def negative_logarithm(steps: Steps, call: Call) -> list[Error]:
     unless it ignores a row.
     """
     steps = steps.stepwise()
-    taken, counts = take_classes(call["self"], call["target"], call["ignore_index"])
-    weights = steps.exact(take_weights(call["weight"], call["target"], counts, taken))
-    losses = steps.exact(-taken)
+    at_target, counts = take_classes(call["self"], call["target"], call["ignore_index"])
+    weights = steps.exact(take_weights(call["weight"], call["target"], counts, at_target))
+    losses = steps.exact(-at_target)
     if call["weight"] is not None:
         losses = steps.mul(losses, weights)
     if call["reduction"] == NONE and call["self"].ndim > 1:

@@ -21,9 +21,9 @@ def take_margins(steps: Steps, call: Call) -> tuple[Number, Tensor]:
     """
     x = call["self"].reshape(-1, call["self"].shape[-1])
     target = call["target"].reshape(-1)
-    meant = x.gather(1, target[:, None])
+    at_target = x.gather(1, target[:, None])
     margin = steps.scalar(call["margin"], x)
-    gap = steps.add(steps.sub(margin, steps.exact(meant)), steps.exact(x))
+    gap = steps.add(steps.sub(margin, steps.exact(at_target)), steps.exact(x))
     counts = torch.arange(x.shape[1], device=x.device) != target[:, None]
     return gap, counts
 
@@ -119,8 +119,8 @@ def margin_loss_backward(steps: Steps, call: Call) -> Error:
     error = torch.where(near, error + abs(slope.value), error)
     each = Number(torch.where(acts, slope.value, 0.0), error)
     total = steps.sum(each, 1, keepdim=True)
-    found = torch.where(counts, each.error, total.error)
-    return steps.store(Number(call.result, found.reshape(call.result.shape)))
+    error_of_all = torch.where(counts, each.error, total.error)
+    return steps.store(Number(call.result, error_of_all.reshape(call.result.shape)))
 
 
 @rule("multilabel_margin_loss_forward")
@@ -146,9 +146,9 @@ def take_label_margins(steps: Steps, call: Call) -> tuple[Number, Tensor, Tensor
     """
     x = call["self"].reshape(-1, call["self"].shape[-1])
     counts, labels = list_label_margins(x, call["target"])
-    meant = steps.exact(x.gather(1, labels)[:, :, None])
-    one = steps.exact(torch.ones_like(meant.value))
-    gap = steps.sub(one, steps.sub(meant, steps.exact(x[:, None, :])))
+    at_labels = steps.exact(x.gather(1, labels)[:, :, None])
+    one = steps.exact(torch.ones_like(at_labels.value))
+    gap = steps.sub(one, steps.sub(at_labels, steps.exact(x[:, None, :])))
     return gap, counts, labels
 
 
@@ -177,8 +177,8 @@ def repeat_label_margin_loss_backward(
     gap = 1 - (rows.gather(1, labels)[:, :, None] - rows[:, None, :])
     slope = torch.where((gap > 0) & counts, g.reshape(-1, 1, 1), 0.0)
     slope = slope / (rows.numel() if reduction == MEAN else rows.shape[1])
-    taken = torch.zeros_like(rows).scatter_add(1, labels, slope.sum(2))
-    return (slope.sum(1) - taken).reshape(x.shape)
+    from_labels = torch.zeros_like(rows).scatter_add(1, labels, slope.sum(2))
+    return (slope.sum(1) - from_labels).reshape(x.shape)
 
 
 @rule("multilabel_margin_loss_backward")

@@ -65,8 +65,8 @@ def invert_deviation(steps: Steps, variance: Number, eps: float) -> Number:
 def normalise(steps: Steps, x: Tensor, mean: Number, scale: Number) -> Number:
     """Return (x - mean) scale; it may be computed as x scale - mean scale."""
     value = x - mean.value
-    apart = steps.u * (abs(x) + abs(mean.value) + mean.error)
-    centre = Number(value, mean.error + 2 * apart)
+    lost = steps.u * (abs(x) + abs(mean.value) + mean.error)
+    centre = Number(value, mean.error + 2 * lost)
     return steps.mul(centre, scale)
 
 
@@ -76,8 +76,8 @@ def transform(steps: Steps, a: Number, weight: Tensor | None, bias: Tensor | Non
         a = steps.mul(a, steps.exact(weight))
     if bias is None:
         return a
-    found = steps.add(a, steps.exact(bias))
-    return Number(found.value, found.error + steps.u * abs(bias))
+    sum_with_bias = steps.add(a, steps.exact(bias))
+    return Number(sum_with_bias.value, sum_with_bias.error + steps.u * abs(bias))
 
 
 def slope_by_input(
@@ -110,9 +110,9 @@ def slope_by_input(
     part = abs(scale) / terms
     shift = (lost + 4 * u * abs(total)) * part
     rounded = 4 * abs(scale) * size + 4 * abs(bend) * (abs(x) + abs(mean)) + 4 * abs(total) * part
-    found = abs(scale) * g.error + error * abs(x - mean) + shift + u * rounded
+    bound = abs(scale) * g.error + error * abs(x - mean) + shift + u * rounded
     beyond = (products + abs(mean) * sizes) * factor * (abs(x) + abs(mean)) > steps.largest
-    return torch.where(beyond, torch.inf, found + steps.least(size > 0))
+    return torch.where(beyond, torch.inf, bound + steps.least(size > 0))
 
 
 def slope_by_weight(

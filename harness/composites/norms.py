@@ -42,10 +42,10 @@ def repeat_layer_norm(
     """Return the result, the means and the scales 1 / sqrt(variance + eps)."""
     mean, variance = take_moments(x, list_last(x, shape))
     scale = (variance + eps).rsqrt()
-    found = (x - mean) * scale
+    result = (x - mean) * scale
     if weight is not None:
-        found = found * weight
-    return (found if bias is None else found + bias), mean, scale
+        result = result * weight
+    return (result if bias is None else result + bias), mean, scale
 
 
 @rule("native_layer_norm")
@@ -54,20 +54,20 @@ def layer_norm(steps: Steps, call: Call) -> list[Error]:
     x = call["input"]
     mean, variance = bound_moments(steps, x, list_last(x, call["normalized_shape"]))
     scale = invert_deviation(steps, variance, call["eps"])
-    found = transform(steps, normalise(steps, x, mean, scale), call["weight"], call["bias"])
-    return [steps.store(found), steps.store(mean), steps.store(scale)]
+    result = transform(steps, normalise(steps, x, mean, scale), call["weight"], call["bias"])
+    return [steps.store(result), steps.store(mean), steps.store(scale)]
 
 
 @repeat("native_layer_norm_backward")
 def repeat_layer_norm_backward(*given: Any) -> list[Tensor | None]:
     """Return the gradients by input, weight and bias, from saved statistics."""
-    g, x, shape, mean, scale, weight, _, asked = given
+    g, x, shape, mean, scale, weight, _, output_mask = given
     last, first = list_last(x, shape), list_first(x, shape)
     unit = (x - mean) * scale
     by_input = take_slope(g if weight is None else g * weight, unit, scale, last)
     by_weight = add_up(g * unit, first)
-    found = [by_input, by_weight, add_up(g, first)]
-    return [each if wanted else None for each, wanted in zip(found, asked, strict=True)]
+    gradients = [by_input, by_weight, add_up(g, first)]
+    return [each if needed else None for each, needed in zip(gradients, output_mask, strict=True)]
 
 
 def add_up(x: Tensor, axes: Sequence[int]) -> Tensor:
@@ -96,14 +96,14 @@ def layer_norm_backward(steps: Steps, call: Call) -> list[Error]:
     stepwise = steps.stepwise()  # torch adds up rows in the dtype of the weights
     by_weight = slope_by_weight(stepwise, g, x, (mean, scale), first)
     by_bias = stepwise.sum(steps.exact(g), first) if first else steps.exact(g)
-    found = call.results
+    gradients = call.results
     errors: list[Error] = [None, None, None]
-    if found[0] is not None:
-        errors[0] = steps.store(Number(found[0], by_input.error))
-    if found[1] is not None:
-        errors[1] = steps.store(by_weight).reshape(found[1].shape)
-    if found[2] is not None:
-        errors[2] = steps.store(by_bias).reshape(found[2].shape)
+    if gradients[0] is not None:
+        errors[0] = steps.store(Number(gradients[0], by_input.error))
+    if gradients[1] is not None:
+        errors[1] = steps.store(by_weight).reshape(gradients[1].shape)
+    if gradients[2] is not None:
+        errors[2] = steps.store(by_bias).reshape(gradients[2].shape)
     return errors
 
 
@@ -127,12 +127,12 @@ def repeat_group_norm(*given: Any) -> tuple[Tensor, Tensor, Tensor]:
     grouped = as_groups(x, sizes)
     mean, variance = take_moments(grouped, (2, 3))
     scale = (variance + eps).rsqrt()
-    found = (grouped - mean) * scale
+    result = (grouped - mean) * scale
     if weight is not None:
-        found = found * as_channels(weight, sizes)
+        result = result * as_channels(weight, sizes)
     if bias is not None:
-        found = found + as_channels(bias, sizes)
-    return found.reshape(x.shape), mean[:, :, 0, 0], scale[:, :, 0, 0]
+        result = result + as_channels(bias, sizes)
+    return result.reshape(x.shape), mean[:, :, 0, 0], scale[:, :, 0, 0]
 
 
 def list_sizes(call: Call) -> list[int]:
@@ -148,15 +148,15 @@ def group_norm(steps: Steps, call: Call) -> list[Error]:
     mean, variance = bound_moments(steps, grouped, (2, 3))
     scale = invert_deviation(steps, variance, call["eps"])
     weight, bias = as_channels(call["weight"], sizes), as_channels(call["bias"], sizes)
-    found = transform(steps, normalise(steps, grouped, mean, scale), weight, bias)
+    result = transform(steps, normalise(steps, grouped, mean, scale), weight, bias)
     by_group = [steps.store(each)[:, :, 0, 0] for each in (mean, scale)]
-    return [steps.store(found).reshape(call["input"].shape), *by_group]
+    return [steps.store(result).reshape(call["input"].shape), *by_group]
 
 
 @repeat("native_group_norm_backward")
 def repeat_group_norm_backward(*given: Any) -> list[Tensor | None]:
     """Return the gradients by input, weight and bias, from saved statistics."""
-    g, x, mean, scale, weight, *sizes, asked = given
+    g, x, mean, scale, weight, *sizes, output_mask = given
     grouped, slopes = as_groups(x, sizes), as_groups(g, sizes)
     mean, scale = mean[:, :, None, None], scale[:, :, None, None]
     unit = (grouped - mean) * scale
@@ -164,8 +164,8 @@ def repeat_group_norm_backward(*given: Any) -> list[Tensor | None]:
     weighed = slopes if by_channel is None else slopes * by_channel
     by_input = take_slope(weighed, unit, scale, (2, 3)).reshape(x.shape)
     by_weight = (slopes * unit).sum((0, 3)).reshape(-1)
-    found = [by_input, by_weight, slopes.sum((0, 3)).reshape(-1)]
-    return [each if wanted else None for each, wanted in zip(found, asked, strict=True)]
+    gradients = [by_input, by_weight, slopes.sum((0, 3)).reshape(-1)]
+    return [each if needed else None for each, needed in zip(gradients, output_mask, strict=True)]
 
 
 @rule("native_group_norm_backward")
@@ -198,8 +198,8 @@ def repeat_root_mean_square_norm(
     """Return the result and the scale 1 / sqrt(mean of squares + eps)."""
     least = torch.finfo(x.dtype).eps if eps is None else eps
     scale = (x.square().mean(list_last(x, shape), keepdim=True) + least).rsqrt()
-    found = x * scale
-    return (found if weight is None else found * weight), scale
+    result = x * scale
+    return (result if weight is None else result * weight), scale
 
 
 @rule("_fused_rms_norm")
@@ -212,19 +212,19 @@ def root_mean_square_norm(steps: Steps, call: Call) -> list[Error]:
         return [torch.full_like(each, torch.inf) for each in call.results]
     squares = steps.mean(steps.square(x), list_last(x.value, call["normalized_shape"]), True)
     scale = invert_deviation(steps, squares, call["eps"])
-    found = transform(steps, steps.mul(x, scale), call["weight"], None)
-    return [steps.store(found), steps.store(scale)]
+    result = transform(steps, steps.mul(x, scale), call["weight"], None)
+    return [steps.store(result), steps.store(scale)]
 
 
 @repeat("_fused_rms_norm_backward")
 def repeat_root_mean_square_norm_backward(*given: Any) -> list[Tensor | None]:
     """Return the gradients by input and weight, from a saved scale."""
-    g, x, shape, scale, weight, asked = given
+    g, x, shape, scale, weight, output_mask = given
     last = list_last(x, shape)
     unit, weighed = x * scale, g if weight is None else g * weight
     along = (weighed * unit).mean(last, keepdim=True)
-    found = [scale * (weighed - unit * along), add_up(g * unit, list_first(x, shape))]
-    return [each if wanted else None for each, wanted in zip(found, asked, strict=True)]
+    gradients = [scale * (weighed - unit * along), add_up(g * unit, list_first(x, shape))]
+    return [each if needed else None for each, needed in zip(gradients, output_mask, strict=True)]
 
 
 @rule("_fused_rms_norm_backward")
@@ -243,5 +243,5 @@ def root_mean_square_norm_backward(steps: Steps, call: Call) -> list[Error]:
     product = steps.mul(g, unit)
     by_weight = steps.sum(product, first) if first else product
     errors: list[Error] = [steps.store(by_input), steps.store(by_weight)]
-    asked = call["output_mask"]
-    return [each if wanted else None for each, wanted in zip(errors, asked, strict=True)]
+    output_mask = call["output_mask"]
+    return [each if needed else None for each, needed in zip(errors, output_mask, strict=True)]

@@ -36,8 +36,8 @@ def softmax(steps: Steps, call: Call) -> Error:
 
     A narrow dtype may store the exponentials.
     """
-    apart, _ = take_off_largest(steps, call["self"], list_own_axes(call))
-    powers = steps.hold(steps.exp(apart))
+    shifted, _ = take_off_largest(steps, call["self"], list_own_axes(call))
+    powers = steps.hold(steps.exp(shifted))
     total = steps.sum(powers, list_own_axes(call), keepdim=True)
     share = steps.div(powers, total)
     error = steps.store(steps.round(share.value, share.error))
@@ -51,9 +51,9 @@ def log_softmax(steps: Steps, call: Call) -> Error:
     logarithm.
     """
     axes = list_own_axes(call)
-    apart, _ = take_off_largest(steps, call["self"], axes)
-    total = steps.hold(steps.sum(steps.exp(apart), axes, keepdim=True))
-    return steps.store(steps.sub(apart, steps.hold(steps.log(total))))
+    shifted, _ = take_off_largest(steps, call["self"], axes)
+    total = steps.hold(steps.sum(steps.exp(shifted), axes, keepdim=True))
+    return steps.store(steps.sub(shifted, steps.hold(steps.log(total))))
 
 
 @rule("logsumexp")
@@ -61,10 +61,10 @@ def sum_exponentials(steps: Steps, call: Call) -> Error:
     """Return the error of m + log(sum(exp(x - m))); torch stores each step."""
     steps = steps.stepwise()
     axes = list_own_axes(call)
-    apart, largest = take_off_largest(steps, call["self"], axes)
-    total = steps.sum(steps.exp(apart), axes, keepdim=True)
-    found = steps.add(steps.exact(largest), steps.log(total))
-    error = torch.where(found.value == -torch.inf, 0.0, steps.store(found))
+    shifted, largest = take_off_largest(steps, call["self"], axes)
+    total = steps.sum(steps.exp(shifted), axes, keepdim=True)
+    result = steps.add(steps.exact(largest), steps.log(total))
+    error = torch.where(result.value == -torch.inf, 0.0, steps.store(result))
     return error if call["keepdim"] or not axes else squeeze(error, axes)
 
 

@@ -150,9 +150,9 @@ class Formulation:
         matrix = LinearMap(read_slopes(own, image, constant, say))
         for witness in _witnesses(own):
             sizes = matrix.absolute(abs(witness)) + abs(constant)
-            apart = abs(image(witness) - (matrix(witness) + constant))
+            difference = abs(image(witness) - (matrix(witness) + constant))
             # false for NaN too
-            if not (np.isfinite(sizes) & (apart <= (own.size + 2) * 2.0**-52 * sizes)).all():
+            if not (np.isfinite(sizes) & (difference <= (own.size + 2) * 2.0**-52 * sizes)).all():
                 raise NotAffine
         used = matrix.transpose.entries > 0
         for block in own.blocks:
@@ -197,12 +197,12 @@ class Formulation:
         """
         leads = np.full(self.network.layout.size, -1, dtype=np.intp)
         back = self.matrix.transpose
-        alone = np.flatnonzero((back.entries == 1) & ~self.held)
-        first = back.matrix.indptr[alone]
+        single = np.flatnonzero((back.entries == 1) & ~self.held)
+        first = back.matrix.indptr[single]
         by_one = back.matrix.data[first] == 1
-        alone, first = alone[by_one], first[by_one]
+        single, first = single[by_one], first[by_one]
         # of several the first is written last
-        leads[back.matrix.indices[first][::-1]] = alone[::-1]
+        leads[back.matrix.indices[first][::-1]] = single[::-1]
         return leads
 
     def reaches(self, own: int) -> str:

@@ -87,8 +87,8 @@ def draws_outside(answer: Array, bound: Bounded, largest: float) -> NDArray[np.b
     differs = ~(abs(answer - bound.value) <= bound.error)
     if not differs.any():  # nearly always, and found sooner
         return np.zeros(len(answer), dtype=bool)
-    held = abs(bound.value) + bound.error <= largest
-    draws: NDArray[np.bool_] = np.any((held & differs).reshape(len(answer), -1), axis=1)
+    in_range = abs(bound.value) + bound.error <= largest
+    draws: NDArray[np.bool_] = np.any((in_range & differs).reshape(len(answer), -1), axis=1)
     return draws
 
 
@@ -114,7 +114,7 @@ def judge(
     """
     if not subjects or any(0 in (side.answer.size, side.oracle.value.size) for side in subjects):
         raise ValueError("nothing to judge: no stack of answers, or an empty one")
-    found: list[tuple[float, Judgement]] = []
+    judgements: list[tuple[float, Judgement]] = []
     undefined, tensors_outside = 0, set[int]()
     count = 1 + max(int(owner.max()) for owner in owners)
     seen, narrow = np.zeros(count, dtype=bool), np.zeros(count, dtype=bool)
@@ -167,8 +167,8 @@ def judge(
         place = replace(
             place, stack=stack, contract_share=float(abs(declared[index])), outside=outside
         )
-        found.append((float(ranks[index]), place))
-    _, worst = max(found, key=lambda ranked: ranked[0])
+        judgements.append((float(ranks[index]), place))
+    _, worst = max(judgements, key=lambda ranked: ranked[0])
     worst = replace(worst, tensors_outside=tuple(sorted(tensors_outside)), undefined=undefined)
     concluded = _conclude(worst, seen, narrow)
     if every_draw and undefined and concluded.status is not Status.FAIL:

@@ -115,12 +115,16 @@ class Layout:
                 f"{shown(tensors, 40)} was given, expected a dict with {', '.join(names)}"
             )
         if set(tensors) != set(names):
-            said = f"blocks {', '.join(tensors) or 'none'} were given, expected {', '.join(names)}"
+            message = (
+                f"blocks {', '.join(tensors) or 'none'} were given, expected {', '.join(names)}"
+            )
             if missing := sorted(set(names) - set(tensors)):
-                said += f"; missing {', '.join(missing)} (write 0 for a block that is held at zero)"
+                message += (
+                    f"; missing {', '.join(missing)} (write 0 for a block that is held at zero)"
+                )
             if unknown := sorted(set(tensors) - set(names)):
-                said += f"; unknown {', '.join(unknown)}"
-            raise ValueError(said)
+                message += f"; unknown {', '.join(unknown)}"
+            raise ValueError(message)
         vector = np.zeros(self.size + 1)
         for block in self.blocks:
             tensor = np.asarray(tensors[block.name], dtype=np.float64)

@@ -131,8 +131,8 @@ class Problem:
             expected.append(known.get(axis, axis) if isinstance(axis, str) else axis)
         if np.size(given) == 0 or not _fits(np.shape(given), expected):
             shape = f"({', '.join(map(str, expected))})"
-            found = f"{self.kind}: {what} has shape {np.shape(given)}"
-            raise ValueError(f"{found}, expected {shape}, no axis empty: {meaning}")
+            message = f"{self.kind}: {what} has shape {np.shape(given)}"
+            raise ValueError(f"{message}, expected {shape}, no axis empty: {meaning}")
         for axis, length in zip(axes, np.shape(given), strict=True):
             if isinstance(axis, str):
                 known[axis] = length
@@ -227,15 +227,18 @@ class Problem:
         """Return the problem with numbers rounded to the contract's dtype. Raises ValueError for
         numbers beyond its range.
         """
-        held: dict[str, Array] = {}
+        rounded: dict[str, Array] = {}
         for name in ("own", "inputs", "targets"):
             if (most := abs(getattr(self, name)).max()) > contract.largest:
-                found = f"{self.kind}: {name} hold {most:g}, beyond the range of {contract.dtype}"
+                message = f"{self.kind}: {name} hold {most:g}, beyond the range of {contract.dtype}"
                 raise ValueError(
-                    f"{found}, expected at most {contract.largest:g}: scale them, or ask in float32"
+                    f"{message}, expected at most {contract.largest:g}: scale them, or ask in"
+                    " float32"
                 )
-            held[name] = contract.rounded(getattr(self, name))
-        return replace(self, own=held["own"], inputs=held["inputs"], targets=held["targets"])
+            rounded[name] = contract.rounded(getattr(self, name))
+        return replace(
+            self, own=rounded["own"], inputs=rounded["inputs"], targets=rounded["targets"]
+        )
 
     def at(self, own: Array, draws: NDArray[np.bool_] | None = None) -> Problem:
         """Return the problem at other own parameters (D, P), with all draws or only the marked

@@ -81,16 +81,16 @@ class _Reader:
                     " which long sums of weights make necessary: apply such sums to the data"
                     " instead, or use a smaller network"
                 )
-            found: list[Entries] = []
+            groups: list[Entries] = []
             for first in range(count):
                 if (entries := self.group(places[first::count])) is None:
                     break
-                found.append(entries)
-                self.refuse_many(found)
+                groups.append(entries)
+                self.refuse_many(groups)
                 done = (self.read_so_far + places.size * (first + 1) / count) / self.own.size
                 self.say(f"reading what the parameters mean: {done:.0%}")
             else:
-                self.found += found
+                self.found += groups
                 self.read_so_far += places.size
                 return
 
@@ -128,11 +128,11 @@ class _Reader:
             raise NotAffine
         return slopes
 
-    def refuse_many(self, found: list[Entries]) -> None:
+    def refuse_many(self, entries: list[Entries]) -> None:
         """Raise TooLarge if these entries, together with all entries that were read before, are too
         many.
         """
-        if sum(rows.size for rows, _, _ in [*self.found, *found]) > MOST_ENTRIES:
+        if sum(rows.size for rows, _, _ in [*self.found, *entries]) > MOST_ENTRIES:
             raise TooLarge(
                 f"the map from the parameters to the network's has more than {MOST_ENTRIES:,}"
                 " factors, as where a full matrix multiplies the weights: apply that matrix to the"

@@ -21,13 +21,13 @@ def list_own_constants(
 
     A buffer that differs under another seed is random, and no constant.
     """
-    apart = [
+    differing = [
         name for name in constants if name in follow and not torch.equal(built[name], follow[name])
     ]
-    if not apart:
+    if not differing:
         return []
-    again = read_state(builder.make("float64", seed=1))
-    return [name for name in apart if torch.equal(built[name], again[name])]
+    other = read_state(builder.make("float64", seed=1))
+    return [name for name in differing if torch.equal(built[name], other[name])]
 
 
 def describe_constants(names: Collection[str], source: str) -> str:

@@ -50,14 +50,14 @@ class Batch:
 
     def tensors(self) -> list[Tensor]:
         """Return all tensors of the batch."""
-        found: list[Tensor] = []
+        tensors: list[Tensor] = []
 
         def note(tensor: Tensor) -> Tensor:
-            found.append(tensor)
+            tensors.append(tensor)
             return tensor
 
         self.map(note)
-        return found
+        return tensors
 
 
 def _map(given: Any, change: Callable[[Tensor], Tensor]) -> Any:

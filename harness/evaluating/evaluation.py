@@ -63,8 +63,8 @@ def evaluate(module: Any, question: Question) -> Answers:
 
 def survey(module: Any, question: Question) -> tuple[Answers, Survey]:
     """Return the answers, and a survey: how many numbers were computed, and which were random."""
-    with _asked(module, question), uncompiled(), Survey() as found:
-        return _answer(module, question), found
+    with _asked(module, question), uncompiled(), Survey() as surveyed:
+        return _answer(module, question), surveyed
 
 
 def watch_evaluation(module: Any, question: Question) -> Watched:
@@ -112,16 +112,18 @@ def ask_loss(loss: Loss, output: Any, batch: Batch) -> Tensor:
 
     Raises WrongAnswer unless it is one real number, or if the loss raises anything.
     """
-    given = (output,) if batch.targets is None else (output, batch.targets)
+    arguments = (output,) if batch.targets is None else (output, batch.targets)
     try:
-        found: Any = loss(*given)
+        value: Any = loss(*arguments)
     except Exception as error:  # a user's loss may raise anything
-        called = "loss(output, targets)" if len(given) == 2 else "loss(output)"
+        called = "loss(output, targets)" if len(arguments) == 2 else "loss(output)"
         advice = (
-            "" if len(given) == 2 else "; with targets=... it is called as loss(output, targets)"
+            ""
+            if len(arguments) == 2
+            else "; with targets=... it is called as loss(output, targets)"
         )
         raise WrongAnswer(f"answered, and {called} {raised(error)}{advice}") from error
-    checked: Tensor = check_loss(found)
+    checked: Tensor = check_loss(value)
     return checked
 
 
@@ -141,8 +143,8 @@ def _take_inputs(module: Any, question: Question) -> tuple[Batch, Answers]:
         inputs |= name_outputs(value, name)
     for name, value in batch.kwargs.items():
         inputs |= name_outputs(value, name)
-    taken = {name: each for name, each in inputs.items() if each.requires_grad}
-    return Batch(batch.args, batch.kwargs, targets), taken
+    differentiable = {name: each for name, each in inputs.items() if each.requires_grad}
+    return Batch(batch.args, batch.kwargs, targets), differentiable
 
 
 def name_arguments(module: Any) -> list[str]:
@@ -151,11 +153,11 @@ def name_arguments(module: Any) -> list[str]:
     """
     try:
         written = getattr(module, "_orig_mod", module)  # inside what torch.compile returns
-        found = list(inspect.signature(written.forward).parameters.values())
+        parameters = list(inspect.signature(written.forward).parameters.values())
     except (TypeError, ValueError, AttributeError):
-        found = []
+        parameters = []
     by_place = inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD
-    names = [each.name for each in found if each.kind in by_place]
+    names = [each.name for each in parameters if each.kind in by_place]
     return [*names, *(f"input {place}" for place in range(len(names) + 1, 100))]
 
 
@@ -165,23 +167,23 @@ def _differentiate(module: Any, question: Question, answers: Answers, inputs: An
     Gradients that do not exist are left out.
     """
     live, parameters = list_live(module)[0], list_parameters(module)
-    wanted = {BY_INPUT + name: tensor for name, tensor in inputs.items()}
+    tensors = {BY_INPUT + name: tensor for name, tensor in inputs.items()}
     for name, tensor in live.items():
         is_free = name in parameters and tensor.requires_grad
         if is_free and question.by_parameters:
-            wanted[GRADIENT + name] = tensor
+            tensors[GRADIENT + name] = tensor
     ends = {name: each for name, each in answers.items() if each.requires_grad}
     if question.loss is not None:
         ends = {name: each for name, each in ends.items() if name == LOSS}
-    if not ends or not wanted:
+    if not ends or not tensors:
         return {}
     weights = None
     if question.loss is None:
         weights = [_get_weights(question, name, each) for name, each in ends.items()]
     slopes = torch.autograd.grad(
-        list(ends.values()), list(wanted.values()), weights, allow_unused=True
+        list(ends.values()), list(tensors.values()), weights, allow_unused=True
     )
-    return {name: slope for name, slope in zip(wanted, slopes, strict=True) if slope is not None}
+    return {name: slope for name, slope in zip(tensors, slopes, strict=True) if slope is not None}
 
 
 def _get_weights(question: Question, name: str, output: Tensor) -> Tensor:

@@ -33,10 +33,10 @@ def name_outputs(output: Any, name: str = "output", depth: int = 0) -> dict[str,
     if isinstance(output, bool | int | float):
         kind = torch.float64 if isinstance(output, float) else None
         return {name: torch.tensor(output, dtype=kind)}
-    found: dict[str, Tensor] = {}
+    tensors: dict[str, Tensor] = {}
     for label, part in _list_parts(output, name):
-        found |= name_outputs(part, label, depth + 1)
-    return found
+        tensors |= name_outputs(part, label, depth + 1)
+    return tensors
 
 
 def _list_parts(output: Any, name: str) -> list[tuple[str, Any]]:

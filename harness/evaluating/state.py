@@ -94,11 +94,11 @@ def widen(tensor: Tensor) -> Tensor:
 
 def name_all(state: State, tensors: Tensors) -> State:
     """Return a state with every tensor under all its names."""
-    found = dict(state)
+    named = dict(state)
     for name, first in tensors.other_names.items():
         if first in state:
-            found[name] = state[first]
-    return found
+            named[name] = state[first]
+    return named
 
 
 def write_state(module: Any, state: State) -> None:

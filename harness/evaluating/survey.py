@@ -27,16 +27,16 @@ class Drawn(NamedTuple):
     def describe(self) -> str:
         """Return the operation and the shape of its numbers, as "bernoulli (32, 8)"."""
         name = self.name.removeprefix("aten::").rstrip("_")
-        given = f" with {', '.join(f'{each:.4g}' for each in self.given)}" if self.given else ""
-        return f"{name} {tuple(self.numbers.shape)}{given}"
+        arguments = f" with {', '.join(f'{each:.4g}' for each in self.given)}" if self.given else ""
+        return f"{name} {tuple(self.numbers.shape)}{arguments}"
 
     @property
     def kind(self) -> tuple[str, tuple[int, ...], tuple[float, ...]]:
         """The operation, the shape, and the distribution's numbers; probabilities p and 1 - p count
         as equal.
         """
-        given = tuple(round(min(each, 1 - each), 12) for each in self.given)
-        return self.name, tuple(self.numbers.shape), given
+        arguments = tuple(round(min(each, 1 - each), 12) for each in self.given)
+        return self.name, tuple(self.numbers.shape), arguments
 
 
 class Survey(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -61,8 +61,8 @@ class Survey(TorchDispatchMode):  # type: ignore[no-untyped-call]
         name = called._schema.name
         self.trace.update(f"{name}{list_plain((args, kwargs))}".encode())
         if torch.Tag.nondeterministic_seeded in called.tags and tensors and name not in UNREAD:
-            given = tuple(float(each) for each in args if type(each) in (int, float))
-            self.drawn.append(Drawn(name, tensors[-1].detach().clone(), given))
+            numbers = tuple(float(each) for each in args if type(each) in (int, float))
+            self.drawn.append(Drawn(name, tensors[-1].detach().clone(), numbers))
         return results
 
 
@@ -101,7 +101,7 @@ def describe_drawn(drawn: Sequence[Drawn], most: int = 4) -> str:
     """
     if not drawn:
         return "nothing"
-    said = [each.describe() for each in drawn[:most]]
+    texts = [each.describe() for each in drawn[:most]]
     if len(drawn) > most:
-        said.append(f"{len(drawn) - most} more")
-    return " and ".join(said)
+        texts.append(f"{len(drawn) - most} more")
+    return " and ".join(texts)

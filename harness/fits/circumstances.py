@@ -48,8 +48,8 @@ def _describe_count(side: Ended) -> str:
 
 def describe_penalties(sides: Sequence[Ended], population: Population) -> str:
     """Return sentences on the trainers with two penalties; "" if there are none."""
-    said = []
+    sentences = []
     for ended in sides:
         if isinstance(ended.trainer, Trained):
-            said.append(ended.trainer.describe_penalties(population.loss))
-    return "; ".join(filter(None, said))
+            sentences.append(ended.trainer.describe_penalties(population.loss))
+    return "; ".join(filter(None, sentences))

@@ -38,17 +38,17 @@ def compare_fits(trial: Trial, cache: Cache, mine: Ended, theirs: Ended) -> Verd
     if begun.shared:
         sides = sides._replace(sets=group_by_data(mine.start, begun.mine))
     if population.quality is None:
-        found = decide_by_losses(sides, population)
+        decision = decide_by_losses(sides, population)
     else:
-        found = decide_by_shares(sides, population, population.quality)
-    if isinstance(found, str):
-        return blank(trial, Status.VACUOUS, found)
-    if again := _describe_repeated(begun, mine, theirs):
-        found = found._replace(why=f"{found.why}; {again}")
+        decision = decide_by_shares(sides, population, population.quality)
+    if isinstance(decision, str):
+        return blank(trial, Status.VACUOUS, decision)
+    if repeated := _describe_repeated(begun, mine, theirs):
+        decision = decision._replace(why=f"{decision.why}; {repeated}")
     if effort := describe_effort([mine, theirs]):
-        found = found._replace(why=f"{found.why}; {effort}")
-    mine.compared.append(found.why)
-    verdict = _make_verdict(trial, found, describe_penalties([mine, theirs], population))
+        decision = decision._replace(why=f"{decision.why}; {effort}")
+    mine.compared.append(decision.why)
+    verdict = _make_verdict(trial, decision, describe_penalties([mine, theirs], population))
     if verdict.status is Status.PASS and trial.case.expect == "equal":
         return replace(verdict, caveat=_describe_proof(population))
     return verdict
@@ -58,16 +58,16 @@ def _describe_proof(population: Population) -> str:
     """Return a sentence on what a claim that holds proves."""
     margin = f"{population.margin:.0%}"
     if population.quality is None:
-        shown = (
+        proved = (
             f"losses are typically within a factor of {population.ratio:g}, and the shares of"
             f" starts that end higher and lower differ by less than {margin}"
         )
     else:
-        shown = (
+        proved = (
             f"the shares of starts that end at most at {population.quality:g} differ by less than"
             f" {margin}"
         )
-    return f"Shown from starts like these, on these data: {shown}; not that the fits are the same"
+    return f"Shown from starts like these, on these data: {proved}; not that the fits are the same"
 
 
 def _describe_repeated(begun: Begun, mine: Ended, theirs: Ended) -> str:
@@ -90,21 +90,21 @@ def _make_verdict(trial: Trial, found: Decision, penalties: str) -> Verdict:
     return replace(failure(trial, status, reason), budget_used=budget)
 
 
-def _contradict(expect: str, found: Decision) -> str:
+def _contradict(expect: str, decision: Decision) -> str:
     """Return the part of a sentence with the claim and the result that contradicts it."""
     if expect == "differs":
-        return "was claimed not to fit as well, and " + ("does" if found.same else "fits better")
-    if found.worse:
+        return "was claimed not to fit as well, and " + ("does" if decision.same else "fits better")
+    if decision.worse:
         return "was claimed to fit as well, and does not"
     return "was claimed to fit alike, and fits better"
 
 
-def _decide(expect: str, found: Decision) -> Status:
+def _decide(expect: str, decision: Decision) -> Status:
     """Return the status of a claim about two trainers."""
-    holds, fails = found.same, found.other
+    holds, fails = decision.same, decision.other
     if expect == "differs":
-        holds = found.worse and not found.same
-        fails = found.same or (found.other and not found.worse)
+        holds = decision.worse and not decision.same
+        fails = decision.same or (decision.other and not decision.worse)
     if holds:
         return Status.PASS
     return Status.FAIL if fails else Status.VACUOUS

@@ -65,25 +65,25 @@ class Decision(NamedTuple):
 def decide_by_shares(sides: Sides, population: Population, quality: float) -> Decision | str:
     """Compare the shares of good fits; return a sentence if they are no evidence."""
     good = [side.ends <= quality for side in sides.losses]
-    told = (
+    figures = (
         f"of {sides.names[0]}, {_share(good[0])} end at a loss of at most {quality:g}, of"
         f" {sides.names[1]} {_share(good[1])}"
     )
     if why := _find_no_evidence(sides, good, quality):
-        return f"{told}: {why}{propose_quality(sides.losses)}"
+        return f"{figures}: {why}{propose_quality(sides.losses)}"
     shares, margin = _count(good, sides.shared), population.margin
     p, power, (low, high) = p_of_alike(shares, margin), shares.power(margin), difference(shares)
     same, other = p <= LEVEL, shares.p < CONVINCING
-    apart = f"the share less the other's is {low:+.2f} to {high:+.2f} (90 %)"
+    interval = f"the share less the other's is {low:+.2f} to {high:+.2f} (90 %)"
     if same:
-        why = f"{told}; {apart}, equivalent within ±{margin:g} (power {power:.2f})"
+        why = f"{figures}; {interval}, equivalent within ±{margin:g} (power {power:.2f})"
     elif other:
-        why = f"{told}; so uneven by chance with p = {shares.p:.1g}"
+        why = f"{figures}; so uneven by chance with p = {shares.p:.1g}"
     else:
         few = sides.starts
         needed = _describe_needed(few, {n: shares.power(margin, n) for n in MORE if n > few})
         why = (
-            f"{told}: {few} starts cannot tell; {apart}, the margin is ±{margin:g}, power"
+            f"{figures}: {few} starts cannot tell; {interval}, the margin is ±{margin:g}, power"
             f" {power:.2f}, p = {shares.p:.1g}{needed}: {MORE_STARTS}"
             f"{propose_quality(sides.losses)}"
         )
@@ -131,21 +131,21 @@ def decide_by_losses(sides: Sides, population: Population) -> Decision | str:
             f"of {sides.names[0]} and {sides.names[1]}, no loss falls by more than a factor of"
             f" {ratio:g} from any of {len(sides.losses[0].ends)} starts: nothing was trained"
         )
-    told, p = _describe_ratios(ratios, sides.names, ratio), ratios.p_of_alike(margin)
-    told += _describe_sets(sides, ratio)
+    figures, p = _describe_ratios(ratios, sides.names, ratio), ratios.p_of_alike(margin)
+    figures += _describe_sets(sides, ratio)
     power, p_of_chance = ratios.power(margin), ratios.pairs.p
     same, other = p <= LEVEL, p_of_chance < CONVINCING
     if same:
-        why = f"{told}; alike within a factor of {ratio:g} (p = {p:.1g}, power {power:.2f})"
+        why = f"{figures}; alike within a factor of {ratio:g} (p = {p:.1g}, power {power:.2f})"
     elif other:
-        why = f"{told}; so uneven by chance with p = {p_of_chance:.1g}"
+        why = f"{figures}; so uneven by chance with p = {p_of_chance:.1g}"
     else:
         few = ratios.n
         needed = _describe_needed(few, {n: ratios.power(margin, n) for n in MORE if n > few})
         differing = {n: ratios.power_of_difference(n) for n in MORE if n > few}
         needed += _describe_needed(few, differing, "they differ, if as often as here")
         why = (
-            f"{told}: {few} starts cannot tell (alike with p = {p:.1g}, power {power:.2f};"
+            f"{figures}: {few} starts cannot tell (alike with p = {p:.1g}, power {power:.2f};"
             f" uneven by chance with p = {p_of_chance:.1g}){needed}: {MORE_STARTS}"
         )
     return Decision(same, other, other and ratios.higher > ratios.lower, p, why)
@@ -154,16 +154,16 @@ def decide_by_losses(sides: Sides, population: Population) -> Decision | str:
 def _describe_ratios(ratios: Ratios, names: tuple[str, str], ratio: float) -> str:
     """Return a clause on the losses of two trainers from the same starts."""
     low, high = ratios.interval
-    told = (
+    clause = (
         f"from {ratios.n} shared starts {names[0]} ends higher than {names[1]} {ratios.higher}"
         f" times and lower {ratios.lower} times, by more than a factor of {ratio:g}; the typical"
         f" ratio of their losses is {ratios.typical:.4g} ({low:.4g} to {high:.4g}, 90 %)"
     )
     if ratios.unfinished:
-        told += f"; from {ratios.unfinished} more starts neither ends finite"
+        clause += f"; from {ratios.unfinished} more starts neither ends finite"
     if ratios.untrained:
-        told += f"; from {ratios.untrained} more starts neither loss falls"
-    return told
+        clause += f"; from {ratios.untrained} more starts neither loss falls"
+    return clause
 
 
 def _describe_sets(sides: Sides, ratio: float) -> str:

@@ -64,9 +64,9 @@ def _train(cache: Cache, trainer: Trainer, dtype: str, device: str) -> Ended | M
 def _fit(
     cache: Cache, trainer: Trainer, start: Problem, dtype: str, device: str
 ) -> Fitted | Missing:
-    told = f"training {cache.case.name}: {trainer.title()}"
+    message = f"training {cache.case.name}: {trainer.title()}"
     with COMPILER.asking((trainer, dtype, device)):
-        return trainer.fit(start, dtype, device, lambda how: cache.say(f"{told}: {how}"))
+        return trainer.fit(start, dtype, device, lambda how: cache.say(f"{message}: {how}"))
 
 
 def _has_same_data(end: Problem, start: Problem) -> bool:

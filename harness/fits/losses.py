@@ -130,8 +130,8 @@ class Ratios:
 
         By default it is the number of observed starts.
         """
-        apart = max(self.higher + self.lower, 1) / (2 * self.n)
-        return power_of_alike(starts or self.n, apart, apart, margin)
+        share = max(self.higher + self.lower, 1) / (2 * self.n)
+        return power_of_alike(starts or self.n, share, share, margin)
 
     def power_of_difference(self, starts: int) -> float:
         """Return the probability that this number of starts shows a difference, if the shares of
@@ -158,8 +158,8 @@ def power_of_difference(starts: int, higher: float, lower: float, level: float) 
     """
     second, first = np.indices((starts + 1, starts + 1))
     p = np.minimum(1.0, 2 * stats().binom.cdf(second, first + second, 0.5))
-    found = (p < level) & (first > second)
-    return float(SharedStarts(starts).chances(higher, lower)[found].sum())
+    rejecting = (p < level) & (first > second)
+    return float(SharedStarts(starts).chances(higher, lower)[rejecting].sum())
 
 
 def _most_beyond(n: int) -> int:

@@ -29,8 +29,8 @@ MORE = (20, 30, 50, 70, 100, 150, 200)  # numbers of starts that are proposed
 
 def interval(successes: int, of: int, confidence: float = 0.95) -> tuple[float, float]:
     """Return Wilson's interval (low, high) for the share `successes` / `of`."""
-    found = stats().binomtest(successes, of).proportion_ci(confidence, "wilson")
-    return float(found.low), float(found.high)
+    limits = stats().binomtest(successes, of).proportion_ci(confidence, "wilson")
+    return float(limits.low), float(limits.high)
 
 
 @dataclass(frozen=True)
@@ -78,8 +78,8 @@ class Pairs:
         It uses the starts on which only one trainer succeeds. The p-value is the probability that
         chance splits these starts between the two trainers at least as unevenly.
         """
-        apart = self.first + self.second
-        return float(stats().binomtest(self.first, apart).pvalue) if apart else 1.0
+        discordant = self.first + self.second
+        return float(stats().binomtest(self.first, discordant).pvalue) if discordant else 1.0
 
     def power(self, margin: float, starts: int = 0) -> float:
         """Return the probability that this number of similar starts shows equivalence, if the
@@ -87,8 +87,8 @@ class Pairs:
 
         By default it is the number of observed starts.
         """
-        apart = max(self.first + self.second, 1) / (2 * self.n)
-        return power_of(SharedStarts(starts or self.n), apart, apart, margin)
+        share = max(self.first + self.second, 1) / (2 * self.n)
+        return power_of(SharedStarts(starts or self.n), share, share, margin)
 
 
 @dataclass(frozen=True)

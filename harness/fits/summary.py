@@ -97,15 +97,15 @@ def _best(cache: Cache, ended: Ended) -> dict[str, Any]:
     draw = int(np.count_nonzero(ended.fitted.finite[: np.argmin(ended.losses)]))
     answer, grid, marks = predicted.answer[draw], cache.population.grid, cache.population.marks
     label, theta = ended.end.formulation.network.layout.label, ended.end.theta[draw]
-    found: dict[str, Any] = {}
+    best: dict[str, Any] = {}
     if len(theta) <= WEIGHTS:
-        found["weights"] = {label(i): float(weight) for i, weight in enumerate(theta)}
+        best["weights"] = {label(i): float(weight) for i, weight in enumerate(theta)}
     if grid.shape[1] == answer.shape[1] == 1:
         values = [_finite(y) for y in answer[:, 0]]
-        found |= {"at": dict(zip(marks, values, strict=False))}
+        best |= {"at": dict(zip(marks, values, strict=False))}
         x, places = np.unique(grid[:, 0], return_index=True)  # as its user wrote it, in any order
-        found |= {"plot": {"x": x.tolist(), "y": [values[len(marks) + place] for place in places]}}
-    return found
+        best |= {"plot": {"x": x.tolist(), "y": [values[len(marks) + place] for place in places]}}
+    return best
 
 
 def table(cache: Cache) -> list[Row]:
@@ -133,17 +133,21 @@ def answer(cache: Cache, rows: list[Row]) -> str:
     """
     case = cache.case
     trained = {ended.trainer.name for ended in get_ends(cache)}
-    wanted = {getattr(trainer, "name", "") for trainer in (*case.subjects, *case.references)}
-    if not case.answer or not trained >= wanted:
+    names = {getattr(trainer, "name", "") for trainer in (*case.subjects, *case.references)}
+    if not case.answer or not trained >= names:
         return ""
     try:
         with users():
-            said = case.answer(rows)
+            sentence = case.answer(rows)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # whatever a user's function raises, the report is written
         return f"Its answer {raised(error)}"
-    return exact(said) if isinstance(said, str) else f"Its answer is {shown(said)}, expected text"
+    return (
+        exact(sentence)
+        if isinstance(sentence, str)
+        else f"Its answer is {shown(sentence)}, expected text"
+    )
 
 
 def points(cache: Cache) -> Points | None:

@@ -55,22 +55,22 @@ def end_verdict(trial: Trial, cache: Cache) -> Verdict:
         if why := trainer.cannot_answer(trial.case.network, trial.check, trial.dtype, device):
             return blank(trial, Status.ABSENT, why)
         try:
-            found = train(cache, trainer, trial.dtype, device)
+            ended = train(cache, trainer, trial.dtype, device)
         except (ValueError, TypeError) as error:
             return failure(trial, Status.BROKEN, words_of(error))
         except Exception as error:  # whatever a user's data or start raises
             return failure(trial, Status.BROKEN, f"its data or its start {raised(error)}")
-        if isinstance(found, Missing):
-            return missing(trial, replace(found, why=f"{trainer.title()} {found.why}"), trial.check)
-        if trial.check == "final" and (why := _silent(found, cache)):
+        if isinstance(ended, Missing):
+            return missing(trial, replace(ended, why=f"{trainer.title()} {ended.why}"), trial.check)
+        if trial.check == "final" and (why := _silent(ended, cache)):
             return failure(trial, Status.FAIL, why)
-        if found.fitted.end is None:
+        if ended.fitted.end is None:
             lost = (
                 f"{trainer.title()}: from every start the loss or the weights are"
-                f" {found.fitted.ended[0]}"
+                f" {ended.fitted.ended[0]}"
             )
             return failure(trial, Status.FAIL, lost)
-        sides.append(found)
+        sides.append(ended)
     mine, theirs = sides
     if trial.check == "final":
         verdict = _final(trial, cache, sides)
@@ -163,10 +163,10 @@ def predictions(cache: Cache, ended: Ended) -> Side | Missing:
     answers = cache.get_or_make(
         PredictionAnswers(ended), lambda: trainer.answers(problem, dtype, ended.device)
     )
-    found = answers.answer("forward")
-    if isinstance(found, Missing):
-        return found
-    return Side(found, cache.oracle(problem, trainer.contract(dtype))["forward"])
+    outputs = answers.answer("forward")
+    if isinstance(outputs, Missing):
+        return outputs
+    return Side(outputs, cache.oracle(problem, trainer.contract(dtype))["forward"])
 
 
 def _silent(ended: Ended, cache: Cache) -> str:
@@ -203,8 +203,8 @@ def _below_floor(ended: Ended, cache: Cache) -> str:
         f"{loss.value[worst]:.9g}, below the floor of {floor.value[worst]:.9g} that was stated"
         " for it"
     )
-    told = (
+    sentence = (
         f"{ended.trainer.title()} ends at a loss of {below}: the floor, or the network, is not what"
         " it is said to be"
     )
-    return told if under.any() else ""
+    return sentence if under.any() else ""

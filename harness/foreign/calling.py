@@ -57,7 +57,7 @@ class Call:
         """
         targets = self.targets if with_targets else []
         before = [each.copy() for each in (*self.blocks.values(), *self.inputs, *targets)]
-        given = answer(dict(self.blocks), *self.inputs, *targets)
+        result = answer(dict(self.blocks), *self.inputs, *targets)
         after = (*self.blocks.values(), *self.inputs, *targets)
         for now, earlier in zip(after, before, strict=True):
             if not np.array_equal(now, earlier):
@@ -65,7 +65,7 @@ class Call:
                     "changed its arguments when it was called, expected it to leave them as they"
                     " are"
                 )
-        return given
+        return result
 
 
 def _split(whole: Array, widths: tuple[int, ...], dtype: str, order: Any) -> list[Numbers]:
@@ -90,11 +90,11 @@ def read_heads(given: Any, rows: int, widths: tuple[int, ...], dtype: str = "") 
     heads = [read_numbers(head, "outputs", dtype) for head in list_heads(given)]
     if widths == (1,) and len(heads) == 1 and heads[0].shape == (rows,):
         heads = [heads[0][:, None]]
-    found = [str(head.shape) for head in heads]
+    shapes = [str(head.shape) for head in heads]
     expected = [str((rows, width)) for width in widths]
-    if found != expected:
-        said = f"{' and '.join(found) or 'none'}, expected {' and '.join(expected)}"
-        raise WrongAnswer(f"gave outputs of shapes {said}")
+    if shapes != expected:
+        message = f"{' and '.join(shapes) or 'none'}, expected {' and '.join(expected)}"
+        raise WrongAnswer(f"gave outputs of shapes {message}")
     return heads
 
 
@@ -162,10 +162,10 @@ class Slopes:
 
 def _read_gradients(given: Mapping[str, Any], call: Call, own: Layout, dtype: str) -> Array:
     """Return the gradient by the own parameters (P,); it is 0 for a bias that is left out."""
-    found: dict[str, Array] = {}
+    gradients: dict[str, Array] = {}
     for block in own.blocks:
         if block.left_out:
-            found[block.name] = np.zeros(block.places.shape)
+            gradients[block.name] = np.zeros(block.places.shape)
             continue
         if block.name not in given:
             names = ", ".join(map(str, given)) or "nothing"
@@ -176,8 +176,8 @@ def _read_gradients(given: Mapping[str, Any], call: Call, own: Layout, dtype: st
             raise WrongAnswer(
                 f"gave a gradient of {block.name} of shape {gradient.shape}, expected {expected}"
             )
-        found[block.name] = gradient
-    return own.join(found)
+        gradients[block.name] = gradient
+    return own.join(gradients)
 
 
 def _read_by_inputs(given: Sequence[Any], call: Call, dtype: str) -> Array | None:
@@ -185,12 +185,12 @@ def _read_by_inputs(given: Sequence[Any], call: Call, dtype: str) -> Array | Non
     if not given:
         return None
     parts = [read_numbers(part, "a gradient by its inputs", dtype) for part in given]
-    found = [part.shape for part in parts]
+    shapes = [part.shape for part in parts]
     expected = [x.shape for x in call.inputs]
-    if found != expected:
-        said = " and ".join(map(str, found))
+    if shapes != expected:
+        message = " and ".join(map(str, shapes))
         raise WrongAnswer(
-            f"gave gradients by its inputs of shapes {said}, expected"
+            f"gave gradients by its inputs of shapes {message}, expected"
             f" {' and '.join(map(str, expected))}"
         )
     return np.concatenate(parts, axis=1)

@@ -190,14 +190,14 @@ class Computed:
         mine = _formulation(self, problem.formulation.network)
         if has_own_layout(problem, mine.own) and mine.same_map(problem.formulation):
             return Draws(self.answer, self.slopes, problem, kind).observe()
-        asked = at_own_parameters(problem, mine)
-        if asked is None:
+        renamed = at_own_parameters(problem, mine)
+        if renamed is None:
             why = (
                 "cannot be asked at another model's parameters, since its own are not those of the"
                 " network, renamed"
             )
             return Observation({}, Missing(Status.BROKEN, why))
-        return by_theta(Draws(self.answer, self.slopes, asked, kind).observe(), mine)
+        return by_theta(Draws(self.answer, self.slopes, renamed, kind).observe(), mine)
 
 
 @lru_cache(maxsize=64)

@@ -68,24 +68,24 @@ class Draws:
     def _ask_outputs(self) -> Array:
         """Return the outputs (D, R, O). Raises WrongAnswer if a call overwrites earlier outputs."""
         outputs: list[Array] = []
-        kept: Sequence[Any] = ()
+        last: Sequence[Any] = ()
         for draw in range(self.problem.draws):
-            given = self._call(draw).ask(self.answer)
-            outputs.append(self._read(given))
-            if kept and not np.array_equal(self._read(kept), outputs[-2], equal_nan=True):
+            result = self._call(draw).ask(self.answer)
+            outputs.append(self._read(result))
+            if last and not np.array_equal(self._read(last), outputs[-2], equal_nan=True):
                 raise WrongAnswer(OVERWRITTEN)
-            kept = list_heads(given)
+            last = list_heads(result)
         return np.stack(outputs)
 
     def _ask_again(self, first: Array) -> dict[str, dict[str, Array]]:
         """Call the first draw again; return outputs (D, R, O) that differ, by the end of the
         sentence that reports them.
         """
-        again = {ONCE_MORE: self._read(self._call(0).ask(self.answer))}
+        repeated = {ONCE_MORE: self._read(self._call(0).ask(self.answer))}
         with suppress(Exception):  # a function may take no such arrays
-            again[IN_ORDER] = self._read(self._call(0, "F").ask(self.answer))
+            repeated[IN_ORDER] = self._read(self._call(0, "F").ask(self.answer))
         others: dict[str, dict[str, Array]] = {}
-        for when, outputs in again.items():
+        for when, outputs in repeated.items():
             if not np.array_equal(outputs, first[0], equal_nan=True):
                 changed = first.copy()
                 changed[0] = outputs
@@ -96,15 +96,15 @@ class Draws:
         """Add losses (D,) and gradients to the values; return why the gradient by the inputs is
         missing.
         """
-        found: list[Slopes] = []
+        slopes_by_draw: list[Slopes] = []
         for draw in range(self.problem.draws):
             call = self._call(draw)
-            given = call.ask(slopes, with_targets=True)
-            found.append(Slopes.read(given, call, self.own, self.dtype))
-        values["loss"] = np.array([each.loss for each in found])
-        values["gradient"] = np.stack([each.gradient for each in found])
-        by_inputs = [each.by_inputs for each in found if each.by_inputs is not None]
-        if len(by_inputs) == len(found):
+            result = call.ask(slopes, with_targets=True)
+            slopes_by_draw.append(Slopes.read(result, call, self.own, self.dtype))
+        values["loss"] = np.array([each.loss for each in slopes_by_draw])
+        values["gradient"] = np.stack([each.gradient for each in slopes_by_draw])
+        by_inputs = [each.by_inputs for each in slopes_by_draw if each.by_inputs is not None]
+        if len(by_inputs) == len(slopes_by_draw):
             values["input_gradient"] = np.stack(by_inputs)
             return None
         return Missing(Status.ABSENT, NO_INPUT_GRADIENT)

@@ -43,17 +43,17 @@ def onnx_model(
             weights[each.name] = each
     dtypes = {DTYPES[each.data_type] for each in weights.values()}
     if len(dtypes) != 1:
-        found = " and ".join(sorted(dtypes)) or "none"
+        names = " and ".join(sorted(dtypes)) or "none"
         raise ValueError(
-            f"{called} has weights of {found}, expected initializers of one of"
+            f"{called} has weights of {names}, expected initializers of one of"
             f" {', '.join(DTYPES.values())}: a weight that is a constant of a node cannot be set"
         )
     known = {each.name for each in graph.input}
     inputs = [each.name for each in graph.input if each.name not in weights]
     for each in weights.values():
         if each.name not in known:
-            made = onnx.helper.make_tensor_value_info(each.name, each.data_type, each.dims)
-            graph.input.append(made)
+            tensor_info = onnx.helper.make_tensor_value_info(each.name, each.data_type, each.dims)
+            graph.input.append(tensor_info)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # of errors: that weights are inputs is meant
     session = onnxruntime.InferenceSession(

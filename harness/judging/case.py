@@ -204,10 +204,10 @@ class Case:
         for make in makers:
             assert callable(make)
             with users():
-                made = make(formulation)
-            if not _are_problems(made):
-                raise TypeError(f"its problems are {shown(made)}, expected a list of problems")
-            problems += made
+                stack = make(formulation)
+            if not _are_problems(stack):
+                raise TypeError(f"its problems are {shown(stack)}, expected a list of problems")
+            problems += stack
         if not problems:
             raise ValueError(
                 "its probes made no problem, expected at least one: choose other kinds"

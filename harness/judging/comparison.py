@@ -151,8 +151,8 @@ class Comparison(NamedTuple):
         """Return how the subject ran: compiled, compiled in part, or eager; "" if it does not use
         torch.compile.
         """
-        found = {self.subject(problem).ran for problem in self.problems}
-        return found.pop() if len(found) == 1 else "compiled in part"
+        ways = {self.subject(problem).ran for problem in self.problems}
+        return ways.pop() if len(ways) == 1 else "compiled in part"
 
     def stages(self) -> tuple[int, int, str]:
         """Return how many intermediate numbers of a row were found in the subject, how many there
@@ -164,8 +164,8 @@ class Comparison(NamedTuple):
         trial, cache = self.trial, self.cache
         contract = trial.subject.contract(trial.dtype)
         each = [cache.stages(problem, contract, self.subject(problem)) for problem in self.problems]
-        found, asked, missing = zip(*each, strict=True)
-        return sum(found), sum(asked), next(filter(None, missing), "")
+        found, total, missing = zip(*each, strict=True)
+        return sum(found), sum(total), next(filter(None, missing), "")
 
 
 def name_subject(trial: Trial, missing: Missing) -> Missing:

@@ -96,10 +96,10 @@ def _check_conditions(
             return None
         for number in range(len(CONDITIONS) + 1):
             without = CONDITIONS[:number]
-            again = _ask_without(trial, subject, problem, without).answer(quantity)
-            if isinstance(again, Missing):
+            rerun = _ask_without(trial, subject, problem, without).answer(quantity)
+            if isinstance(rerun, Missing):
                 return None
-            if outside(again, bound, contract.largest):
+            if outside(rerun, bound, contract.largest):
                 continue
             draws = observed.conditions.get(without[-1], {}) if without else {}
             words = [when for draw, when in draws.items() if wrong[draw]]

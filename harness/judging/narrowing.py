@@ -13,16 +13,16 @@ def narrow_problems(problems: list[Problem], contract: Contract) -> list[Problem
     A draw is one problem of a stack. If the dtype can hold the answers of no draw, all draws are
     kept.
     """
-    held = [_within_range(problem, contract) for problem in problems]
-    rounded = [problem.rounded(contract) for problem in held if problem is not None]
+    narrowed = [_within_range(problem, contract) for problem in problems]
+    rounded = [problem.rounded(contract) for problem in narrowed if problem is not None]
     if not rounded:
         problems[0].rounded(contract)  # raises: its numbers are beyond the range
-    kept = []
+    result = []
     for problem in rounded:
         inside = _fits(problem, contract)
         if inside.any():
-            kept.append(problem.part(inside))
-    return kept or rounded
+            result.append(problem.part(inside))
+    return result or rounded
 
 
 def _within_range(problem: Problem, contract: Contract) -> Problem | None:

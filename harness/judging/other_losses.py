@@ -60,12 +60,12 @@ def find_loss(comparison: Comparison) -> Loss | None:
     own = _ask(comparison, few)
     if own is not None and _fits(comparison, few, own):
         return None
-    for asked in _list_questions(few):
-        answered = _ask(comparison, asked)
+    for question in _list_questions(few):
+        answered = _ask(comparison, question)
         if answered is None:
             continue
-        for loss in _list_losses(asked):
-            if loss != few.loss and _fits(comparison, replace(asked, loss=loss), answered):
+        for loss in _list_losses(question):
+            if loss != few.loss and _fits(comparison, replace(question, loss=loss), answered):
                 return loss
     return None
 

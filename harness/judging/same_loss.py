@@ -94,26 +94,28 @@ def same_loss(comparison: Comparison) -> SameLoss | None:
         return None
     every = [np.ones(problem.draws, dtype=bool) for problem in comparison.problems]
     exact = exact_draws(comparison)
-    found, where = _same(comparison, every, "loss"), "in every draw"
-    if found is None:
+    judgement, where = _same(comparison, every, "loss"), "in every draw"
+    if judgement is None:
         count, rest = (
             sum(int(chosen.sum()) for chosen in some)
             for some in (exact, [~chosen for chosen in exact])
         )
-        found = _same(comparison, exact, "loss")
+        judgement = _same(comparison, exact, "loss")
         where = f"in the {count} draws whose outputs are exact"
         where += f" (the other {rest} are not judged)" if comparison.quantity == "loss" else ""
-    if found is None:
+    if judgement is None:
         return None
     both = f"both sides have the same loss, to the last bit, {where}; it is not the case's"
     if comparison.quantity == "loss":
-        return SameLoss(found, f"{both}, so its equations were not asked")
+        return SameLoss(judgement, f"{both}, so its equations were not asked")
     if slopes := _from_slopes(comparison, exact):
         return SameLoss(
             slopes, f"{both}, so this follows from the loss's own slopes by the outputs"
         )
-    if found := _same(comparison, every, comparison.quantity):
-        return SameLoss(found, f"{both}, and this is the same to the last bit in every draw too")
+    if judgement := _same(comparison, every, comparison.quantity):
+        return SameLoss(
+            judgement, f"{both}, and this is the same to the last bit in every draw too"
+        )
     return SameLoss(None, f"{both}, and no bound is derived for its {title(comparison.quantity)}")
 
 
@@ -124,7 +126,7 @@ def _same(comparison: Comparison, chosen: Chosen, quantity: str) -> Judgement | 
     The subject's answers must be finite in all draws, and the reference's other than 0 in a chosen
     one.
     """
-    sides, owners, seen = [], [], False
+    sides, owners, other_than_zero = [], [], False
     for problem, some in zip(comparison.problems, chosen, strict=True):
         answers = comparison.answers(problem, quantity)
         if not isinstance(answers, tuple):
@@ -134,11 +136,11 @@ def _same(comparison: Comparison, chosen: Chosen, quantity: str) -> Judgement | 
         exactly = Bounded(expected, np.zeros_like(expected))
         sides.append((Side(mine, exactly), Side(expected, exactly)))
         owners.append(tensors(problem, quantity)[1])
-        seen |= bool(theirs[some].any())
+        other_than_zero |= bool(theirs[some].any())
     subjects, references = zip(*sides, strict=True)
     largest = comparison.contracts[0].largest
-    found = judge(subjects, references, owners, largest, every_draw=True)
-    return found if seen and found.status is Status.PASS else None
+    judgement = judge(subjects, references, owners, largest, every_draw=True)
+    return judgement if other_than_zero and judgement.status is Status.PASS else None
 
 
 def _from_slopes(comparison: Comparison, exact: Chosen) -> Judgement | None:

@@ -65,8 +65,8 @@ class Store:
         value = self._values[key]
         if isinstance(value, _Refusal):
             raise value.kind(value.words)
-        found: T = value
-        return found
+        stored: T = value
+        return stored
 
     def get(self, key: Key[T]) -> T | None:
         """Return the value of a key, or None if it has none."""
@@ -87,8 +87,8 @@ class Store:
         """Return all keys of a kind with their values, in the order in which they were first
         stored.
         """
-        found: list[tuple[K, Any]] = []
+        items: list[tuple[K, Any]] = []
         for key, value in self._values.items():
             if isinstance(key, kind) and not isinstance(value, _Refusal):
-                found.append((key, value))
-        return found
+                items.append((key, value))
+        return items

@@ -47,10 +47,10 @@ def bound_running_sums(
     `further` is the number of roundings of each term before it is added. If `wide`, sums are kept
     in float32 and stored once.
     """
-    kept = steps.u if wide else step_roundoff(steps)
+    u = steps.u if wide else step_roundoff(steps)
     counts = torch.as_tensor(terms, dtype=torch.float64, device=size.device)
-    before = compound(further, kept)
-    share = before + (1 + before) * kept * torch.clamp(counts - 1, min=0.0)
+    before = compound(further, u)
+    share = before + (1 + before) * u * torch.clamp(counts - 1, min=0.0)
     tiny = steps.precision.tiny if further else 0.0
     error = share * size + counts * tiny * (size > 0).double()
     return steps.store(Number(size, error)) if wide else steps.limit(size, error)

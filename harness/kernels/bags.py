@@ -37,12 +37,12 @@ def add_bags(steps: Steps, call: Call) -> Error:
     if call["mode"] == MAXIMUM:
         return None
     weights = call["per_sample_weights"]
-    given = dict(call.given)
-    given["weight"] = abs(call["weight"])
-    given["per_sample_weights"] = None if weights is None else abs(weights)
-    size = torch.ops.aten._embedding_bag(**given)[0]
-    given["weight"] = torch.ones_like(call["weight"])
-    terms = torch.ops.aten._embedding_bag(**given | {"mode": 0, "per_sample_weights": None})[0]
+    arguments = dict(call.given)
+    arguments["weight"] = abs(call["weight"])
+    arguments["per_sample_weights"] = None if weights is None else abs(weights)
+    size = torch.ops.aten._embedding_bag(**arguments)[0]
+    arguments["weight"] = torch.ones_like(call["weight"])
+    terms = torch.ops.aten._embedding_bag(**arguments | {"mode": 0, "per_sample_weights": None})[0]
     further = 2.0 if call["mode"] == MEAN else 0.0
     if weights is not None:
         further += 1.0
@@ -65,10 +65,12 @@ def repeat_bags_backward(
     padding: int = -1,
 ) -> Tensor:
     """Return the gradient by the rows of the table."""
-    made = grad.new_zeros(rows, grad.shape[1])
+    gradient = grad.new_zeros(rows, grad.shape[1])
     if mode == MAXIMUM:
-        seen = bag_size[:, None] > 0
-        return made.scatter_add(0, maximum.clamp(min=0).long(), torch.where(seen, grad, 0.0))
+        not_empty = bag_size[:, None] > 0
+        return gradient.scatter_add(
+            0, maximum.clamp(min=0).long(), torch.where(not_empty, grad, 0.0)
+        )
     shares = grad[name_bags(indices, offsets)]
     if mode == MEAN:
         shares = shares / bag_size[name_bags(indices, offsets)][:, None]
@@ -76,7 +78,7 @@ def repeat_bags_backward(
         shares = shares * weights[:, None]
     if by_frequency:
         shares = shares / torch.bincount(indices, minlength=rows)[indices][:, None]
-    return made.index_add(0, indices, torch.where((indices == padding)[:, None], 0.0, shares))
+    return gradient.index_add(0, indices, torch.where((indices == padding)[:, None], 0.0, shares))
 
 
 @rule("_embedding_bag_backward", "_embedding_bag_dense_backward")
@@ -88,13 +90,13 @@ def add_bags_backward(steps: Steps, call: Call) -> Error:
     """
     if call["scale_grad_by_freq"]:
         return torch.full_like(call.result, torch.inf)
-    given = dict(call.given)
+    arguments = dict(call.given)
     if call["per_sample_weights"] is not None:
-        given["per_sample_weights"] = abs(call["per_sample_weights"])
-    size = repeat_bags_backward(*(given | {"grad": abs(call["grad"])}).values())
+        arguments["per_sample_weights"] = abs(call["per_sample_weights"])
+    size = repeat_bags_backward(*(arguments | {"grad": abs(call["grad"])}).values())
     plain: dict[str, Any] = {"grad": torch.ones_like(call["grad"]), "per_sample_weights": None}
     plain["mode"] = MAXIMUM if call["mode"] == MAXIMUM else 0
-    terms = repeat_bags_backward(*(given | plain).values())
+    terms = repeat_bags_backward(*(arguments | plain).values())
     further = 0.0 if call["mode"] == MAXIMUM else 3.0
     return bound_running_sums(steps, size, terms, further)
 
@@ -120,8 +122,8 @@ def multiply_rows(steps: Steps, call: Call) -> Error:
     added.
     """
     sizes = {"grad": abs(call["grad"]), "weight": abs(call["weight"])}
-    given = {**call.given, **sizes}
-    size = repeat_weights_backward(*given.values())
+    arguments = {**call.given, **sizes}
+    size = repeat_weights_backward(*arguments.values())
     return bound_running_sums(steps, size, float(call["grad"].shape[1]), 1.0)
 
 

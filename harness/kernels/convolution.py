@@ -50,10 +50,10 @@ def convolve_backward(steps: Steps, call: Call) -> Sequence[Error]:
     )
     window = 0 if call["transposed"] else count_window(call)
     stored = (window, len(x), len(x))
-    found: list[Error] = []
+    errors: list[Error] = []
     for result, *sums in zip(call.results, sizes, counts, stored, strict=True):
-        found.append(None if result is None else bound_sums(steps, call, result, sums))
-    return found
+        errors.append(None if result is None else bound_sums(steps, call, result, sums))
+    return errors
 
 
 def bound_sums(steps: Steps, call: Call, value: Tensor, sums: Sequence[Tensor | int]) -> Error:

@@ -121,8 +121,8 @@ def measure_from_products(steps: Steps, call: Call) -> Error:
 def measure_distances(steps: Steps, call: Call) -> Error:
     """Return the error of the distances of all pairs of points, computed from their differences."""
     a, b = call["x1"], call["x2"]
-    apart = steps.sub(steps.exact(a[..., :, None, :]), steps.exact(b[..., None, :, :]))
-    sizes = Number(abs(apart.value), apart.error)
+    differences = steps.sub(steps.exact(a[..., :, None, :]), steps.exact(b[..., None, :, :]))
+    sizes = Number(abs(differences.value), differences.error)
     return steps.store(find_norm(steps, sizes, float(call["p"]), -1, False))
 
 
@@ -134,16 +134,20 @@ def repeat_distances_backward(g: Tensor, a: Tensor, b: Tensor, p: float, distanc
 
 def find_directions(a: Tensor, b: Tensor, p: float, distances: Tensor) -> Tensor:
     """Return the derivatives of distances by the first point of each pair."""
-    apart = a[..., :, None, :] - b[..., None, :, :]
+    differences = a[..., :, None, :] - b[..., None, :, :]
     length = distances[..., None]
     if p == 1:
-        return torch.sign(apart)
+        return torch.sign(differences)
     if p == math.inf:
-        return torch.sign(apart) * (abs(apart) == abs(apart).amax(-1, keepdim=True))
+        return torch.sign(differences) * (
+            abs(differences) == abs(differences).amax(-1, keepdim=True)
+        )
     if p < 2:
-        powers = torch.where(apart == 0, 0.0, torch.sign(apart) * abs(apart) ** (p - 1))
+        powers = torch.where(
+            differences == 0, 0.0, torch.sign(differences) * abs(differences) ** (p - 1)
+        )
     else:
-        powers = apart * abs(apart) ** (p - 2)
+        powers = differences * abs(differences) ** (p - 2)
     return torch.where(length == 0, 0.0, powers / length ** (p - 1))
 
 
@@ -161,8 +165,8 @@ def bound_distances_backward(steps: Steps, call: Call) -> Error:
     functions = 0.0 if p in (1.0, math.inf) else 4 * steps.precision.ulp + 4 + 2 * abs(p)
     exponents: Tensor | float = 0.0
     if p not in (1.0, 2.0, math.inf):
-        apart = abs(a[..., :, None, :] - b[..., None, :, :])
-        exponents = 2 * abs(p - 1) * (_log(apart) + _log(distances[..., None]))
+        differences = abs(a[..., :, None, :] - b[..., None, :, :])
+        exponents = 2 * abs(p - 1) * (_log(differences) + _log(distances[..., None]))
     terms = sizes * (2 + functions + exponents) * steps.u
     if p == math.inf:
         terms = terms + abs(g[..., None]) * find_rivals(steps, a, b)
@@ -179,6 +183,6 @@ def find_rivals(steps: Steps, a: Tensor, b: Tensor) -> Tensor:
     """Return 1 where the difference of two coordinates ties, within rounding, with the largest of
     its pair of points; else 0.
     """
-    apart = abs(a[..., :, None, :] - b[..., None, :, :])
-    near = apart * (1 + 2 * steps.u) >= apart.amax(-1, keepdim=True) * (1 - 2 * steps.u)
+    differences = abs(a[..., :, None, :] - b[..., None, :, :])
+    near = differences * (1 + 2 * steps.u) >= differences.amax(-1, keepdim=True) * (1 - 2 * steps.u)
     return (near & (near.sum(-1, keepdim=True) > 1)).double()

@@ -101,8 +101,8 @@ def multiply_three(steps: Steps, call: Call) -> Error:
     lost = torch.stack(largest).clamp(min=1.0).max() * (size > 0).double()
     error = (terms + 2) * (steps.u * size + steps.tiny * lost)
     if steps.precision.narrow:
-        kept = 2 + shape[call["unroll_dim"]]
-        error = error + kept * (
+        roundings = 2 + shape[call["unroll_dim"]]
+        error = error + roundings * (
             steps.precision.stored * (size + error) + steps.precision.tiny * lost
         )
     pairs = torch.stack([largest[0] * largest[1], largest[1] * largest[2]]).max()

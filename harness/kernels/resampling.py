@@ -72,9 +72,9 @@ def copy_nearest(steps: Steps, call: Call) -> Error:
     """
     if steps.u < 2.0**-40:
         return None
-    found: Tensor = repeat_with(call, self=call["self"].float()).double()
-    apart: Tensor = abs(found - call.result)
-    return torch.where(found == call.result, 0.0, apart)
+    in_float32: Tensor = repeat_with(call, self=call["self"].float()).double()
+    difference: Tensor = abs(in_float32 - call.result)
+    return torch.where(in_float32 == call.result, 0.0, difference)
 
 
 @rule(
@@ -98,9 +98,9 @@ def add_copies(steps: Steps, call: Call) -> Error:
     if torch.equal(counted, terms):
         return error
     g = call["grad_output"]
-    found: Tensor = repeat_with(call, grad_output=g.float()).double()
+    in_float32: Tensor = repeat_with(call, grad_output=g.float()).double()
     copied: Tensor = repeat_with(call, grad_output=abs(g).float()).double()
-    return error + abs(found - call.result) + 2 * terms.max() * steps.u * copied
+    return error + abs(in_float32 - call.result) + 2 * terms.max() * steps.u * copied
 
 
 @rule(
@@ -140,15 +140,15 @@ def list_weights(
     their errors.
     """
     axes = len(lengths)
-    found = []
+    weights_by_axis = []
     for place, (length, outputs) in enumerate(zip(lengths, call["output_size"], strict=True)):
         scale = call[SCALES[axes - 1][place]]
         weights = find_weights(call, length, outputs, scale)
         error = bound_weights(steps, call, weights, scale)
         if stored:
             error = error + store_weights(steps, call, weights)
-        found.append((place - axes, abs(weights), error))
-    return found
+        weights_by_axis.append((place - axes, abs(weights), error))
+    return weights_by_axis
 
 
 def find_weights(call: Call, length: int, outputs: int, scale: float | None) -> Tensor:
@@ -158,10 +158,10 @@ def find_weights(call: Call, length: int, outputs: int, scale: float | None) -> 
     corners = call["align_corners"]
     if CUBIC in call.name:
         operation = torch.ops.aten.upsample_bicubic2d
-        found: Tensor = operation(unit[..., None], [outputs, 1], corners, scale, None)[..., 0]
+        weights: Tensor = operation(unit[..., None], [outputs, 1], corners, scale, None)[..., 0]
     else:
-        found = torch.ops.aten.upsample_linear1d(unit, [outputs], corners, scale)
-    return found[0].T
+        weights = torch.ops.aten.upsample_linear1d(unit, [outputs], corners, scale)
+    return weights[0].T
 
 
 def bound_weights(steps: Steps, call: Call, weights: Tensor, scale: float | None) -> Tensor:
@@ -176,10 +176,10 @@ def bound_weights(steps: Steps, call: Call, weights: Tensor, scale: float | None
     each = 1.5 * place + 37 * steps.u if CUBIC in call.name else place + 2 * steps.u
     touched = weights != 0
     near = abs(weights).amax(1, keepdim=True) >= 1 - 4 * each
-    beside = touched.clone()
-    beside[:, 1:] |= touched[:, :-1]
-    beside[:, :-1] |= touched[:, 1:]
-    error = each * (touched | (near & beside))
+    neighbours = touched.clone()
+    neighbours[:, 1:] |= touched[:, :-1]
+    neighbours[:, :-1] |= touched[:, 1:]
+    error = each * (touched | (near & neighbours))
     error[:, [0, -1]] *= 4  # several neighbours beyond the edge are one number
     return error
 

@@ -47,9 +47,9 @@ class Rules:
 def align(theirs: Sequence[Named], ours: Sequence[Named], rules: Rules) -> Iterator[Parts]:
     """Yield ways to express our tensors by theirs, in which each of theirs is used once."""
     for (matrices, vectors), (of_matrices, of_vectors) in list_splits(theirs, ours):
-        found = _align_matrices(matrices, vectors, of_matrices, of_vectors, rules)
-        for parts, left, missing in found:
-            for more in _Aligner(rules).align(left, missing):
+        alignments = _align_matrices(matrices, vectors, of_matrices, of_vectors, rules)
+        for parts, rest, missing in alignments:
+            for more in _Aligner(rules).align(rest, missing):
                 yield {**parts, **more}
     yield from _align_flat(theirs, ours, rules)
 
@@ -86,8 +86,8 @@ class _Aligner:
         if not theirs and not ours:
             yield {}
             return
-        for taken, parts in self._begin(theirs, ours):
-            rest = self.align(theirs[taken:], ours[len(parts) :], as_built, unused)
+        for count, parts in self._begin(theirs, ours):
+            rest = self.align(theirs[count:], ours[len(parts) :], as_built, unused)
             for more in rest:
                 yield {**parts, **more}
         if ours and as_built < self.rules.as_built:

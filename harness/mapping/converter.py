@@ -36,8 +36,8 @@ def map_by_function(function: Converter, ours: Tensors, theirs: Tensors) -> Para
             made = _call(make, {name: each.requires_grad_() for name, each in state.items()})
     except WrongMap as error:
         made = _call_without_gradients(make, state, error)
-    again = _call_without_gradients(make, other, None)
-    follow = [name for name, each in made.items() if not _are_same(each, again[name])]
+    second = _call_without_gradients(make, other, None)
+    follow = [name for name, each in made.items() if not _are_same(each, second[name])]
     smooth = all(made[name].requires_grad for name in follow)
     used = find_used(made, state) if smooth else tuple(state)
     return ParameterMap(
@@ -105,7 +105,7 @@ def read_made(made: Any, ours: Tensors) -> State:
     """
     if not isinstance(made, Mapping):
         raise WrongMap(f"it gave a {class_name(made)}, expected a dict of tensors by name")
-    found: State = {}
+    tensors: State = {}
     for name, value in made.items():
         first = ours.other_names.get(name, name)
         if first not in ours.all:
@@ -114,10 +114,10 @@ def read_made(made: Any, ours: Tensors) -> State:
         tensor = as_tensor(name, value)
         if tuple(tensor.shape) != ours.all[first]:
             raise WrongMap(f"{name} has shape {tuple(tensor.shape)}, expected {ours.all[first]}")
-        if first in found and not _are_same(found[first], tensor):
+        if first in tensors and not _are_same(tensors[first], tensor):
             raise WrongMap(f"{name} and {first} are one tensor, and were given two values")
-        found.setdefault(first, tensor)
-    return found
+        tensors.setdefault(first, tensor)
+    return tensors
 
 
 def as_tensor(name: str, value: Any) -> Tensor:

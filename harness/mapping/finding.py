@@ -84,8 +84,8 @@ def find_map(pair: Pair, said: Any) -> ParameterMap:
         )
     words = read_words(said, pair.ours, pair.theirs) if said else {}
     named = find_by_name(pair.ours, pair.theirs, words)
-    left, left_theirs = _list_left(pair, {**words, **named})
-    if not left and (words or not left_theirs):
+    rest, rest_theirs = _list_left(pair, {**words, **named})
+    if not rest and (words or not rest_theirs):
         return make_map(pair, words, {**words, **named}, _describe(words, named))
     return _Search(pair, words, named).find()
 
@@ -99,18 +99,18 @@ def _describe(words: Parts, named: Parts) -> str:
 def _list_all_left(pair: Pair, parts: Parts) -> tuple[list[Named], list[Named]]:
     """Return the parameters of both sides that no expression computes or uses."""
     used = list_sources(list(parts.values()))
-    left = [one for one in pair.ours.parameters.items() if one[0] not in parts]
-    return left, [one for one in pair.theirs.parameters.items() if one[0] not in used]
+    rest = [one for one in pair.ours.parameters.items() if one[0] not in parts]
+    return rest, [one for one in pair.theirs.parameters.items() if one[0] not in used]
 
 
 def _list_left(pair: Pair, parts: Parts) -> tuple[list[Named], list[Named]]:
     """Return the parameters of both sides that influence an output and that no expression computes
     or uses.
     """
-    left, left_theirs = _list_all_left(pair, parts)
+    rest, rest_theirs = _list_all_left(pair, parts)
     return (
-        [one for one in left if one[0] in pair.acting],
-        [one for one in left_theirs if one[0] in pair.acting_theirs],
+        [one for one in rest if one[0] in pair.acting],
+        [one for one in rest_theirs if one[0] in pair.acting_theirs],
     )
 
 
@@ -160,28 +160,28 @@ class _Search:
             if len(self.seen) >= MOST or process_time() - began > SECONDS:
                 self.ended = f"the search ended after {len(self.seen)} maps"
                 break
-            apart = self.pair.trier.measure(mapping)
-            if self.first is None and apart < float("inf") and self._is_whole(mapping):
+            difference = self.pair.trier.measure(mapping)
+            if self.first is None and difference < float("inf") and self._is_whole(mapping):
                 self.first = mapping
-            if self.best is None or apart < self.best[0]:
-                self.best = apart, mapping
-            if apart <= AGREE:
+            if self.best is None or difference < self.best[0]:
+                self.best = difference, mapping
+            if difference <= AGREE:
                 return mapping
         return self._fall_back()
 
     def _is_whole(self, mapping: ParameterMap) -> bool:
         """Was a map found by trying, and does it include all parameters of both sides?"""
-        left = {*mapping.as_built, *mapping.unused}
+        unmapped = {*mapping.as_built, *mapping.unused}
         named = {*self.pair.ours.parameters, *self.pair.theirs.parameters}
-        return mapping.assumed and not left & named
+        return mapping.assumed and not unmapped & named
 
     def _list_maps(self) -> Iterator[ParameterMap]:
         """Yield maps that keep the tensors found by name, then maps that do not."""
         fixed = {**self.words, **self.named}
         yield self._as_map(fixed, {})
         for keep in [fixed, self.words] if self.named else [self.words]:
-            for left in (_list_left(self.pair, keep), _list_all_left(self.pair, keep)):
-                for parts in _list_alignments(self.pair, *left):
+            for rest in (_list_left(self.pair, keep), _list_all_left(self.pair, keep)):
+                for parts in _list_alignments(self.pair, *rest):
                     key = describe_parts({**keep, **parts}, 10_000)
                     if key not in self.seen:
                         self.seen.add(key)
@@ -189,14 +189,14 @@ class _Search:
 
     def _as_map(self, keep: Parts, parts: Parts) -> ParameterMap:
         names = {**keep, **parts}
-        said = describe_parts(
+        text_of_parts = describe_parts(
             {name: each for name, each in names.items() if name not in self.words}
         )
-        text = f"assumed: {said}" if said else BY_NAME
+        text = f"assumed: {text_of_parts}" if text_of_parts else BY_NAME
         if self.words:
             text = f"as you say; {text}"
-        found = make_map(self.pair, self.words, names, text, assumed=bool(parts))
-        return replace(found, remark=self._describe_clashes(parts))
+        mapping = make_map(self.pair, self.words, names, text, assumed=bool(parts))
+        return replace(mapping, remark=self._describe_clashes(parts))
 
     def _describe_clashes(self, parts: Parts) -> str:
         """Return in words which tensors do not come from the tensor of their name and shape."""
@@ -205,8 +205,8 @@ class _Search:
             for name, part in parts.items()
             if name in self.named and part.text != name and not part.adds
         ]
-        said = f"not by name, as load_state_dict() would take them: {', '.join(clash)}"
-        return said if clash else ""
+        sentence = f"not by name, as load_state_dict() would take them: {', '.join(clash)}"
+        return sentence if clash else ""
 
     def _fall_back(self) -> ParameterMap:
         """Return the nearest map, or the one by names."""
@@ -217,8 +217,8 @@ class _Search:
         in_order = self._map_in_order()
         if in_order is not None:
             return replace(in_order, remark=f"{count} {NONE_AGREES}")
-        left, left_theirs = _list_left(self.pair, {**self.words, **self.named})
-        if (self.named or self.words) and not (left and left_theirs):
+        rest, rest_theirs = _list_left(self.pair, {**self.words, **self.named})
+        if (self.named or self.words) and not (rest and rest_theirs):
             return self._as_map({**self.words, **self.named}, {})
         if self.first is not None:
             return replace(self.first, remark=f"{count} {NONE_AGREES}")
@@ -226,11 +226,11 @@ class _Search:
 
     def _map_in_order(self) -> ParameterMap | None:
         """Return the map in the order of registration, if all shapes agree."""
-        left, left_theirs = _list_all_left(self.pair, self.words)
-        if [shape for _, shape in left] != [shape for _, shape in left_theirs]:
+        rest, rest_theirs = _list_all_left(self.pair, self.words)
+        if [shape for _, shape in rest] != [shape for _, shape in rest_theirs]:
             return None
         return next(
-            (self._as_map(self.words, parts) for parts in align(left_theirs, left, Rules())), None
+            (self._as_map(self.words, parts) for parts in align(rest_theirs, rest, Rules())), None
         )
 
     def _explain(self, count: int) -> str:
@@ -259,15 +259,15 @@ def list_shapes(shapes: Mapping[str, Shape]) -> str:
 
 
 def _list_alignments(
-    pair: Pair, left: Sequence[Named], left_theirs: Sequence[Named]
+    pair: Pair, rest: Sequence[Named], rest_theirs: Sequence[Named]
 ) -> Iterator[Parts]:
     """Yield expressions for the remaining tensors, the most plausible first."""
-    in_use = sorted(left, key=lambda one: _place(one[0], pair.used))
-    ours = [list(left)]
-    if in_use != list(left):
+    in_use = sorted(rest, key=lambda one: _place(one[0], pair.used))
+    ours = [list(rest)]
+    if in_use != list(rest):
         ours.append(in_use)
     for rules in SEARCHES:
-        for theirs in list_orders(left_theirs, pair.used_theirs):
+        for theirs in list_orders(rest_theirs, pair.used_theirs):
             for mine in ours:
                 yield from align(theirs, mine, rules)
 

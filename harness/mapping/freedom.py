@@ -45,14 +45,14 @@ def find_free(
     `gradients` are those of the subject by name, at several states.
     """
     lacking = [name for name in mapping.as_built if name in acting]
-    said = [name for name in mapping.constants if name in acting and name not in lacking]
-    found = []
+    stated = [name for name in mapping.constants if name in acting and name not in lacking]
+    free = []
     for name in lacking:
-        others = [other for other in acting if other not in lacking and other not in said]
+        others = [other for other in acting if other not in lacking and other not in stated]
         merged = next((other for other in others if _are_one(name, other, gradients)), "")
-        found.append(Free(name, merged))
-    found += [Free(name, said=True) for name in said]
-    return found
+        free.append(Free(name, merged))
+    free += [Free(name, said=True) for name in stated]
+    return free
 
 
 def _are_one(name: str, other: str, gradients: Sequence[Mapping[str, Tensor]]) -> bool:
@@ -74,11 +74,11 @@ def find_twins(mapping: ParameterMap, state: State, acting: Collection[str]) -> 
         name: torch.rand(tensor.shape, generator=generator, dtype=torch.float64)
         for name, tensor in state.items()
     }
-    made = mapping.convert(numbers)
+    converted = mapping.convert(numbers)
     free = {*mapping.as_built, *mapping.constants}
-    found: list[Free] = []
+    twins: list[Free] = []
     owners: dict[float, str] = {}
-    for name, tensor in made.items():
+    for name, tensor in converted.items():
         if name not in acting or name in free:
             continue
         own = tensor.reshape(-1).tolist()
@@ -86,6 +86,6 @@ def find_twins(mapping: ParameterMap, state: State, acting: Collection[str]) -> 
         if len(set(own)) < len(own):
             twin = name
         if twin:
-            found.append(Free(name, twin=twin))
+            twins.append(Free(name, twin=twin))
         owners |= dict.fromkeys(own, name)
-    return found
+    return twins

@@ -77,9 +77,9 @@ class Carry:
 
         Tensors that do not change are left out.
         """
-        leaves, made = self._trace(tuple(tangents))
+        leaves, results = self._trace(tuple(tangents))
         changes = {}
-        for name, tensor in made.items():
+        for name, tensor in results.items():
             if tensor.requires_grad:
                 changes[name] = self._push_one(tensor, leaves, tangents)
         return changes
@@ -105,10 +105,10 @@ class Carry:
         A missing gradient counts as 0.
         """
         names = [name for name, each in self.state.items() if each.is_floating_point()]
-        leaves, made = self._trace(tuple(names))
+        leaves, results = self._trace(tuple(names))
         device = next(iter(gradients.values())).device if gradients else torch.device("cpu")
         outputs, weights = [], []
-        for name, tensor in made.items():
+        for name, tensor in results.items():
             if name in gradients and tensor.requires_grad:
                 outputs.append(tensor)
                 weights.append(gradients[name].to(tensor).reshape(tensor.shape))
@@ -119,8 +119,8 @@ class Carry:
             )
         pulled = {}
         for name, slope in zip(names, slopes, strict=True):
-            found = torch.zeros_like(self.state[name]) if slope is None else slope
-            pulled[name] = found.to(device)
+            gradient = torch.zeros_like(self.state[name]) if slope is None else slope
+            pulled[name] = gradient.to(device)
         return pulled
 
     def _trace(self, names: tuple[str, ...]) -> tuple[State, State]:
@@ -145,10 +145,10 @@ def make_of_parts(parts: Mapping[str, Part]) -> Callable[[State], State]:
 
 def describe_parts(parts: Mapping[str, Part], most: int = 12) -> str:
     """Return the expressions in words, without those that are just the tensor of the same name."""
-    said = [f"{name} = {part.text}" for name, part in parts.items() if part.text != name]
-    if len(said) > most:
-        said = [*said[:most], f"{len(said) - most} more"]
-    return ", ".join(said)
+    texts = [f"{name} = {part.text}" for name, part in parts.items() if part.text != name]
+    if len(texts) > most:
+        texts = [*texts[:most], f"{len(texts) - most} more"]
+    return ", ".join(texts)
 
 
 def write_parts(parts: Mapping[str, Part]) -> str:

@@ -196,7 +196,7 @@ def _look_in_mode(side: Side, given: Given, mode: str) -> Side:
     before = {name: tensor.clone() for name, tensor in list_live(side.module)[0].items()}
     question = Question(batch, mode, loss=loss, by_inputs=side.by_inputs)
     try:
-        answers, found = survey(side.module, question)
+        answers, surveyed = survey(side.module, question)
     except RuntimeError as error:
         if not side.by_inputs or "leaf" not in str(error):
             raise
@@ -211,7 +211,7 @@ def _look_in_mode(side: Side, given: Given, mode: str) -> Side:
             side.acting.append(name)
         if not torch.equal(tensor.nan_to_num(), before[name].nan_to_num()):
             side.moved.append(name)
-    return replace(side, numbers=max(side.numbers, found.numbers))
+    return replace(side, numbers=max(side.numbers, surveyed.numbers))
 
 
 def is_output(name: str) -> bool:
@@ -261,10 +261,12 @@ def _keep_constants(
         return mapping
     constants = _list_constants(given, subject, reference)
     follow = mapping.convert(reference.built)
-    apart = list_own_constants(constants, follow, subject.built, subject.builder)
-    if not apart:
+    differing = list_own_constants(constants, follow, subject.built, subject.builder)
+    if not differing:
         return mapping
-    return mapping.leave_out(apart, describe_constants(apart, mapping.parts[apart[0]].text))
+    return mapping.leave_out(
+        differing, describe_constants(differing, mapping.parts[differing[0]].text)
+    )
 
 
 def _list_constants(given: Given, subject: Side, reference: Side) -> list[str]:
@@ -297,7 +299,7 @@ def pair_buffers(subject: Side, reference: Side, mapping: ParameterMap) -> dict[
     """Return, for each buffer of the subject, the reference's buffer that it equals, if a call in
     train() changes either.
     """
-    found: dict[str, str] = {}
+    pairs: dict[str, str] = {}
     states = []
     for seed in (0, 1):
         generator = make_generator(seed)
@@ -312,8 +314,8 @@ def pair_buffers(subject: Side, reference: Side, mapping: ParameterMap) -> dict[
             if own not in subject.moved and source not in reference.moved:
                 continue
             if all(own in mine and torch.equal(mine[own], of[source]) for mine, of in states):
-                found[own] = source
-    return found
+                pairs[own] = source
+    return pairs
 
 
 def _list_free(given: Given, subject: Side, reference: Side, mapping: ParameterMap) -> list[Free]:
@@ -349,9 +351,9 @@ def _list_apart(subject: Side, reference: Side, mapping: ParameterMap) -> tuple[
     This decides no verdict, only a remark; differences of float32 rounding are ignored.
     """
     follow = mapping.convert(reference.built)
-    apart = []
+    differing = []
     for name, tensor in follow.items():
         own = subject.built[name]
         if own.shape == tensor.shape and not torch.allclose(own.double(), tensor.double(), 1e-6):
-            apart.append(name)
-    return tuple(apart)
+            differing.append(name)
+    return tuple(differing)

@@ -11,13 +11,13 @@ def find_by_name(ours: Tensors, theirs: Tensors, words: Parts) -> Parts:
 
     Tensors that are in `words` are left out.
     """
-    found: Parts = {}
+    named: Parts = {}
     for name, shape in ours.all.items():
         for called in _list_names(name, ours):
             source = theirs.other_names.get(called, called)
             if name not in words and theirs.all.get(source) == shape:
-                found.setdefault(name, whole(source))
-    return found
+                named.setdefault(name, whole(source))
+    return named
 
 
 def _list_names(name: str, tensors: Tensors) -> list[str]:
@@ -31,15 +31,15 @@ def find_buffers(ours: Tensors, theirs: Tensors, parts: Parts) -> Parts:
     Buffers are paired in order if they have the same name in their modules, and the same shapes.
     """
     used = list_sources(list(parts.values()))
-    found: Parts = {}
+    buffers: Parts = {}
     kinds = {name.rpartition(".")[2] for name in ours.buffers}
     for kind in sorted(kinds):
         mine = [name for name in _list_kind(ours, kind) if name not in parts]
         other = [name for name in _list_kind(theirs, kind) if name not in used]
         shapes = [ours.buffers[name] for name in mine]
         if shapes == [theirs.buffers[name] for name in other]:
-            found |= {name: whole(source) for name, source in zip(mine, other, strict=True)}
-    return found
+            buffers |= {name: whole(source) for name, source in zip(mine, other, strict=True)}
+    return buffers
 
 
 def _list_kind(tensors: Tensors, kind: str) -> list[str]:

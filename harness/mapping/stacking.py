@@ -47,7 +47,7 @@ def _may_stack(shape: Shape, vectors: Sequence[Named]) -> bool:
     shape = _drop_ones(shape)
     if len(shape) != 2:
         return False
-    counts = [sum(found == (length,) for _, found in vectors) for length in shape]
+    counts = [sum(vector_shape == (length,) for _, vector_shape in vectors) for length in shape]
     return counts[1] >= shape[0] > 1 or counts[0] >= shape[1] > 1
 
 

@@ -78,7 +78,7 @@ def measure_outputs(outputs: Sequence[Tensor], expected: Sequence[Tensor]) -> fl
         if not theirs.numel() or torch.equal(mine, theirs):
             continue
         size = float(abs(theirs).max())
-        apart = float(abs(mine - theirs).max())
-        share = apart / size if size else float("inf")
+        difference = float(abs(mine - theirs).max())
+        share = difference / size if size else float("inf")
         largest = max(largest, share if share == share else float("inf"))
     return largest

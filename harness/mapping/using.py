@@ -25,8 +25,8 @@ class Uses(TorchFunctionMode):
     def __torch_function__(
         self, called: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
     ) -> Any:
-        for given in _list_tensors((args, kwargs)):
-            name = self._names.get(id(given))
+        for tensor in _list_tensors((args, kwargs)):
+            name = self._names.get(id(tensor))
             if name is not None and name not in self.names:
                 self.names.append(name)
         return called(*args, **(kwargs or {}))

@@ -38,9 +38,11 @@ def read_words(words: Mapping[str, Any], ours: Tensors, theirs: Tensors) -> dict
                 f"parameters: no tensor of the model is called {shown(name)}, expected {names}"
             )
         part = _read_word(word, ours.all[first], theirs)
-        found = tuple(part.make(zeros).shape)
-        if found != ours.all[first]:
-            raise WrongMap(f"parameters: {name} has shape {found}, expected {ours.all[first]}")
+        shape_of_part = tuple(part.make(zeros).shape)
+        if shape_of_part != ours.all[first]:
+            raise WrongMap(
+                f"parameters: {name} has shape {shape_of_part}, expected {ours.all[first]}"
+            )
         parts[first] = part
     return parts
 
@@ -106,10 +108,10 @@ def _join(parts: Sequence[Part], shape: Shape, theirs: Tensors) -> Part:
     for axis in range(len(shape)):
         part = joined(parts, axis)
         try:
-            found = tuple(part.make(zeros).shape)
+            joined_shape = tuple(part.make(zeros).shape)
         except (RuntimeError, IndexError):
             continue
-        if found == shape:
+        if joined_shape == shape:
             return part
     shapes = " and ".join(str(tuple(part.make(zeros).shape)) for part in parts)
     raise WrongMap(f"parameters: {shapes} do not join to {shape}")

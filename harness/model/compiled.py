@@ -130,8 +130,8 @@ def _holds_compiled(module: Any) -> bool:
 
     The submodules of a module are not searched.
     """
-    held = [module, getattr(module, "forward", None), *_attributes(module).values()]
-    return any("_torchdynamo_orig_callable" in _attributes(thing) for thing in held)
+    candidates = [module, getattr(module, "forward", None), *_attributes(module).values()]
+    return any("_torchdynamo_orig_callable" in _attributes(thing) for thing in candidates)
 
 
 def _attributes(thing: Any) -> Mapping[str, Any]:

@@ -120,8 +120,8 @@ class Model:
         if shapes != expected:
             same = sorted(shapes) == sorted(expected)
             mistake = "the heads are in another order" if same else "one row an input row"
-            found = f"{' and '.join(shapes) or 'none'}, expected {' and '.join(expected)}"
-            raise WrongAnswer(f"gave outputs of shapes {found}: {mistake}")
+            message = f"{' and '.join(shapes) or 'none'}, expected {' and '.join(expected)}"
+            raise WrongAnswer(f"gave outputs of shapes {message}: {mistake}")
 
     def _call(self, inputs: Sequence[torch.Tensor]) -> Any:
         """Call the model. If it rejects the number of arguments, the TypeError says how it was
@@ -186,10 +186,10 @@ class Model:
         import torch
 
         kind = held_in(self.dtype)
-        given = torch.tensor(outputs, dtype=kind, device=self.device)
+        leaf = torch.tensor(outputs, dtype=kind, device=self.device)
         targets = torch.tensor(problem.targets, dtype=kind, device=self.device)
         draws = []
-        for output, target in zip(given, targets, strict=True):
+        for output, target in zip(leaf, targets, strict=True):
             slopes = self._slopes_at(problem, output, target)
             if slopes is None:
                 return None

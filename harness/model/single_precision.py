@@ -16,9 +16,9 @@ def find_single_precision(module: Any) -> list[str]:
     """
     import torch
 
-    found: list[str] = []
+    names: list[str] = []
     if not isinstance(module, torch.nn.Module):
-        return found
+        return names
     for prefix, part in module.named_modules():
         buffers = dict(part.named_buffers(recurse=False))
         tensors = dict(buffers)
@@ -30,8 +30,8 @@ def find_single_precision(module: Any) -> list[str]:
             # a quantised tensor, or one without data, cannot be read, and is not named
             with suppress(Exception):
                 if is_single(to_plain(tensor)):
-                    found.append(f"{kind} {prefix}{'.' if prefix else ''}{name}")
-    return found
+                    names.append(f"{kind} {prefix}{'.' if prefix else ''}{name}")
+    return names
 
 
 def is_single(tensor: Any) -> bool:

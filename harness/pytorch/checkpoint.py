@@ -43,21 +43,21 @@ def weights(given: Checkpoint, formulation: Formulation) -> Array:
         named = dict(read(Path(given), where, formulation))
     if isinstance(named.get("state_dict"), Mapping):
         named = dict(named["state_dict"])
-    found = _strip_prefixes(where, named, formulation)
+    by_name = _strip_prefixes(where, named, formulation)
     tensors: dict[str, Any] = {}
     for block in formulation.own.blocks:
         if block.left_out:
             # any number will do: it has no effect on the model
             tensors[block.name] = 1.0
             continue
-        if block.name not in found:
+        if block.name not in by_name:
             raise ValueError(f"{where} has no {block.name}, expected it; it has {_list(named)}")
-        tensor = found.pop(block.name)
+        tensor = by_name.pop(block.name)
         array = to_array(where, block.name, tensor, block.places.shape)
         if not np.isfinite(array).all():
             raise ValueError(f"{where}: {block.name} holds what is not finite, expected numbers")
         tensors[block.name] = array
-    _expect_buffers(where, found, formulation)
+    _expect_buffers(where, by_name, formulation)
     return formulation.own.join(tensors)
 
 
@@ -85,25 +85,25 @@ def _strip_prefixes(
     """
     known = set(formulation.buffers)
     known.update(block.name for block in formulation.own.blocks)
-    found: dict[str, Any] = {}
+    stripped: dict[str, Any] = {}
     for name, tensor in named.items():
         if not isinstance(name, str):
             raise ValueError(f"{where} has {_show(name)}, expected names of parameters")
         bare = name
         if name not in known:
             bare = PREFIXES.sub("", bare)
-        if bare in found:
+        if bare in stripped:
             raise ValueError(
                 f"{where} has several {_show(bare)}, {_show(name)} and others: give those of one"
                 " model"
             )
-        found[bare] = tensor
-    return found
+        stripped[bare] = tensor
+    return stripped
 
 
-def _expect_buffers(where: str, found: Mapping[str, Any], formulation: Formulation) -> None:
+def _expect_buffers(where: str, tensors: Mapping[str, Any], formulation: Formulation) -> None:
     """Raise ValueError for a tensor that is no buffer of the model, or differs from the buffer."""
-    for name, tensor in found.items():
+    for name, tensor in tensors.items():
         if name not in formulation.buffers:
             raise ValueError(
                 f"{where} has {_show(name)}, which is no parameter of the model and no buffer: give"

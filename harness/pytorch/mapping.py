@@ -68,16 +68,16 @@ def read_formulation(mapped: Mapped, own: Layout, network: Family, say: Say) -> 
     except Exception as error:  # whatever a user's function raises
         kind = type(error)
         if issubclass(kind, KeyError):
-            said = f"no parameter is called {words_of(error)}"
+            reason = f"no parameter is called {words_of(error)}"
         elif issubclass(kind, ValueError):
-            said = words_of(error)
+            reason = words_of(error)
         else:
-            said = f"its parameters {raised(error)}"
+            reason = f"its parameters {raised(error)}"
         if kind is Unclear:
-            said += f"; {_propose(mapped, own, network)}"
-        found = [f"{name} {shape}" for name, shape in list_shapes(own).items()]
-        parameters = ", ".join(found) or "none"
-        raise ValueError(f"{mapped.name}: {said}; its parameters are {parameters}") from error
+            reason += f"; {_propose(mapped, own, network)}"
+        shapes = [f"{name} {shape}" for name, shape in list_shapes(own).items()]
+        parameters = ", ".join(shapes) or "none"
+        raise ValueError(f"{mapped.name}: {reason}; its parameters are {parameters}") from error
 
 
 def _read(mapped: Mapped, own: Layout, network: Family, say: Say) -> Formulation:
@@ -134,8 +134,8 @@ def at_own_parameters(problem: Problem, formulation: Formulation) -> Problem | N
     if not formulation.is_renaming:
         return None
     own = formulation.pull_back(problem.theta)
-    asked = problem.part(slice(None))
-    return replace(asked, formulation=formulation, own=own, own_error=None)
+    one = problem.part(slice(None))
+    return replace(one, formulation=formulation, own=own, own_error=None)
 
 
 def by_theta(observation: Observation, formulation: Formulation) -> Observation:

@@ -119,29 +119,29 @@ def map_blocks(own: Layout, network: Family, said: Words) -> tuple[Words, tuple[
         return said, ()
     free, blocks = find_unmapped(own, network, said)
     candidates = {block: _find_candidates(block, blocks, free, network) for block in blocks}
-    absent = [block for block in blocks if not candidates[block]]
-    taken: list[str] = []
+    missing = [block for block in blocks if not candidates[block]]
+    assigned: list[str] = []
     for texts in candidates.values():
-        taken += texts
+        assigned += texts
     used: set[str] = set()
-    for text in taken:
+    for text in assigned:
         used.update(_names(text, free))
     idle = sorted(set(free) - used)
     one_each = all(len(texts) <= 1 for texts in candidates.values())
-    all_biases = all(len(blocks[block]) == 1 for block in absent)
-    if one_each and len(set(taken)) == len(taken) and not idle and all_biases:
+    all_biases = all(len(blocks[block]) == 1 for block in missing)
+    if one_each and len(set(assigned)) == len(assigned) and not idle and all_biases:
         words: dict[str, Part] = {}
         for block, texts in candidates.items():
             if texts:
                 words[block] = texts[0]
-        return {**words, **said}, tuple(absent)
-    doubts = [f"no parameter has the shape of {block} {blocks[block]}" for block in absent]
+        return {**words, **said}, tuple(missing)
+    doubts = [f"no parameter has the shape of {block} {blocks[block]}" for block in missing]
     doubts += _list_doubts(candidates, blocks)
     doubts += [f"no block is left that {name} {free[name]} could be" for name in idle]
-    wanted = ", ".join(f"{block} {shape}" for block, shape in shapes.items())
+    listed = ", ".join(f"{block} {shape}" for block, shape in shapes.items())
     raise Unclear(
         f"which parameter is which block is not clear from names and shapes ({'; '.join(doubts)}); "
-        f"the network's blocks are {wanted}"
+        f"the network's blocks are {listed}"
     )
 
 
@@ -150,14 +150,18 @@ def _list_doubts(candidates: Mapping[str, list[str]], blocks: Shapes) -> list[st
     that fits several blocks.
     """
     doubts = []
-    taken: list[str] = []
+    expressions: list[str] = []
     for block, texts in candidates.items():
-        taken += texts
+        expressions += texts
         if len(texts) > 1:
             doubts.append(f"{block} {blocks[block]} may be {' or '.join(texts)}")
     if doubts:
         return doubts
-    return [f"{text} alone may be several" for text in sorted(set(taken)) if taken.count(text) > 1]
+    return [
+        f"{text} alone may be several"
+        for text in sorted(set(expressions))
+        if expressions.count(text) > 1
+    ]
 
 
 def find_unmapped(own: Layout, network: Family, said: Words) -> tuple[Shapes, Shapes]:

@@ -38,7 +38,7 @@ def propose(own: Layout, network: Family, count: int, ways: list[Words]) -> str:
     way = ways[0]
     which = "the only way that fits" if count == 1 else f"of {count} ways that fit this one"
     others = f", as {len(ways) - 1} more do" if len(ways) > 1 else ""
-    said = f"{which} makes the network compute what the model does{others}"
+    claim = f"{which} makes the network compute what the model does{others}"
     written = f"write parameters={spell(way)}"
     shared = find_shared(Formulation.from_meaning(own, network, meaning(way, network), idle=True))
     if shared:
@@ -46,9 +46,9 @@ def propose(own: Layout, network: Family, count: int, ways: list[Words]) -> str:
             f"{name} is both {' and '.join(blocks)}" for name, blocks in shared.items()
         )
         doubt = "likely a layer is missing, or is called twice by mistake"
-        return f"{said}: {both}; {doubt}; if it is meant, {written}"
+        return f"{claim}: {both}; {doubt}; if it is meant, {written}"
     zero = [block for block, part in way.items() if isinstance(part, int)]
     if zero:
         doubt = f"it has no parameter for {' and '.join(zero)}, likely by mistake"
-        return f"{said}: {doubt}; if 0 is meant, {written}"
-    return f"{said}: unless that is the mistake, {written}"
+        return f"{claim}: {doubt}; if 0 is meant, {written}"
+    return f"{claim}: unless that is the mistake, {written}"

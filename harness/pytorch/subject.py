@@ -88,8 +88,8 @@ class Subject:
     known: str = ""
 
     def __post_init__(self) -> None:
-        given: Any = self.build
-        build = partial(make_module, given) if is_exported(given) else given
+        factory: Any = self.build
+        build = partial(make_module, factory) if is_exported(factory) else factory
         object.__setattr__(self, "build", build)
         if not callable(build) or (
             hasattr(build, "named_parameters") and not isinstance(build, type)
@@ -100,7 +100,7 @@ class Subject:
                 " `lambda: MyModel(...)`"
             )
         expect_words(self.name or shown(build), self.parameters)
-        name = self.name or getattr(given, "__name__", class_name(given))
+        name = self.name or getattr(factory, "__name__", class_name(factory))
         object.__setattr__(self, "name", exact(name) if isinstance(name, str) else name)
         try:
             self.contract(DTYPES[0])
@@ -244,13 +244,13 @@ class Subject:
                 f"{self.name} gave {class_name(module)}, expected an nn.Module (for a {FUNCTION})"
             )
         for name, parameter in module.named_parameters():
-            held = to_plain(parameter)
-            if held is None:
+            plain = to_plain(parameter)
+            if plain is None:
                 what = f"parameter {shown(name, say=str)} is a {class_name(parameter)}"
                 raise TypeError(f"{self.name}: {what}, expected a torch.Tensor")
-            if not held.is_floating_point():
+            if not plain.is_floating_point():
                 raise TypeError(
-                    f"{self.name}: parameter {name} is of {held.dtype}, expected real numbers"
+                    f"{self.name}: parameter {name} is of {plain.dtype}, expected real numbers"
                 )
         return module
 
@@ -285,8 +285,8 @@ class Subject:
             zeros = torch.zeros(shape, dtype=kind, device=device, requires_grad=True)
             tensors[block.name] = zeros
         if self.shapes is not None:
-            given = {name: tensors[name] for name in self.shapes}
-            call = partial(self.build, **given)
+            named = {name: tensors[name] for name in self.shapes}
+            call = partial(self.build, **named)
             return Model(call, list(tensors.values()), self.loss, dtype, device)
         try:
             module = self.build_module(network).to(dtype=kind, device=device)
@@ -329,15 +329,15 @@ class Subject:
         network = problem.formulation.network
         try:
             formulation = self.formulation(network)
-            asked = at_own_parameters(problem, formulation)
+            renamed = at_own_parameters(problem, formulation)
         except ValueError:
-            asked = None
-        if asked is None:
+            renamed = None
+        if renamed is None:
             mine = list(list_shapes(self.own(network)).items())
             theirs = list(list_shapes(problem.formulation.own).items())
             why = f"has the parameters {mine}, expected those of the subject, {theirs}"
             return Observation({}, Missing(Status.BROKEN, why))
-        return by_theta(self.observe(asked, dtype, device), formulation)
+        return by_theta(self.observe(renamed, dtype, device), formulation)
 
 
 def _initialise_lazy(module: Any, network: Family) -> None:

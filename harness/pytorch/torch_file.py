@@ -50,23 +50,23 @@ def _take_records(content: bytes, most_text: int) -> bytes:
     """
     if content.count(ENTRY) > most_text // BYTES_AN_ENTRY:
         raise NoStateDict(f"has {content.count(ENTRY)} entries, expected one for each tensor")
-    taken = BytesIO()
-    with zipfile.ZipFile(BytesIO(content)) as given, zipfile.ZipFile(taken, "w") as file:
-        records = given.infolist()
+    copied = BytesIO()
+    with zipfile.ZipFile(BytesIO(content)) as archive, zipfile.ZipFile(copied, "w") as file:
+        records = archive.infolist()
         _check_records(records, len(content))
         names: set[str] = set()
         for record in records:
-            found = RECORD.fullmatch(record.filename)
-            if not found:
+            match = RECORD.fullmatch(record.filename)
+            if not match:
                 continue
-            if found[1] in names:
-                raise NoStateDict(f"has the record {found[1]} twice, expected it once")
-            names.add(found[1])
-            data = given.read(record)
-            if found[1] == "data.pkl":
+            if match[1] in names:
+                raise NoStateDict(f"has the record {match[1]} twice, expected it once")
+            names.add(match[1])
+            data = archive.read(record)
+            if match[1] == "data.pkl":
                 check_pickle(BytesIO(data), most_text)
-            file.writestr(f"archive/{found[1]}", data)
-    return taken.getvalue()
+            file.writestr(f"archive/{match[1]}", data)
+    return copied.getvalue()
 
 
 def _check_records(records: Sequence[zipfile.ZipInfo], size: int) -> None:

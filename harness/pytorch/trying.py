@@ -156,7 +156,7 @@ def matching(
     inputs = draw.uniform(-1, 1, (8, 5, sum(network.inputs)))
     targets = draw.uniform(-1, 1, (8, 5, sum(network.outputs)))
     outputs: Array | Missing | None = None
-    found = []
+    matches = []
     for way in ways:
         formulation = Formulation.from_meaning(own, network, meaning(way, network), idle=True)
         problem = Problem("tried", formulation, vector, inputs, targets)
@@ -166,5 +166,5 @@ def matching(
             return None
         bound = network.oracle(problem, contract)["forward"]
         if budget(outputs - bound.value, bound.error).max() <= 1:
-            found.append(way)
-    return found
+            matches.append(way)
+    return matches

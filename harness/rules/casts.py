@@ -56,8 +56,8 @@ def threshold(steps: Steps, call: Call) -> Error:
     x = call["self"]
     value = steps.constant(call["value"], x)
     near = is_near(steps, x, call["threshold"])
-    apart = abs(x - value.value) + value.error
-    return torch.where(near, apart, steps.cast(call.result))
+    distance = abs(x - value.value) + value.error
+    return torch.where(near, distance, steps.cast(call.result))
 
 
 @rule("threshold_backward")
@@ -110,5 +110,5 @@ def is_near(steps: Steps, x: Tensor, constant: float) -> Tensor:
     """Return a mask of the numbers x so near to a constant that rounding it changes the comparison
     with x.
     """
-    given = steps.constant(constant, x)
-    return (abs(x - given.value) <= given.error) & (given.error > 0)
+    rounded = steps.constant(constant, x)
+    return (abs(x - rounded.value) <= rounded.error) & (rounded.error > 0)

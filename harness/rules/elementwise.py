@@ -35,10 +35,10 @@ def add(steps: Steps, call: Call) -> Error:
 def scale_by_alpha(steps: Steps, call: Call, name: str) -> Number:
     """Return alpha times an argument; in a narrow dtype, alpha and the product are stored in it."""
     stepwise = steps.stepwise()
-    found = number(stepwise, call[name], call.result)
+    factor = number(stepwise, call[name], call.result)
     if call["alpha"] == 1:
-        return found
-    return stepwise.mul(number(stepwise, call["alpha"], call.result), found)
+        return factor
+    return stepwise.mul(number(stepwise, call["alpha"], call.result), factor)
 
 
 @rule("rsub")
@@ -133,9 +133,9 @@ def interpolate(steps: Steps, call: Call) -> Error:
     a, b = steps.exact(call["self"]), steps.exact(call["end"])
     w = number(steps, call["weight"], call.result)
     one = steps.exact(torch.ones_like(w.value))
-    apart = steps.sub(b, a)
-    from_a = steps.add(a, steps.mul(w, apart))
-    from_b = steps.sub(b, steps.mul(apart, steps.sub(one, w)))
+    difference = steps.sub(b, a)
+    from_a = steps.add(a, steps.mul(w, difference))
+    from_b = steps.sub(b, steps.mul(difference, steps.sub(one, w)))
     near = abs(abs(w.value) - 0.5) <= w.error
     error = torch.where(abs(w.value) < 0.5, from_a.error, from_b.error)
     error = torch.where(near, torch.maximum(from_a.error, from_b.error), error)

@@ -132,13 +132,13 @@ def add_exponentials(steps: Steps, call: Call) -> Error:
     """Return the error of logaddexp(a, b) = max(a, b) + log(1 + exp(-|a - b|))."""
     a, b = steps.exact(call["self"]), steps.exact(call["other"])
     both = torch.isinf(a.value) & (a.value == b.value)
-    apart = steps.sub(steps.where(both, steps.exact(torch.zeros_like(a.value)), a), b)
-    apart = Number(-abs(apart.value), apart.error)
+    difference = steps.sub(steps.where(both, steps.exact(torch.zeros_like(a.value)), a), b)
+    difference = Number(-abs(difference.value), difference.error)
     base = 1.0
     if call.name == "aten::logaddexp2":
         base = 0.6931471805599453
-        apart = steps.mul(apart, steps.scalar(base, a.value))
-    more = bound_softplus(steps, apart)
+        difference = steps.mul(difference, steps.scalar(base, a.value))
+    more = bound_softplus(steps, difference)
     if base != 1:
         more = steps.div(more, steps.scalar(base, a.value))
     larger = steps.exact(torch.maximum(a.value, b.value))
@@ -150,12 +150,12 @@ def add_exponentials(steps: Steps, call: Call) -> Error:
 def multiply_logarithm(steps: Steps, call: Call) -> Error:
     """Return the error of x log(y) or x log(1 + y), each step stored; 0 if x is 0."""
     steps = steps.stepwise()
-    given = [call["self"], call["other"]]
+    arguments = [call["self"], call["other"]]
     numbers = [
         steps.exact(each.double())
         if isinstance(each, torch.Tensor)
         else steps.scalar(each, call.result)
-        for each in given
+        for each in arguments
     ]
     x, y = numbers
     log = steps.log(y) if call.name == "aten::xlogy" else steps.log1p(y)

@@ -128,15 +128,15 @@ def elu_backward(steps: Steps, call: Call) -> Error:
     """Return the error of where(x > 0, g s, g c a s exp(c x)), or with g c (h + a s) from the
     result h.
     """
-    g, given = steps.exact(call["grad_output"]), steps.exact(call["self_or_result"])
+    g, base = steps.exact(call["grad_output"]), steps.exact(call["self_or_result"])
     alpha, scale, inner = list_factors(steps, call, g.value)
     both = steps.mul(alpha, scale)
     if call["is_result"]:
-        slope = steps.add(given, both)
+        slope = steps.add(base, both)
     else:
-        slope = steps.mul(both, steps.exp(steps.mul(given, inner)))
+        slope = steps.mul(both, steps.exp(steps.mul(base, inner)))
     below = steps.mul(steps.mul(g, inner), slope)
-    return steps.store(steps.where(given.value > 0, steps.mul(g, scale), below))
+    return steps.store(steps.where(base.value > 0, steps.mul(g, scale), below))
 
 
 @rule("hardsigmoid", "hardswish")
@@ -154,8 +154,8 @@ def cut_share(steps: Steps, x: Number) -> Number:
     inner = steps.add(x, steps.exact(torch.full_like(x.value, 3.0)))
     value = inner.value.clamp(0.0, 6.0)
     inside = (inner.value > 0) & (inner.value < 6)
-    held = Number(value, torch.where(inside, inner.error, 0.0))
-    share = steps.mul(held, steps.scalar(1 / 6, x.value))
+    clamped = Number(value, torch.where(inside, inner.error, 0.0))
+    share = steps.mul(clamped, steps.scalar(1 / 6, x.value))
     return Number(share.value, share.error + steps.u * share.value)
 
 

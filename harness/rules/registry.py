@@ -43,8 +43,8 @@ class Call:
     @property
     def result(self) -> Tensor:
         """The only result, or the first."""
-        found: Tensor = self.results[0]
-        return found
+        first: Tensor = self.results[0]
+        return first
 
 
 def rule(*names: str) -> Callable[[Rule], Rule]:
@@ -86,13 +86,13 @@ def list_parameters(operation: Any) -> tuple[tuple[str, Any, bool], ...]:
 
 def bind(operation: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments of a call by name, defaults included."""
-    given = {}
+    arguments = {}
     for place, (name, default, _) in enumerate(list_parameters(operation)):
         if place < len(args):
-            given[name] = args[place]
+            arguments[name] = args[place]
         else:
-            given[name] = kwargs.get(name, default)
-    return given
+            arguments[name] = kwargs.get(name, default)
+    return arguments
 
 
 def bound_errors(call: Call, precision: Precision) -> list[Error] | None:
@@ -100,10 +100,10 @@ def bound_errors(call: Call, precision: Precision) -> list[Error] | None:
 
     NaN in an error becomes infinity: there is no bound.
     """
-    found = RULES.get(call.name)
-    if found is None:
+    bound = RULES.get(call.name)
+    if bound is None:
         return None
-    errors = found(Steps(precision), call)
+    errors = bound(Steps(precision), call)
     listed = [errors] if errors is None or isinstance(errors, Tensor) else list(errors)
     return [None if error is None else make_sound(error) for error in listed]
 

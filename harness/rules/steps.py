@@ -49,12 +49,12 @@ class Steps:
 
     def stepwise(self) -> Steps:
         """Return steps that are each stored in the dtype of the result."""
-        given = self.precision
-        if not given.narrow:
+        precision = self.precision
+        if not precision.narrow:
             return self
-        ulp = 0.5 + given.ulp * given.inside / given.stored * (1 + given.stored)
-        wide = replace(given, inside=given.stored, ulp=ulp)
-        return Steps(replace(wide, tiny_inside=given.tiny, largest_inside=given.largest))
+        ulp = 0.5 + precision.ulp * precision.inside / precision.stored * (1 + precision.stored)
+        wide = replace(precision, inside=precision.stored, ulp=ulp)
+        return Steps(replace(wide, tiny_inside=precision.tiny, largest_inside=precision.largest))
 
     # ------------------------------------------------------------------ the ends of a rule
 
@@ -77,10 +77,10 @@ class Steps:
 
     def cast(self, x: Tensor) -> Tensor:
         """Return the error of rounding numbers to the dtype of the result."""
-        held = x.to(getattr(torch, self.precision.dtype)).double() == x
+        exact = x.to(getattr(torch, self.precision.dtype)).double() == x
         size = abs(x)
         error = self.precision.stored * size + self.flush(size, size)
-        return torch.where(held | torch.isnan(x), 0.0, self.limit(x, error))
+        return torch.where(exact | torch.isnan(x), 0.0, self.limit(x, error))
 
     def store(self, x: Number) -> Tensor:
         """Return the error of a result after it is stored."""

@@ -54,8 +54,8 @@ def hold_parts(steps: Steps, whole: Tensor, part: Tensor, error: Tensor, roundin
     products with these.
     """
     size = abs(whole - part) + abs(part)
-    held = error + roundings * steps.precision.stored * size
-    return torch.where(size > steps.precision.largest, torch.inf, held)
+    stored = error + roundings * steps.precision.stored * size
+    return torch.where(size > steps.precision.largest, torch.inf, stored)
 
 
 @rule("sum")

@@ -134,8 +134,8 @@ class Asker:
             try:
                 one.look(ask)
             except Exception as error:
-                again = ", when it was called again, so something is kept between calls"
-                more = again if one is mine else ""
+                reason = ", when it was called again, so something is kept between calls"
+                more = reason if one is mine else ""
                 return Asked(ask, broken=f"{one.side.builder.name} {raised(error)}{more}")
         random, missing = compare_draws(mine, theirs, ask)
         if random or missing:
@@ -166,9 +166,9 @@ class Asker:
         if any(one.outcome == "differs" for one in compared):
             rounded = self._allow_rounded(subject, reference, mine, theirs)
             if rounded:
-                again, _ = compare_as_run(*both)
-                rounded = not any(one.outcome == "differs" for one in again)
-                compared = again if rounded else compared
+                rerun, _ = compare_as_run(*both)
+                rounded = not any(one.outcome == "differs" for one in rerun)
+                compared = rerun if rounded else compared
         first = {}
         for one in compared:
             if one.outcome == "differs":
@@ -207,11 +207,11 @@ def locate_first(
     `owner` is stored with operations of the reference that the subject lacks.
     """
     theirs = set(map(id, reference.watched.run.operations))
-    found = []
+    located = []
     for operation in find_first(subject, reference, differs):
         owned = owner if id(operation) in theirs else ""
-        found.append(replace(locate(operation), owner=owned))
-    return found
+        located.append(replace(locate(operation), owner=owned))
+    return located
 
 
 def find_leaving(subject: Shadow, reference: Shadow) -> str:
@@ -238,11 +238,11 @@ def _list_outside(shadow: Shadow) -> list[Outside]:
 
 def _list_unruled(subject: Shadow, reference: Shadow) -> list[Located]:
     """Return the operations without a rule, one of each kind."""
-    found: dict[str, Located] = {}
+    by_name: dict[str, Located] = {}
     for one in (*subject.checked, *reference.checked):
         if not one.ruled:
-            found.setdefault(one.operation.name, locate(one.operation))
-    return list(found.values())
+            by_name.setdefault(one.operation.name, locate(one.operation))
+    return list(by_name.values())
 
 
 def _find_swapped(
@@ -270,18 +270,18 @@ def _describe_infinite(
     """Return, for each output that is not finite, the number of elements that are not, on both
     sides.
     """
-    found = {}
+    sentences = {}
     for name, tensor in ran.items():
         if name not in reference.watched.answers:
             continue
         lost = int((~torch.isfinite(tensor)).sum())
         of_reference = int((~torch.isfinite(reference.watched.observed(name))).sum())
         if lost or of_reference:
-            found[name] = (
+            sentences[name] = (
                 f"{name} is not finite in {lost} of {tensor.numel()} numbers of"
                 f" {mine.side.builder.name}, and in {of_reference} of {theirs.side.builder.name}"
             )
-    return found
+    return sentences
 
 
 def _are_near(one: Tensor, other: Tensor) -> bool:

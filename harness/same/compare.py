@@ -114,15 +114,15 @@ def compare(
     """
     both = _Both(subject, reference, carry, ran)
     names = list(reference.watched.answers)
-    found = {name: both.compare_shapes(name) for name in names}
-    found |= {name: Compared(name, "only here", math.inf) for name in both.list_more()}
-    waiting = [name for name in names if found[name] is None]
+    by_shape = {name: both.compare_shapes(name) for name in names}
+    by_shape |= {name: Compared(name, "only here", math.inf) for name in both.list_more()}
+    waiting = [name for name in names if by_shape[name] is None]
     questions = [question for name in waiting for question in both.list_questions(name, generator)]
     judged = _judge_questions(both, questions)
     judged += _judge_questions(both, both.list_run_questions(judged))
     for name in waiting:
-        found[name] = _conclude(both, name, [one for one in judged if one.question.name == name])
-    return [one for one in found.values() if one is not None]
+        by_shape[name] = _conclude(both, name, [one for one in judged if one.question.name == name])
+    return [one for one in by_shape.values() if one is not None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,20 +191,20 @@ class _Both:
         shadow.
         """
         name, weights = question.name, question.weights
-        apart = blank_infinite(self.shadows[name]) - blank_infinite(self.expected(name))
+        difference = blank_infinite(self.shadows[name]) - blank_infinite(self.expected(name))
         ran_apart = self.measure_run(name)
         ran_sum = torch.inf if ran_apart is None else (ran_apart * weights).sum()
-        return abs(float((apart * weights).sum())), abs(float(ran_sum))
+        return abs(float((difference * weights).sum())), abs(float(ran_sum))
 
     def measure_run(self, name: str) -> Tensor | None:
         """Return the difference of the usual run's answer from its shadow; None if the shapes
         differ.
         """
         shadow = self.shadows[name]
-        ran = self.ran.get(name, torch.full_like(shadow, torch.nan))
-        if ran.shape != shadow.shape:
+        answer = self.ran.get(name, torch.full_like(shadow, torch.nan))
+        if answer.shape != shadow.shape:
             return None
-        return torch.where(ran == shadow, 0.0, ran - shadow)
+        return torch.where(answer == shadow, 0.0, answer - shadow)
 
     def leaves(self, judged: Sequence[_Judged]) -> bool:
         """Do numbers leave torch in one of the models, while the models differ by no more than the
@@ -232,12 +232,12 @@ class _Both:
         questions = []
         for one in judged:
             name, weights = one.question.name, one.question.weights
-            apart = None if one.question.where else self.measure_run(name)
-            if apart is None or weights.numel() < 2 or one.mine.unruled:
+            difference = None if one.question.where else self.measure_run(name)
+            if difference is None or weights.numel() < 2 or one.mine.unruled:
                 continue
-            most = float(abs(apart).max())
+            most = float(abs(difference).max())
             if most > RUN_SHARE * one.mine.as_run / math.sqrt(weights.numel()):
-                place = int(abs(apart).argmax())
+                place = int(abs(difference).argmax())
                 questions.append(ask_element(name, weights, place, of_run=True))
         return questions
 
@@ -300,13 +300,13 @@ def _conclude(both: _Both, name: str, judged: Sequence[_Judged]) -> Compared:
     """
     whole = judged[0]
     elements = [one for one in judged[1:] if not one.question.of_run]
-    shown = max(elements, key=lambda one: one.factor, default=whole)
+    worst = max(elements, key=lambda one: one.factor, default=whole)
     expected, actual = both.expected(name), both.actual(name)
     assert actual is not None
     size = float(torch.linalg.vector_norm(blank_infinite(expected)))
     factor = max(one.factor for one in judged)
     resolution = divide(whole.allowed, size)
-    where = shown.question.where or (0,) * expected.ndim
+    where = worst.question.where or (0,) * expected.ndim
     mine, theirs = whole.mine, whole.theirs
     known = divide(theirs.in_float64, size) <= WIDEST
     return Compared(
@@ -319,7 +319,7 @@ def _conclude(both: _Both, name: str, judged: Sequence[_Judged]) -> Compared:
         where,
         float(actual[where]),
         float(expected[where]),
-        shown.allowed,
+        worst.allowed,
         size,
         max(one.run_factor for one in judged),
         divide(mine.as_run, size),

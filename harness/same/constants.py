@@ -22,16 +22,16 @@ def list_rounded(shadow: Shadow, other: Shadow, module: Any) -> dict[int, Tensor
     """
     pool = Pool(other.leaves().values(), 0.0)
     own = {each.untyped_storage().data_ptr() for each in module.parameters()}
-    found = {}
+    errors = {}
     for version, numbers in shadow.leaves().items():
-        held = shadow.watched.run.versions[version].numbers
-        narrow = held.is_floating_point() and held.dtype != torch.float64
-        if not narrow or held.untyped_storage().data_ptr() in own:
+        stored = shadow.watched.run.versions[version].numbers
+        narrow = stored.is_floating_point() and stored.dtype != torch.float64
+        if not narrow or stored.untyped_storage().data_ptr() in own:
             continue
         constants = numbers.detach()
         if pool.has(constants):
             continue
-        roundoff = precision_of(str(held.dtype).removeprefix("torch.")).stored
+        roundoff = precision_of(str(stored.dtype).removeprefix("torch.")).stored
         scaled = torch.frexp(constants).mantissa * 2.0**SHORT
-        found[version] = torch.where(scaled == scaled.round(), 0.0, roundoff * abs(constants))
-    return found
+        errors[version] = torch.where(scaled == scaled.round(), 0.0, roundoff * abs(constants))
+    return errors

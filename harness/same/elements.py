@@ -41,11 +41,11 @@ def list_questions(
     questions = [Question(name, draw_signs(expected, generator))]
     if expected.numel() == 1:
         return questions
-    apart = abs(actual - expected)
-    share = torch.where(apart == 0, 0.0, apart / (abs(expected) + abs(actual)))
-    places = [int(apart.argmax()), int(share.argmax())]
+    difference = abs(actual - expected)
+    share = torch.where(difference == 0, 0.0, difference / (abs(expected) + abs(actual)))
+    places = [int(difference.argmax()), int(share.argmax())]
     differs = [
-        float(apart.max()) > NOISE * float(abs(expected).max()),
+        float(difference.max()) > NOISE * float(abs(expected).max()),
         float(share.max()) > SMALL and places[0] != places[1],
     ]
     chosen = [place for place, far in zip(places, differs, strict=True) if far]

@@ -70,7 +70,7 @@ class Evidence:
         """Return the answers that some evaluation shows to be the same, each with the evaluation
         that used most of its bound.
         """
-        found = []
+        judged = []
         for name in self.list_names():
             same = [
                 Shown(name, one, asked)
@@ -79,8 +79,8 @@ class Evidence:
                 if one.answer == name and one.outcome == "same"
             ]
             if same:
-                found.append(max(same, key=lambda shown: shown.compared.factor))
-        return found
+                judged.append(max(same, key=lambda shown: shown.compared.factor))
+        return judged
 
     def left(self) -> Shown | None:
         """Return the first answer that cannot be judged because numbers leave torch."""
@@ -104,23 +104,23 @@ class Evidence:
         """Return the gradients whose bounds are too wide somewhere, and that are 0 within rounding
         there.
         """
-        found: dict[str, bool] = {}
+        are_zero: dict[str, bool] = {}
         for asked in self.asked:
             gradients = [one for one in asked.compared if one.answer.startswith("gradient ")]
             largest = max((one.size for one in gradients), default=0.0)
             for one in gradients:
                 if one.outcome == "too wide":
                     small = one.size * one.resolution < SMALL * largest
-                    found[one.answer] = found.get(one.answer, True) and small
-        return [name for name, small in found.items() if small]
+                    are_zero[one.answer] = are_zero.get(one.answer, True) and small
+        return [name for name, small in are_zero.items() if small]
 
     def unruled(self) -> list[Located]:
         """Return the operations without a rule, one of each kind."""
-        found: dict[str, Located] = {}
+        by_name: dict[str, Located] = {}
         for asked in self.asked:
             for each in asked.unruled:
-                found.setdefault(each.operation, each)
-        return list(found.values())
+                by_name.setdefault(each.operation, each)
+        return list(by_name.values())
 
     def outside(self) -> tuple[Outside, Asked] | None:
         """Return the operation furthest outside its own bound, and the evaluation that shows it."""
@@ -157,13 +157,13 @@ class Evidence:
         return self._find_bits(lambda one: one.bits_worse)
 
     def _find_bits(self, count: Callable[[Compared], float]) -> tuple[float, Shown] | None:
-        found: list[tuple[float, Shown]] = []
+        bits_by_answer: list[tuple[float, Shown]] = []
         for name in self.list_names():
             shown = self._list_compared(name)
             if shown:
                 middle = median(count(each.compared) for each in shown)
-                found.append((middle, max(shown, key=lambda each: count(each.compared))))
-        return max(found, key=lambda one: one[0], default=None)
+                bits_by_answer.append((middle, max(shown, key=lambda each: count(each.compared))))
+        return max(bits_by_answer, key=lambda one: one[0], default=None)
 
     def _list_compared(self, name: str) -> list[Shown]:
         """Return the comparisons of an answer that have bounds."""

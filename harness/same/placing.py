@@ -57,15 +57,15 @@ def _is_left_out(
     It must come before the first operation that differs, in a layer that computes no number of its
     own in the subject.
     """
-    left, layer = lacking[0], (first[0].layer, first[0].backward)
+    omitted, layer = lacking[0], (first[0].layer, first[0].backward)
     operations = reference.watched.run.operations
     alike = [one for one in operations if (one.layer, one.backward) == layer]
-    if not alike or operations.index(left) >= operations.index(alike[0]):
+    if not alike or operations.index(omitted) >= operations.index(alike[0]):
         return False
     for operation, results in zip(
         subject.watched.run.operations, subject.replay.results, strict=True
     ):
-        if (operation.layer, operation.backward) == (left.layer, left.backward):
+        if (operation.layer, operation.backward) == (omitted.layer, omitted.backward):
             floats = [each for each in results if each is not None and each.is_floating_point()]
             if not all(map(pool.has, floats)):
                 return False
@@ -76,5 +76,5 @@ def _find_nearness(reference: Shadow, differs: Compared) -> float:
     """Return the largest relative difference at which numbers count as the same."""
     expected = reference.read(differs.answer).detach()
     largest = float(abs(expected).max())
-    apart = abs(differs.actual - differs.expected)
-    return apart / largest / 100 if largest and math.isfinite(apart) else math.inf
+    difference = abs(differs.actual - differs.expected)
+    return difference / largest / 100 if largest and math.isfinite(difference) else math.inf

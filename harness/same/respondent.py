@@ -112,9 +112,9 @@ class Respondent:
         question = self._question(ask, ask.batch)
         if seed is not None:
             question = Question(**{**vars(question), "seed": seed})
-        answers, found = survey(self.module, question)
-        self.drawn = found.drawn
-        self.digest = digest_answers(answers) + found.trace.hexdigest()
+        answers, surveyed = survey(self.module, question)
+        self.drawn = surveyed.drawn
+        self.digest = digest_answers(answers) + surveyed.trace.hexdigest()
         self._set()
         return answers
 
@@ -134,12 +134,12 @@ class Respondent:
         """Return the exact parameters that the module stores rounded, by version."""
         live, _ = list_live(self.module)
         exact: dict[int, Tensor] = {}
-        for name, wanted in self.state.items():
+        for name, exact_numbers in self.state.items():
             tensor = live[name]
             if not tensor.is_floating_point() or name in self.models.buffers:
                 continue
-            wanted = wanted.to(tensor.device)
-            if torch.equal(tensor.detach().double(), wanted):
+            exact_numbers = exact_numbers.to(tensor.device)
+            if torch.equal(tensor.detach().double(), exact_numbers):
                 continue
             memory = tensor.untyped_storage().data_ptr()
             for number, version in enumerate(watched.run.versions):
@@ -147,7 +147,7 @@ class Respondent:
                     flat = exact.get(number, version.numbers.double().clone())
                     flat.as_strided(
                         tensor.shape, tensor.stride(), int(tensor.storage_offset())
-                    ).copy_(wanted)
+                    ).copy_(exact_numbers)
                     exact[number] = flat
                     break
         return exact
@@ -155,11 +155,11 @@ class Respondent:
 
 def digest_answers(answers: Mapping[str, Tensor]) -> str:
     """Return a digest of all numbers of some answers and of their names."""
-    found = sha256()
+    digest = sha256()
     for name, tensor in answers.items():
         numbers = tensor.detach().cpu().contiguous().flatten().view(torch.uint8)
-        found.update(name.encode() + numbers.numpy().tobytes())
-    return found.hexdigest()
+        digest.update(name.encode() + numbers.numpy().tobytes())
+    return digest.hexdigest()
 
 
 def compare_draws(mine: Respondent, theirs: Respondent, ask: Ask) -> tuple[str, str]:
@@ -172,24 +172,24 @@ def compare_draws(mine: Respondent, theirs: Respondent, ask: Ask) -> tuple[str, 
         return "", ""
     both = mine, theirs
     names = [one.side.builder.name for one in both]
-    said = [describe_drawn(one.drawn) for one in both]
+    drawn = [describe_drawn(one.drawn) for one in both]
     acts = [bool(one.drawn) and _acts(one, ask) for one in both]
     if not any(acts):
         return "", ""
     for one, (draws, other) in enumerate(((0, 1), (1, 0))):
         if acts[draws] and not acts[other]:
             return "", (
-                f"{names[draws]} draws random numbers that change its answers ({said[one]}), and"
+                f"{names[draws]} draws random numbers that change its answers ({drawn[one]}), and"
                 f" {names[other]} does not"
             )
     if draw_otherwise(mine.drawn, theirs.drawn):
         return "", (
-            f"the two draw random numbers with other arguments: {names[0]} {said[0]}, {names[1]}"
-            f" {said[1]}"
+            f"the two draw random numbers with other arguments: {names[0]} {drawn[0]}, {names[1]}"
+            f" {drawn[1]}"
         )
     why = (
-        f"the two draw random numbers in another order, or of other shapes: {names[0]} {said[0]},"
-        f" {names[1]} {said[1]}; under one seed they are not comparable"
+        f"the two draw random numbers in another order, or of other shapes: {names[0]} {drawn[0]},"
+        f" {names[1]} {drawn[1]}; under one seed they are not comparable"
     )
     counts = [sum(each.numbers.numel() for each in one.drawn) for one in both]
     if counts[0] != counts[1]:

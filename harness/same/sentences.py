@@ -29,10 +29,10 @@ def name_element(shown: Shown) -> str:
 
 def list_names(names: Sequence[str]) -> str:
     """Return at most MOST_NAMED names as one text."""
-    shown = list(names[:MOST_NAMED])
+    listed = list(names[:MOST_NAMED])
     if len(names) > MOST_NAMED:
-        shown.append(f"{len(names) - MOST_NAMED} more")
-    return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
+        listed.append(f"{len(names) - MOST_NAMED} more")
+    return " and ".join([", ".join(listed[:-1]), listed[-1]] if len(listed) > 1 else listed)
 
 
 def describe_function(models: Models, evidence: Evidence, mode: str) -> str:
@@ -45,18 +45,18 @@ def describe_function(models: Models, evidence: Evidence, mode: str) -> str:
     used = describe_used(factor, "float64")
     if not factor:
         used = "to the last bit of float64"
-    said = (
+    sentence = (
         f"the same function in {mode}(): {answers} agree in {len(evidence.asked)} draws"
         f" ({', '.join(labels)}), {used}; resolution {resolution:.1g}; parameters"
         f" {models.mapping.text}"
     )
     if any(asked.rounded for asked in evidence.asked):
-        said += "; constants that one of them holds rounded may be off by that rounding"
+        sentence += "; constants that one of them holds rounded may be off by that rounding"
     if any(asked.draws for asked in evidence.asked):
-        said += "; random numbers repeat under one seed"
+        sentence += "; random numbers repeat under one seed"
     if left_out := _describe_left_out(models, evidence):
-        said += f"; not judged: {left_out}"
-    return f"{said}; {NOT_PROVED}"
+        sentence += f"; not judged: {left_out}"
+    return f"{sentence}; {NOT_PROVED}"
 
 
 def _describe_left_out(models: Models, evidence: Evidence) -> str:
@@ -80,34 +80,34 @@ def _describe_left_out(models: Models, evidence: Evidence) -> str:
 def describe_limits(models: Models) -> str:
     """Return the notes on the parameters for the reader, as a sentence; "" if there are none."""
     mapping, given = models.mapping, models.given
-    said = []
+    sentences = []
     if mapping.assumed:
-        said.append(f"The parameters were {mapping.text}")
+        sentences.append(f"The parameters were {mapping.text}")
     if mapping.remark:
-        said.append(mapping.remark)
+        sentences.append(mapping.remark)
     sums = [name for name, part in (mapping.parts or {}).items() if part.adds]
     if sums:
         verb = "is a sum" if len(sums) == 1 else "are sums"
-        said.append(f"{list_names(sums)} {verb}: a step of training moves both terms")
+        sentences.append(f"{list_names(sums)} {verb}: a step of training moves both terms")
     for free in models.free:
         if free.merged:
-            said.append(
+            sentences.append(
                 f"{free.name} follows from nothing in {given.name_reference} and acts only in a sum"
                 f" with {free.merged}: training moves that sum twice"
             )
         elif free.twin == free.name:
-            said.append(
+            sentences.append(
                 f"numbers of {free.name} are equal, or constant, that {given.name} can move"
             )
         elif free.said:
             whose = f"as {free.twin}" if free.twin else "as you say"
-            said.append(f"{free.name} can move on its own in {given.name}: it is held {whose}")
+            sentences.append(f"{free.name} can move on its own in {given.name}: it is held {whose}")
     if models.own_apart:
-        said.append(
+        sentences.append(
             f"the numbers that {given.name} holds itself are others ({list_names(models.own_apart)}"
             f"): both were judged with those of {given.name_reference}"
         )
-    return "; ".join(said)
+    return "; ".join(sentences)
 
 
 def describe_widening(models: Models) -> str:
@@ -179,9 +179,9 @@ def describe_unjudged(models: Models, evidence: Evidence) -> tuple[Status, str] 
 
 def describe_unruled(evidence: Evidence) -> str:
     """Return a sentence on operations without a rounding rule."""
-    found = [describe_operation(each) for each in evidence.unruled()]
-    verb = "has" if len(found) == 1 else "have"
-    return f"{list_names(found)} {verb} no rule of rounding yet, so nothing is said of what follows"
+    names = [describe_operation(each) for each in evidence.unruled()]
+    verb = "has" if len(names) == 1 else "have"
+    return f"{list_names(names)} {verb} no rule of rounding yet, so nothing is said of what follows"
 
 
 def describe_difference(shown: Shown) -> str:
@@ -194,18 +194,18 @@ def describe_difference(shown: Shown) -> str:
     if math.isinf(compared.factor):
         return f"{shown.answer} differs, where rounding explains nothing"
     factor = format_factor(compared.factor)
-    said = f"{shown.answer} differs by {factor} times its float64 rounding bound"
+    headline = f"{shown.answer} differs by {factor} times its float64 rounding bound"
     bits = count_bits(compared.actual, compared.expected)
-    return f"{said}; the first {bits} bits agree" if bits > 1 else said
+    return f"{headline}; the first {bits} bits agree" if bits > 1 else headline
 
 
 def count_bits(actual: float, expected: float) -> int:
     """Return the number of leading bits in which two numbers agree."""
     size = max(abs(actual), abs(expected))
-    apart = abs(actual - expected)
-    if not size or not apart or not math.isfinite(apart / size):
+    difference = abs(actual - expected)
+    if not size or not difference or not math.isfinite(difference / size):
         return 0
-    return max(0, math.floor(-math.log2(apart / size)))
+    return max(0, math.floor(-math.log2(difference / size)))
 
 
 def describe_shape(models: Models, shown: Shown, mode: str) -> str:
@@ -270,11 +270,11 @@ def describe_backwards(names: Sequence[str]) -> str:
 
 def describe_lost(bits: float, shown: Shown, dtype: str) -> str:
     """Return the headline of precision that is lost in a narrower dtype."""
-    said = f"{shown.answer} may lose {bits:.0f} bits more than {dtype} must"
+    headline = f"{shown.answer} may lose {bits:.0f} bits more than {dtype} must"
     operation = shown.compared.lost_in
     if operation is None:
-        return said
-    return f"{said}, most of them in {describe_operation(locate(operation))}"
+        return headline
+    return f"{headline}, most of them in {describe_operation(locate(operation))}"
 
 
 def list_notes(
@@ -303,9 +303,9 @@ def list_notes(
     notes.append((HintKind.NOTE, text))
     zeros = [name for name in mapping.as_built if name in (mapping.parts or {})]
     built = [name for name in mapping.as_built if name not in zeros]
-    for names, said in ((built, "as built"), (zeros, "0")):
+    for names, how in ((built, "as built"), (zeros, "0")):
         if names:
-            cause = f"left out of the map, and {said} in {given.name}: {list_names(names)}"
+            cause = f"left out of the map, and {how} in {given.name}: {list_names(names)}"
             notes.append((HintKind.NOTE, cause))
     differing = [shown.answer for shown in failures]
     frozen = [name for name in models.subject.tensors.frozen if GRADIENT + name in differing]
@@ -332,9 +332,11 @@ def _describe_circumstances(
     if all(asked.ask.before is not None for asked in failing) and all(
         asked.ask.before is None for asked in agreeing
     ):
-        said = "only after an earlier call on other data: something is kept between calls"
-        return [(HintKind.LIKELY, said)]
+        sentence = "only after an earlier call on other data: something is kept between calls"
+        return [(HintKind.LIKELY, sentence)]
     if all(asked.ask.label == AS_BUILT for asked in agreeing):
-        said = "as built they agree: something that is 0, or 1, as built acts in one of them only"
-        return [(HintKind.LIKELY, said)]
+        sentence = (
+            "as built they agree: something that is 0, or 1, as built acts in one of them only"
+        )
+        return [(HintKind.LIKELY, sentence)]
     return []

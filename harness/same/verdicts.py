@@ -175,12 +175,12 @@ def judge_computed(judged: Judged) -> Verdict:
             f"{worst.answer}, as {trial.subject.name} ran, errs by {factor} times the"
             f" {trial.dtype} rounding bound of its own operations ({worst.asked.ask.label})",
         )
-    told = describe_well_computed(evidence, trial.dtype)
+    sentence = describe_well_computed(evidence, trial.dtype)
     if wrong:
-        told += (
+        sentence += (
             f"; a backward pass of its own is no derivative ({judged.models.given.own_backward})"
         )
-    verdict = blank(trial, Status.PASS, told)
+    verdict = blank(trial, Status.PASS, sentence)
     return replace(verdict, budget_used=worst.compared.run_factor, where=worst.answer)
 
 
@@ -205,8 +205,8 @@ def judge_precision(judged: Judged) -> Verdict:
         why = f"precision is lost as declared: {reason} ({given.precision_lost})"
         return replace(blank(trial, Status.PASS, why), budget_used=min(share, 1.0))
     if reason:
-        told = f'{reason}; if it is meant, write precision_lost="why"'
-        return _fail(judged, told)
+        sentence = f'{reason}; if it is meant, write precision_lost="why"'
+        return _fail(judged, sentence)
     passed = (
         f"no precision is lost: at most {lost[0]:.1f} bits by operations in a narrower dtype, and"
         f" {worse[0]:.1f} bits more than by the operations of {given.name_reference}"

@@ -63,8 +63,8 @@ class Nodes:
         acting = [row for row, number in enumerate(numbers) if number.requires_grad]
         if not acting or not self.results:
             return reach
-        held = sum(result.numel() for result in self.results)
-        step = max(1, MOST // max(held, 1))
+        numel = sum(result.numel() for result in self.results)
+        step = max(1, MOST // max(numel, 1))
         for start in range(0, len(acting), step):
             rows = acting[start : start + step]
             slopes = _differentiate([numbers[row] for row in rows], self.results)

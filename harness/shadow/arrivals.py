@@ -47,13 +47,13 @@ class Arrivals:
         """Return the floating-point arrays that an operation reads, by the operations that computed
         them.
         """
-        given = {}
+        tensors = {}
         for place in list_places((operation.args, operation.kwargs)):
             maker = self.makers.get(place.version)
             tensor = self.replay.read(place).detach()
             if maker is not None and tensor.is_floating_point():
-                given[maker] = tensor
-        return given
+                tensors[maker] = tensor
+        return tensors
 
 
 def trace_arrivals(
@@ -108,6 +108,6 @@ def is_equal(one: Tensor, other: Tensor) -> bool:
     """Are two arrays of one shape equal, within rounding?"""
     if not one.numel():
         return True
-    apart = abs(one - other).nan_to_num(0.0, posinf=0.0, neginf=0.0)
+    difference = abs(one - other).nan_to_num(0.0, posinf=0.0, neginf=0.0)
     size = abs(other).nan_to_num(0.0, posinf=0.0, neginf=0.0)
-    return bool(apart.max() <= NEAR * size.max())
+    return bool(difference.max() <= NEAR * size.max())

@@ -148,6 +148,6 @@ def add_branches(
         if one is None or other is None or not one.is_floating_point():
             widened.append(error)
             continue
-        apart = abs(one - other.detach()).nan_to_num(0.0, 0.0, 0.0)
-        widened.append(apart if error is None else error + apart)
+        difference = abs(one - other.detach()).nan_to_num(0.0, 0.0, 0.0)
+        widened.append(difference if error is None else error + difference)
     return widened

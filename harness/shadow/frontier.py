@@ -36,18 +36,18 @@ class Pool:
 
     def has(self, tensor: Tensor) -> bool:
         """Do all numbers of a tensor occur here, within rounding?"""
-        wanted = tensor.detach().reshape(-1).contiguous()
-        if bool(torch.isnan(wanted).any()) or (bool(torch.isinf(wanted).any()) > self.infinite):
+        numbers = tensor.detach().reshape(-1).contiguous()
+        if bool(torch.isnan(numbers).any()) or (bool(torch.isinf(numbers).any()) > self.infinite):
             return False
-        wanted = wanted[torch.isfinite(wanted)]
-        if not wanted.numel() or not self.numbers.numel():
-            return not wanted.numel()
-        after = torch.searchsorted(self.numbers, wanted)
+        numbers = numbers[torch.isfinite(numbers)]
+        if not numbers.numel() or not self.numbers.numel():
+            return not numbers.numel()
+        after = torch.searchsorted(self.numbers, numbers)
         last = len(self.numbers) - 1
         above = self.numbers[after.clamp(max=last)]
         below = self.numbers[(after - 1).clamp(min=0)]
-        apart = torch.minimum(abs(above - wanted), abs(below - wanted))
-        return bool((apart <= self.near * abs(wanted).max()).all())
+        distance = torch.minimum(abs(above - numbers), abs(below - numbers))
+        return bool((distance <= self.near * abs(numbers).max()).all())
 
 
 def list_numbers(replay: Replay) -> list[Tensor]:
@@ -66,8 +66,8 @@ def find_frontier(replay: Replay, answer: Place, pool: Pool) -> list[Operation]:
     found: dict[int, bool] = {}
     first: list[int] = []
     seen: set[int] = set()
-    made = _trace(replay, answer.version, makers)
-    waiting = [one for one in made if not _is_found(replay, one, pool, found)]
+    writers = _trace(replay, answer.version, makers)
+    waiting = [one for one in writers if not _is_found(replay, one, pool, found)]
     handing = {_layer_of(operations[one]) for one in waiting}  # numbers that are not found
     while waiting:
         number = waiting.pop()
@@ -86,8 +86,8 @@ def find_frontier(replay: Replay, answer: Place, pool: Pool) -> list[Operation]:
             if operations[one].layer != operations[number].layer:
                 handing.add(_layer_of(operations[one]))
         waiting += unknown
-    kept = [number for number in first if _layer_of(operations[number]) in handing]
-    return [operations[number] for number in sorted(kept or first)]
+    passed_on = [number for number in first if _layer_of(operations[number]) in handing]
+    return [operations[number] for number in sorted(passed_on or first)]
 
 
 def _layer_of(operation: Operation) -> tuple[str, bool]:
@@ -108,13 +108,13 @@ def _trace(replay: Replay, version: int, makers: dict[int, int]) -> list[int]:
     """Return the numbers of the operations that wrote a version, or earlier versions of the same
     memory.
     """
-    found = []
+    writers = []
     current: int | None = version
     while current is not None:
         if current in makers:
-            found.append(makers[current])
+            writers.append(makers[current])
         current = replay.run.versions[current].before
-    return found
+    return writers
 
 
 def _is_found(replay: Replay, number: int, pool: Pool, found: dict[int, bool]) -> bool:

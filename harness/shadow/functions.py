@@ -46,15 +46,15 @@ class Functions:
     def follow(self) -> Iterator[None]:
         """Follow every call while the `with` block runs."""
         plain = torch.autograd.Function.__dict__["apply"]
-        found = self
+        functions = self
 
         def apply(cls: Any, *args: Any, **kwargs: Any) -> Any:
-            run = found.recorder.run
+            run = functions.recorder.run
             before, reads = len(run.operations), len(run.read_numbers)
-            inputs = [found.recorder.place(each) for each in args if isinstance(each, Tensor)]
+            inputs = [functions.recorder.place(each) for each in args if isinstance(each, Tensor)]
             outputs = plain.__func__(cls, *args, **kwargs)
             leaves = len(run.read_numbers) > reads
-            found._note(cls.__name__, before, inputs, outputs, leaves)
+            functions._note(cls.__name__, before, inputs, outputs, leaves)
             return outputs
 
         # mypy refuses a plain assignment to a method

@@ -65,13 +65,13 @@ class Observed:
 
     def read(self, place: Place) -> Tensor:
         """Return the tensor at a place, in float64 if it holds floating-point numbers."""
-        found = self._read.get(place)
-        if found is None:
-            found = self.run.read(place)
-            if found.is_floating_point():
-                found = found.double()
-            self._read[place] = found
-        return found
+        tensor = self._read.get(place)
+        if tensor is None:
+            tensor = self.run.read(place)
+            if tensor.is_floating_point():
+                tensor = tensor.double()
+            self._read[place] = tensor
+        return tensor
 
 
 def check_operation(observed: Observed, operation: Operation) -> Checked:
@@ -97,8 +97,8 @@ def check_operation(observed: Observed, operation: Operation) -> Checked:
         used, lost = measure(observed.read(place), result, error)
         share, undefined = max(share, used), undefined + lost
     in_float64 = _in_float64(call, dtype, errors)
-    kept = exact if may_branch(run, operation) else ()
-    return Checked(operation, errors, in_float64, dtype, share, undefined, exact=kept)
+    branches = exact if may_branch(run, operation) else ()
+    return Checked(operation, errors, in_float64, dtype, share, undefined, exact=branches)
 
 
 def _make_endless(result: Tensor | None) -> Error:
@@ -145,13 +145,13 @@ def _measure_each(found: Tensor, exact: Tensor, error: Error) -> tuple[float, in
     """Return the same as `measure`, for a result with elements that are not finite or have no
     error.
     """
-    right = found == exact
+    equal = found == exact
     undefined = torch.isnan(exact)
     if error is None:
-        wrong = ~(right | undefined)
+        wrong = ~(equal | undefined)
         return (torch.inf if bool(wrong.any()) else 0.0), int(undefined.sum())
     undefined = undefined | (torch.isinf(error) & ~torch.isfinite(found))
-    share = torch.where(right | undefined, 0.0, abs(found - exact) / error)
+    share = torch.where(equal | undefined, 0.0, abs(found - exact) / error)
     share = share.nan_to_num(nan=torch.inf, posinf=torch.inf)
     return float(share.max()), int(undefined.sum())
 

@@ -34,14 +34,14 @@ def is_derivative(shadow: Shadow, call: Function) -> bool:
     inputs = {version: shadow.replay.get(version) for version in versions}
     inputs = {version: each for version, each in inputs.items() if each.is_floating_point()}
     forward = replay(shadow.watched.run, inputs, call.operations)
-    outputs, given = [], []
+    outputs, by_outputs = [], []
     for place, gradient in zip(call.outputs, call.gradients_out, strict=False):
         if gradient is not None and forward.read(place).requires_grad:
             outputs.append(forward.read(place))
-            given.append(read(gradient).detach())
+            by_outputs.append(read(gradient).detach())
     if not outputs:
         return True
-    derived = _derive(outputs, [forward.numbers[version] for version in inputs], given)
+    derived = _derive(outputs, [forward.numbers[version] for version in inputs], by_outputs)
     return all(
         _agree(shadow, call, version, derived, str(number)) for number, version in enumerate(inputs)
     )
@@ -65,12 +65,14 @@ def _agree(shadow: Shadow, call: Function, version: int, derived: Shadow, name: 
     """
     expected = derived.read(name)
     signs = draw_signs(expected, torch.Generator().manual_seed(0))
-    wanted = (expected * signs).sum()
-    found = torch.zeros((), dtype=torch.float64, device=expected.device)
+    expected_sum = (expected * signs).sum()
+    actual_sum = torch.zeros((), dtype=torch.float64, device=expected.device)
     for place, gradient in zip(call.inputs, call.gradients_in, strict=False):
         if place.version == version and gradient is not None:
-            found = found + (shadow.replay.read(gradient) * read_place(signs, place)).sum()
-    (mine,), (theirs,) = shadow.reach([found]), derived.reach([wanted])
+            actual_sum = (
+                actual_sum + (shadow.replay.read(gradient) * read_place(signs, place)).sum()
+            )
+    (mine,), (theirs,) = shadow.reach([actual_sum]), derived.reach([expected_sum])
     # an error of the gradients that were given moves both sides
     allowed = 2 * mine.in_float64 + theirs.in_float64
-    return abs(float(found.detach() - wanted.detach())) <= allowed
+    return abs(float(actual_sum.detach() - expected_sum.detach())) <= allowed

@@ -224,13 +224,13 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if not names:
             return []
         parameters = [argument.name for argument in called._schema.arguments]
-        given = dict(zip(parameters, args, strict=False)) | dict(kwargs)
-        found: list[Tensor] = []
+        arguments = dict(zip(parameters, args, strict=False)) | dict(kwargs)
+        tensors: list[Tensor] = []
         for name in names:
-            value = given.get(name)
+            value = arguments.get(name)
             listed = value if isinstance(value, tuple | list) else [value]
-            found += [each for each in listed if isinstance(each, Tensor)]
-        return found
+            tensors += [each for each in listed if isinstance(each, Tensor)]
+        return tensors
 
     def _freeze(self, tensor: Tensor) -> None:
         """Copy the numbers of a storage before they are overwritten."""
@@ -245,19 +245,23 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         The `hidden` arguments become its last results: it writes to them, although its schema does
         not say so.
         """
-        given = {place.version for place in list_places(places)}
+        read_versions = {place.version for place in list_places(places)}
         listed = results if isinstance(results, tuple | list) else (results,)
         if not called._schema.returns:
             listed = ()
-        made = tuple(self.place(each) if isinstance(each, Tensor) else None for each in listed)
-        made += tuple(self.place(tensor) for tensor in hidden)
-        versions = {place.version for place in made if place is not None}
+        result_places = tuple(
+            self.place(each) if isinstance(each, Tensor) else None for each in listed
+        )
+        result_places += tuple(self.place(tensor) for tensor in hidden)
+        versions = {place.version for place in result_places if place is not None}
         name = called._schema.name
         if name == "aten::_local_scalar_dense":
-            if any(self.run.versions[version].numbers.is_floating_point() for version in given):
+            if any(
+                self.run.versions[version].numbers.is_floating_point() for version in read_versions
+            ):
                 self.run.read_numbers.append(self._find_layer()[1])
             return
-        if name in DRAWN or not versions or (versions <= given and not writes):
+        if name in DRAWN or not versions or (versions <= read_versions and not writes):
             return
         layer, line = self._find_layer()
         node = torch._C._current_autograd_node()
@@ -268,5 +272,5 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             origin = self.run.operations[self._made_by[node._sequence_nr()]]
             layer, line = origin.layer, origin.line
         where = layer, line, node is not None
-        for one in rewrite(Noted(called, places.args, places.kwargs, made)):
+        for one in rewrite(Noted(called, places.args, places.kwargs, result_places)):
             self.run.operations.append(Operation(*one, *where))

@@ -41,13 +41,13 @@ class Replay:
         """Return the flat shadow of a version; a version that no operation wrote has the observed
         numbers.
         """
-        found = self.numbers.get(version)
-        if found is None:
-            found = widen(self.run.versions[version].numbers)
-            if found.is_floating_point():
-                found.requires_grad_()
-            self.numbers[version] = found
-        return found
+        numbers = self.numbers.get(version)
+        if numbers is None:
+            numbers = widen(self.run.versions[version].numbers)
+            if numbers.is_floating_point():
+                numbers.requires_grad_()
+            self.numbers[version] = numbers
+        return numbers
 
     def put(self, place: Place, result: Tensor) -> None:
         """Write a result to its place, and copy everything else in the same memory."""
@@ -57,15 +57,17 @@ class Replay:
         if order is not None:
             self.numbers[place.version] = result.permute(order).reshape(-1)
             return
-        found = self.numbers.get(place.version)
-        if found is None and version.before is not None:
-            found = self.get(version.before)
-        if found is None:
-            found = torch.zeros(whole, dtype=result.dtype, device=result.device)
+        numbers = self.numbers.get(place.version)
+        if numbers is None and version.before is not None:
+            numbers = self.get(version.before)
+        if numbers is None:
+            numbers = torch.zeros(whole, dtype=result.dtype, device=result.device)
         # not as_strided_scatter, whose derivative is wrong for a gradient that is expanded
         places = torch.arange(whole, device=result.device)
         places = places.as_strided(place.size, place.stride, place.offset).reshape(-1)
-        self.numbers[place.version] = found.to(result.dtype).scatter(0, places, result.reshape(-1))
+        self.numbers[place.version] = numbers.to(result.dtype).scatter(
+            0, places, result.reshape(-1)
+        )
 
 
 def replay(
@@ -78,22 +80,22 @@ def replay(
     `exact` has the numbers of some versions (flat, float64) to use instead of the observed ones.
     Raises the errors of torch if an operation cannot be repeated.
     """
-    made = Replay(run)
+    repeated = Replay(run)
     for version, numbers in (exact or {}).items():
-        made.numbers[version] = numbers.detach().clone().requires_grad_()
+        repeated.numbers[version] = numbers.detach().clone().requires_grad_()
     for operation in run.operations if operations is None else operations:
-        args = fill(operation.args, made.read)
-        kwargs = fill(operation.kwargs, made.read)
+        args = fill(operation.args, repeated.read)
+        kwargs = fill(operation.kwargs, repeated.read)
         results = fill_gaps(run, operation, repeat_operation(operation, args, kwargs))
         for result in results:
             # one that follows from constants alone may be off too: it begins a graph of its own
             if result is not None and result.is_floating_point() and not result.requires_grad:
                 result.requires_grad_()
-        made.results.append(results)
+        repeated.results.append(results)
         for place, result in zip(operation.results, results, strict=False):
             if place is not None and result is not None:
-                made.put(place, result)
-    return made
+                repeated.put(place, result)
+    return repeated
 
 
 def repeat_operation(operation: Operation, args: Any, kwargs: Any) -> Results:

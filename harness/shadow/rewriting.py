@@ -52,8 +52,8 @@ def _split(noted: Noted) -> Iterator[Noted]:
 def _find_single(name: str, overload: str) -> Any:
     """Return the operation on one tensor."""
     packet = getattr(torch.ops.aten, NAMES.get(name, name))
-    wanted = OVERLOADS.get(overload, overload)
-    for each in (wanted, f"Tensor_{wanted}", "default", "Tensor"):
+    single = OVERLOADS.get(overload, overload)
+    for each in (single, f"Tensor_{single}", "default", "Tensor"):
         if each in packet.overloads():
             return getattr(packet, each)
     return packet.default

@@ -61,14 +61,14 @@ class Shadow:
         """Return the numbers that no operation has computed, by version: parameters, inputs and
         constants.
         """
-        made = {
+        computed = {
             place.version
             for operation in self.watched.run.operations
             for place in operation.results
             if place is not None
         }
         numbers = self.replay.numbers.items()
-        return {version: each for version, each in numbers if version not in made}
+        return {version: each for version, each in numbers if version not in computed}
 
     @cached_property
     def nodes(self) -> Nodes:
@@ -88,13 +88,13 @@ class Shadow:
         """The numbers that the run stored rounded, with the error that this causes in each
         scenario.
         """
-        held: list[tuple[Tensor, Sequence[Error]]] = []
+        rounded: list[tuple[Tensor, Sequence[Error]]] = []
         for version, numbers in self.exact.items():
-            apart = abs(self.watched.run.versions[version].numbers.double() - numbers)
-            held.append((self.replay.get(version), [None, apart, apart]))
+            difference = abs(self.watched.run.versions[version].numbers.double() - numbers)
+            rounded.append((self.replay.get(version), [None, difference, difference]))
         for version, error in self._rounded.items():
-            held.append((self.replay.get(version), [error, None, None]))
-        return held
+            rounded.append((self.replay.get(version), [error, None, None]))
+        return rounded
 
     def allow_rounded(self, constants: Mapping[int, Tensor]) -> None:
         """Allow errors of constants, by version, that are rounded where they are created, as

@@ -35,10 +35,10 @@ def normalize(
     x = input if input.dtype == torch.float64 else input.float()
     axes = [-1 - axis for axis in range(len(normalized_shape))]
     squares = torch.mean(torch.square(x), axes, keepdim=True)
-    found = x * torch.rsqrt(squares + (torch.finfo(x.dtype).eps if eps is None else eps))
+    result = x * torch.rsqrt(squares + (torch.finfo(x.dtype).eps if eps is None else eps))
     if weight is not None:
-        found = found * weight
-    return found.to(input.dtype)
+        result = result * weight
+    return result.to(input.dtype)
 
 
 class StepByStep(TorchFunctionMode):

@@ -62,17 +62,17 @@ def find_dtype(module: Any) -> str:
     Raises ValueError for several dtypes, and for a dtype without a contract.
     """
     for tensors in (module.parameters(), module.buffers()):
-        found = set()
+        dtypes = set()
         for tensor in tensors:
             if (plain := to_plain(tensor)) is not None and plain.is_floating_point():
-                found.add(str(plain.dtype).removeprefix("torch."))
-        if len(found) > 1 or not found <= set(PRECISION):
+                dtypes.add(str(plain.dtype).removeprefix("torch."))
+        if len(dtypes) > 1 or not dtypes <= set(PRECISION):
             raise ValueError(
-                f"its parameters or buffers are of {' and '.join(sorted(found))}, expected one of"
+                f"its parameters or buffers are of {' and '.join(sorted(dtypes))}, expected one of"
                 f" {', '.join(PRECISION)}: module.double() makes them float64"
             )
-        if found:
-            return found.pop()
+        if dtypes:
+            return dtypes.pop()
     return "float64"
 
 
@@ -111,9 +111,9 @@ def predict(
     """
     try:
         with kind_of(port.device).hold_precision(port.device, dtype), limited():
-            given = _tensors(table.given, port, dtype)
-            outputs = _call(port, given, width, names)
-            others = list(_ask_again(port, given, width, outputs))
+            arguments = _tensors(table.given, port, dtype)
+            outputs = _call(port, arguments, width, names)
+            others = list(_ask_again(port, arguments, width, outputs))
     except Exception as error:  # whatever a user's module raises is its answer
         return Missing(_status(error), raised(error), of_subject=True)
     incomplete: Array | Missing | None = None
@@ -137,8 +137,8 @@ def _ask_classes(
     rows = np.flatnonzero(table.classes >= 0)
     try:
         with kind_of(port.device).hold_precision(port.device, dtype), limited():
-            given = _tensors([part[rows] for part in table.given], port, dtype)
-            return ask_classes(port.module, given, names)
+            arguments = _tensors([part[rows] for part in table.given], port, dtype)
+            return ask_classes(port.module, arguments, names)
     except Exception as error:
         return Missing(_status(error), raised(error), of_subject=True)
 
@@ -196,6 +196,6 @@ def _ask_again(
             afterwards.enter_context(nullcontext() if in_eval is None else torch.no_grad())
             if in_eval:
                 afterwards.enter_context(evaluating(port.module))
-            again = _call(port, [part[chosen] for part in given], width)
-        if not np.array_equal(again, outputs[chosen], equal_nan=True):
-            yield words, chosen, again
+            repeated = _call(port, [part[chosen] for part in given], width)
+        if not np.array_equal(repeated, outputs[chosen], equal_nan=True):
+            yield words, chosen, repeated

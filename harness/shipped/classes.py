@@ -27,21 +27,22 @@ def ask_classes(module: Any, given: Sequence[Any], names: Sequence[str]) -> NDAr
     answer = classes(*given)
     if hasattr(answer, "detach"):
         answer = answer.detach().cpu().numpy()
-    found = np.asarray(answer)
+    given_classes = np.asarray(answer)
     rows = len(given[0])
-    if found.shape != (rows,):
+    if given_classes.shape != (rows,):
         raise WrongAnswer(
-            f"has a classes() that gave an answer of shape {found.shape}, expected {rows} names"
+            f"has a classes() that gave an answer of shape {given_classes.shape}, expected"
+            f" {rows} names"
         )
-    if found.dtype.kind in "iu":
-        return found.astype(np.intp)
+    if given_classes.dtype.kind in "iu":
+        return given_classes.astype(np.intp)
     places = {name: place for place, name in enumerate(names)}
-    unknown = [name for name in found.tolist() if name not in places]
+    unknown = [name for name in given_classes.tolist() if name not in places]
     if unknown:
         raise WrongAnswer(
             f"has a classes() that gave {shown(unknown[0], 40)}, expected one of {', '.join(names)}"
         )
-    return np.array([places[name] for name in found.tolist()], dtype=np.intp)
+    return np.array([places[name] for name in given_classes.tolist()], dtype=np.intp)
 
 
 def most_probable(outputs: Array) -> NDArray[np.intp]:
@@ -74,12 +75,12 @@ def find_wrong_class(
     named = truth.classes[got] if 0 <= got < len(truth.classes) else f"class {got}"
     where = f"row {table.places[rows[first]]} ({table.name})"
     by = "the largest output" if classes is None else "classes()"
-    said = (
+    sentence = (
         f"{where} is of class {named} by {by}, R says {truth.classes[expected[first]]};"
         f" {len(wrong)} of {len(rows)} rows differ"
     )
     order = _find_order(truth, mine, expected)
-    return f"{said}. Its classes are R's in another order: {order}" if order else said
+    return f"{sentence}. Its classes are R's in another order: {order}" if order else sentence
 
 
 def _find_order(truth: Truth, mine: NDArray[np.intp], expected: NDArray[np.intp]) -> str:
@@ -102,7 +103,7 @@ def describe_classes(truth: Truth) -> str:
         return ""
     every = np.concatenate(known)
     ties = int((every < 0).sum())
-    said = f"; of R's class in {len(every) - ties} rows"
+    sentence = f"; of R's class in {len(every) - ties} rows"
     if ties:
-        said += f" ({ties} have a tie within 1e-5, in which R draws the class)"
-    return f"{said}. {truth.class_note}" if truth.class_note else said
+        sentence += f" ({ties} have a tie within 1e-5, in which R draws the class)"
+    return f"{sentence}. {truth.class_note}" if truth.class_note else sentence

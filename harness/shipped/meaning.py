@@ -17,29 +17,29 @@ from harness.core.contract import Array
 from harness.core.formulation import Formulation
 from harness.core.judge import outside
 from harness.core.layout import Block
-from harness.shipped.asked import Asked
 from harness.shipped.asking import Port, Predicted, predict
+from harness.shipped.port_trial import PortTrial
 from harness.shipped.truth import Table
 from harness.shipped.weights import Held
 
 DRAWS = 3
 
 
-def confirms_meaning(asked: Asked, held: Held) -> bool:
+def confirms_meaning(port_trial: PortTrial, held: Held) -> bool:
     """Does the port compute the network at random parameters, with the assumed meaning?
 
     Also returns False if this cannot be tested: the parameters are not the network's in another
     order, or the inputs of the network are unknown.
     """
-    port, formulation = asked.port, held.formulation
-    table = asked.truth.tables[-1]
+    port, formulation = port_trial.port, held.formulation
+    table = port_trial.truth.tables[-1]
     if not isinstance(port, Port) or not formulation.is_renaming or table.inputs is None:
         return False
     rng = np.random.default_rng(0)
     for _ in range(DRAWS):
         theta = _draw(formulation, table, rng)
         own = formulation.pull_back(theta[None])[0]  # the inverse of a renaming
-        if not _computes(asked, _with_parameters(port, own), theta, table):
+        if not _computes(port_trial, _with_parameters(port, own), theta, table):
             return False
     return True
 
@@ -61,9 +61,9 @@ def _draw(formulation: Formulation, table: Table, rng: np.random.Generator) -> A
         columns = slice(start, start + width)
         biases = next(each for each in blocks if _is_bias_of(each, block))
         for row, bias in zip(block.places, biases.places, strict=True):
-            kept = row >= 0
-            theta[row[kept]] /= spread[columns][kept]
-            theta[bias] -= theta[row[kept]] @ centre[columns][kept]
+            in_network = row >= 0
+            theta[row[in_network]] /= spread[columns][in_network]
+            theta[bias] -= theta[row[in_network]] @ centre[columns][in_network]
     return theta
 
 
@@ -85,15 +85,15 @@ def _with_parameters(port: Port, own: Array) -> Port:
     return Port(module, own, port.device)
 
 
-def _computes(asked: Asked, port: Port, theta: Array, table: Table) -> bool:
+def _computes(port_trial: PortTrial, port: Port, theta: Array, table: Table) -> bool:
     """Does a port compute the network at theta on a table's rows?"""
-    dtype, width = asked.trial.dtype, table.predictions.shape[1]
+    dtype, width = port_trial.trial.dtype, table.predictions.shape[1]
     predicted = predict(port, replace(table, incomplete=()), width, dtype)
     if not isinstance(predicted, Predicted):
         return False
-    problem = replace(asked.truth.problem(table, dtype), own=theta[None])
-    for contract in asked.contracts:
-        bound = asked.bounds(problem, contract)["forward"]
+    problem = replace(port_trial.truth.problem(table, dtype), own=theta[None])
+    for contract in port_trial.contracts:
+        bound = port_trial.bounds(problem, contract)["forward"]
         if not outside(predicted.outputs[None], bound, contract.largest):
             return True
     return False

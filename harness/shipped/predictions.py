@@ -15,9 +15,9 @@ from harness.core.judge import Judgement, Side, judge, outside
 from harness.core.verdict import Status, Verdict
 from harness.judging.case import Trial
 from harness.judging.comparison import blank, failure, finding_of, measured_verdict, missing
-from harness.shipped.asked import Asked
 from harness.shipped.asking import Predicted
 from harness.shipped.classes import describe_classes, find_wrong_class
+from harness.shipped.port_trial import PortTrial
 from harness.shipped.weights import FIFTEEN_DIGITS, Held
 from harness.words.naming import describe_used
 from harness.words.wording import with_finding
@@ -26,72 +26,74 @@ MOST_SAID = 120  # characters of R's call
 LAST_DIGITS = "but for their last digits: in R write format(weights, digits = 17)"
 
 
-def judge_predictions(asked: Asked) -> Verdict:
+def judge_predictions(port_trial: PortTrial) -> Verdict:
     """Return the verdict on the port's predictions for the rows of all tables."""
-    trial, predicted = asked.trial, asked.predicted
+    trial, predicted = port_trial.trial, port_trial.predicted
     if isinstance(predicted, Missing):
         return missing(trial, with_name(predicted, trial), trial.check)
-    if said := _find_missing_rows(asked, predicted):
-        return failure(trial, Status.FAIL, said)
-    for table in asked.truth.tables:
-        if table.inputs is None and not asked.sensitivity(table).is_known:
+    if sentence := _find_missing_rows(port_trial, predicted):
+        return failure(trial, Status.FAIL, sentence)
+    for table in port_trial.truth.tables:
+        if table.inputs is None and not port_trial.sensitivity(table).is_known:
             why = (
                 f"it is not known which numbers enter the network, and {trial.subject.name} has no"
                 " derivatives from which its rounding follows: give prepare="
             )
             return blank(trial, Status.ABSENT, why)
-    judgement, contract = _judge_under_any(asked, predicted)
-    table = asked.truth.tables[judgement.stack]
-    verdict = measured_verdict(trial, judgement, asked.name(table, judgement.index))
+    judgement, contract = _judge_under_any(port_trial, predicted)
+    table = port_trial.truth.tables[judgement.stack]
+    verdict = measured_verdict(trial, judgement, port_trial.name(table, judgement.index))
     if judgement.status is Status.FAIL:
-        return _describe_fail(asked, predicted, judgement, contract)
-    if wrong := _judge_other_answers(asked, predicted, contract):
+        return _describe_fail(port_trial, predicted, judgement, contract)
+    if wrong := _judge_other_answers(port_trial, predicted, contract):
         return wrong
     if judgement.status is not Status.PASS:
         why = "the bound of its predictions is too wide, or all of them are 0: give other rows"
         if judgement.status is Status.UNDEFINED:
             why = f"its predictions, or their bounds, leave the range of {trial.dtype}"
         return replace(verdict, why=why)
-    return replace(verdict, why=_describe_pass(asked, judgement, contract))
+    return replace(verdict, why=_describe_pass(port_trial, judgement, contract))
 
 
 def _describe_fail(
-    asked: Asked, predicted: Sequence[Predicted], judgement: Judgement, contract: Contract
+    port_trial: PortTrial, predicted: Sequence[Predicted], judgement: Judgement, contract: Contract
 ) -> Verdict:
     """Return the verdict on wrong predictions.
 
     If the port is outside its own bounds, the verdict shows the element with the largest difference
     from nnet's equations among all elements outside.
     """
-    trial, found = asked.trial, list_hints(asked, predicted)
+    trial, hints = port_trial.trial, list_hints(port_trial, predicted)
     witness = "R"
     if "subject" in judgement.outside:
-        judgement, is_clip = _find_largest(asked, predicted, judgement, contract)
+        judgement, is_clip = _find_largest(port_trial, predicted, judgement, contract)
         witness = "R without its clip" if is_clip else "R"
-    table = asked.truth.tables[judgement.stack]
-    verdict = measured_verdict(trial, judgement, asked.name(table, judgement.index))
+    table = port_trial.truth.tables[judgement.stack]
+    verdict = measured_verdict(trial, judgement, port_trial.name(table, judgement.index))
     finding = finding_of(verdict, trial, Form.OUTSIDE, trial.check)
-    finding = replace(finding, witness=witness, blamed=judgement.outside, hints=found)
+    finding = replace(finding, witness=witness, blamed=judgement.outside, hints=hints)
     return with_finding(verdict, finding)
 
 
 def _find_largest(
-    asked: Asked, predicted: Sequence[Predicted], judgement: Judgement, contract: Contract
+    port_trial: PortTrial, predicted: Sequence[Predicted], judgement: Judgement, contract: Contract
 ) -> tuple[Judgement, bool]:
     """Return the judgement with the figures of the largest difference outside the port's own
     bounds, and whether it comes from a clip of R that the port does not copy.
     """
     largest, clips = -1.0, False
-    for stack, (table, one) in enumerate(zip(asked.truth.tables, predicted, strict=True)):
-        mine, theirs = asked.predictions_of(table, contract)
+    for stack, (table, one) in enumerate(zip(port_trial.truth.tables, predicted, strict=True)):
+        mine, theirs = port_trial.predictions_of(table, contract)
         outputs = one.outputs[None]
-        apart = abs(outputs - mine.value)
-        apart = np.where(np.isnan(apart), np.inf, apart)
-        apart = np.where(apart > mine.error, apart, -1.0)
-        index = tuple(int(i) for i in np.unravel_index(int(apart.argmax()), apart.shape))
-        if apart[index] <= largest:
+        differences = abs(outputs - mine.value)
+        differences = np.where(np.isnan(differences), np.inf, differences)
+        differences = np.where(differences > mine.error, differences, -1.0)
+        index = tuple(
+            int(i) for i in np.unravel_index(int(differences.argmax()), differences.shape)
+        )
+        if differences[index] <= largest:
             continue
-        largest, allowed = float(apart[index]), float(mine.error[index])
+        largest, allowed = float(differences[index]), float(mine.error[index])
         clips = bool(abs(mine.value[index] - theirs.value[index]) > allowed)
         judgement = replace(
             judgement,
@@ -111,24 +113,28 @@ def with_name(answer: Missing, trial: Trial) -> Missing:
     return replace(answer, why=f"{trial.subject.name} {answer.why}")
 
 
-def _judge_under_any(asked: Asked, predicted: Sequence[Predicted]) -> tuple[Judgement, Contract]:
+def _judge_under_any(
+    port_trial: PortTrial, predicted: Sequence[Predicted]
+) -> tuple[Judgement, Contract]:
     """Judge the predictions under the first contract under which they pass, else under the one with
     the nearest result.
     """
     judged = []
-    for contract in asked.contracts:
-        judgement = _judge_under(asked, predicted, contract)
+    for contract in port_trial.contracts:
+        judgement = _judge_under(port_trial, predicted, contract)
         if judgement.status is not Status.FAIL:
             return judgement, contract
         judged.append((judgement, contract))
     return min(judged, key=lambda each: each[0].budget_used)
 
 
-def _judge_under(asked: Asked, predicted: Sequence[Predicted], contract: Contract) -> Judgement:
+def _judge_under(
+    port_trial: PortTrial, predicted: Sequence[Predicted], contract: Contract
+) -> Judgement:
     """Judge the predictions under one contract of the port."""
     subjects, references, owners = [], [], []
-    for table, one in zip(asked.truth.tables, predicted, strict=True):
-        mine, theirs = asked.predictions_of(table, contract)
+    for table, one in zip(port_trial.truth.tables, predicted, strict=True):
+        mine, theirs = port_trial.predictions_of(table, contract)
         subjects.append(Side(one.outputs[None], mine))
         references.append(Side(table.predictions[None], theirs))
         columns = np.arange(one.outputs.shape[1], dtype=np.intp)
@@ -136,97 +142,103 @@ def _judge_under(asked: Asked, predicted: Sequence[Predicted], contract: Contrac
     return judge(subjects, references, owners, contract.largest)
 
 
-def _find_missing_rows(asked: Asked, predicted: Sequence[Predicted]) -> str:
+def _find_missing_rows(port_trial: PortTrial, predicted: Sequence[Predicted]) -> str:
     """Return a sentence if the port predicts a number for a row with a missing value, else ""."""
-    for table, one in zip(asked.truth.tables, predicted, strict=True):
+    for table, one in zip(port_trial.truth.tables, predicted, strict=True):
         if one.incomplete is None:
             continue
         where = f"row {table.incomplete_places[0]} ({table.name})"
         says = "has a missing value, for which R's predict() gives NA"
         if isinstance(one.incomplete, Missing):
-            return f"{where} {says}; {asked.trial.subject.name} {one.incomplete.why}"
+            return f"{where} {says}; {port_trial.trial.subject.name} {one.incomplete.why}"
         numbers = np.argwhere(np.isfinite(one.incomplete))
         if len(numbers):
             row, output = numbers[0]
             where = f"row {table.incomplete_places[row]} ({table.name})"
             got = one.incomplete[row, output]
-            return f"{where} {says}; {asked.trial.subject.name} gives {got:.5g}, expected NaN"
+            return f"{where} {says}; {port_trial.trial.subject.name} gives {got:.5g}, expected NaN"
     return ""
 
 
 def _judge_other_answers(
-    asked: Asked, predicted: Sequence[Predicted], contract: Contract
+    port_trial: PortTrial, predicted: Sequence[Predicted], contract: Contract
 ) -> Verdict | None:
     """Return a verdict if another call of the port gives other predictions, or its classes are not
     R's.
     """
-    trial = asked.trial
-    said = _find_other_outputs(asked, predicted, contract)
-    for table, one in zip(asked.truth.tables, predicted, strict=True):
+    trial = port_trial.trial
+    sentence = _find_other_outputs(port_trial, predicted, contract)
+    for table, one in zip(port_trial.truth.tables, predicted, strict=True):
         if isinstance(one.classes, Missing):
             return missing(trial, with_name(one.classes, trial), trial.check)
-        said = said or find_wrong_class(asked.truth, table, one.outputs, one.classes)
-    return failure(trial, Status.FAIL, said) if said else None
+        sentence = sentence or find_wrong_class(port_trial.truth, table, one.outputs, one.classes)
+    return failure(trial, Status.FAIL, sentence) if sentence else None
 
 
-def _find_other_outputs(asked: Asked, predicted: Sequence[Predicted], contract: Contract) -> str:
+def _find_other_outputs(
+    port_trial: PortTrial, predicted: Sequence[Predicted], contract: Contract
+) -> str:
     """Return a sentence if another call of the port gives predictions outside their bounds."""
-    for table, one in zip(asked.truth.tables, predicted, strict=True):
-        bound, _ = asked.predictions_of(table, contract)
+    for table, one in zip(port_trial.truth.tables, predicted, strict=True):
+        bound, _ = port_trial.predictions_of(table, contract)
         for words, rows, outputs in one.others:
             part = Bounded(bound.value[0, rows], bound.error[0, rows])
             if outside(outputs, part, contract.largest):
-                return f"{asked.trial.subject.name} gave other predictions {words}"
+                return f"{port_trial.trial.subject.name} gave other predictions {words}"
     return ""
 
 
-def _describe_pass(asked: Asked, judgement: Judgement, contract: Contract) -> str:
-    trial, truth = asked.trial, asked.truth
+def _describe_pass(port_trial: PortTrial, judgement: Judgement, contract: Contract) -> str:
+    trial, truth = port_trial.trial, port_trial.truth
     counts = [f"{table.name} ({len(table.places)})" for table in truth.tables]
-    said = describe_used(judgement.budget_used, trial.dtype)
-    said += f", on {' and '.join(counts)}{describe_classes(truth)}"
+    sentence = describe_used(judgement.budget_used, trial.dtype)
+    sentence += f", on {' and '.join(counts)}{describe_classes(truth)}"
     stored = truth.stored or (trial.dtype if trial.dtype != "float64" else "")
     if stored:
-        said += f"; stored in {stored}, a prediction may be off by {_storage(asked, contract):.1e}"
+        sentence += (
+            f"; stored in {stored}, a prediction may be off by {_storage(port_trial, contract):.1e}"
+        )
     for table in truth.tables:
-        if (most := asked.clip_allowance(table, contract).max(initial=0.0)) > 0:
-            said += f"; {most:.1e} is allowed for nnet's clip, since it is not known where it acts"
-            said += " (prepare= tells)"
+        if (most := port_trial.clip_allowance(table, contract).max(initial=0.0)) > 0:
+            sentence += (
+                f"; {most:.1e} is allowed for nnet's clip, since it is not known where it acts"
+            )
+            sentence += " (prepare= tells)"
     if (share := judgement.contract_share) > judgement.allowed / 2:
-        said += f"; {share:.1e} of it is nnet's clip, which the port does not copy"
-    return said
+        sentence += f"; {share:.1e} of it is nnet's clip, which the port does not copy"
+    return sentence
 
 
-def _storage(asked: Asked, contract: Contract) -> float:
+def _storage(port_trial: PortTrial, contract: Contract) -> float:
     """Return the largest bound on the port's predictions, including the rounding of stored
     weights.
     """
     most = 0.0
-    for table in asked.truth.tables:
-        bound, _ = asked.predictions_of(table, contract)
+    for table in port_trial.truth.tables:
+        bound, _ = port_trial.predictions_of(table, contract)
         most = max(most, float(bound.error.max()))
     return most
 
 
-def list_hints(asked: Asked, predicted: Sequence[Predicted]) -> tuple[Hint, ...]:
+def list_hints(port_trial: PortTrial, predicted: Sequence[Predicted]) -> tuple[Hint, ...]:
     """Return explanations of wrong predictions: a misreading, and whether the formula or the
     weights are wrong.
     """
     hints = []
-    if cause := asked.explain():
+    if cause := port_trial.explain():
         hints.append(Hint(HintKind.LIKELY, cause))
-    held = asked.held
+    held = port_trial.held
     if isinstance(held, Missing):
         return tuple(hints)
-    if said := _formula_or_weights(asked, predicted, held):
-        is_open = asked.truth.scaling_is_open and LAST_DIGITS not in said
+    if sentence := _formula_or_weights(port_trial, predicted, held):
+        is_open = port_trial.truth.scaling_is_open and LAST_DIGITS not in sentence
         if held.matches and is_open and not cause:
-            call = shorten(asked.truth.facts["call"], MOST_SAID, placeholder=" ...")
-            said += (
+            call = shorten(port_trial.truth.facts["call"], MOST_SAID, placeholder=" ...")
+            sentence += (
                 ". If it scales its inputs, as R's pipeline did before nnet(), give prepare= (R's"
                 f" call: {call})"
             )
-        hints.append(Hint(HintKind.NOTE, said))
+        hints.append(Hint(HintKind.NOTE, sentence))
     return tuple(hints)
 
 
@@ -234,29 +246,31 @@ def _whose_weights(held: Held, theta: Array) -> str:
     """Return the end of a sentence on whether a port has the fitted weights (T,)."""
     if not held.matches:
         return "; these are not R's"
-    apart = abs(held.theta - theta)
-    if apart.any() and (apart <= FIFTEEN_DIGITS * abs(theta)).all():
+    difference = abs(held.theta - theta)
+    if difference.any() and (difference <= FIFTEEN_DIGITS * abs(theta)).all():
         return f", which are R's {LAST_DIGITS}"
     return ", which are R's"
 
 
-def _formula_or_weights(asked: Asked, predicted: Sequence[Predicted], held: Held) -> str:
+def _formula_or_weights(port_trial: PortTrial, predicted: Sequence[Predicted], held: Held) -> str:
     """Return a sentence on whether the port computes the network at its own weights."""
-    name = asked.trial.subject.name
-    for contract in asked.contracts:
+    name = port_trial.trial.subject.name
+    for contract in port_trial.contracts:
         same = True
-        for table, one in zip(asked.truth.tables, predicted, strict=True):
+        for table, one in zip(port_trial.truth.tables, predicted, strict=True):
             if table.inputs is None:
                 return ""
-            problem = replace(asked.truth.problem(table, asked.trial.dtype), own=held.theta[None])
-            bound = asked.bounds(problem, contract)["forward"]
+            problem = replace(
+                port_trial.truth.problem(table, port_trial.trial.dtype), own=held.theta[None]
+            )
+            bound = port_trial.bounds(problem, contract)["forward"]
             same = same and not outside(one.outputs[None], bound, contract.largest)
         if same:
-            right = (
+            sentence = (
                 f"the formula is right: {name} computes what nnet's equations give at the weights"
                 " that it holds"
             )
-            return right + _whose_weights(held, asked.truth.theta)
+            return sentence + _whose_weights(held, port_trial.truth.theta)
     if held.matches:
         return f"the weights are R's: {name} holds each where nnet has it; its formula is another"
     return f"{name} computes something else than nnet's equations at the weights that it holds"

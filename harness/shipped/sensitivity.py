@@ -75,9 +75,9 @@ def _measure_sizes(port: Port, table: Table, width: int, dtype: str) -> tuple[Ar
             slopes = torch.autograd.grad(
                 output[:, column].sum(), inputs, retain_graph=True, allow_unused=True
             )
-            for slope, given in zip(slopes, inputs, strict=True):
+            for slope, each in zip(slopes, inputs, strict=True):
                 if slope is not None:
-                    moved = (slope * given).detach().nan_to_num(0.0).abs()
+                    moved = (slope * each).detach().nan_to_num(0.0).abs()
                     by_inputs[:, column] += moved.sum(dim=1).double()
             for row in range(len(inputs[0])):
                 by_weights[row, column] += _of_weights(output[row, column], leaves)

@@ -13,8 +13,8 @@ from harness.core.judge import Side, judge, outside
 from harness.core.problem import Problem
 from harness.core.verdict import Status, Verdict
 from harness.judging.comparison import blank, failure, finding_of, measured_verdict, missing
-from harness.shipped.asked import Asked
 from harness.shipped.losses import errors_of, target_slopes
+from harness.shipped.port_trial import PortTrial
 from harness.shipped.predictions import list_hints, with_name
 from harness.shipped.truth import R_CONTRACT
 from harness.shipped.weights import FIFTEEN_DIGITS
@@ -22,9 +22,9 @@ from harness.words.naming import describe_used
 from harness.words.wording import with_finding
 
 
-def judge_value(asked: Asked) -> Verdict:
+def judge_value(port_trial: PortTrial) -> Verdict:
     """Return the verdict on the port's loss on the fitted rows."""
-    trial, truth, predicted = asked.trial, asked.truth, asked.predicted
+    trial, truth, predicted = port_trial.trial, port_trial.truth, port_trial.predicted
     fitted = truth.fitted_loss
     assert fitted is not None
     if isinstance(predicted, Missing):
@@ -56,22 +56,22 @@ def judge_value(asked: Asked) -> Verdict:
     penalties = fitted.loss.decays(truth.network.layout) * truth.theta**2
     claimed = np.array([float(errors.sum() + penalties.sum())])
     judged = []
-    for contract in asked.contracts:
+    for contract in port_trial.contracts:
         # the penalty is that of the fitted weights, however the port computes
         loss = replace(fitted.loss, decay=0.0)
-        problem = truth.problem(table, trial.dtype, asked.form, loss, targets)
-        data = asked.bounds(problem, _as_nnet_takes_it(contract))["loss"]
+        problem = truth.problem(table, trial.dtype, port_trial.form, loss, targets)
+        data = port_trial.bounds(problem, _as_nnet_takes_it(contract))["loss"]
         rounding = (len(penalties) + 2) * R_CONTRACT.roundoff * float(penalties.sum())
         mine = Bounded(data.value + penalties.sum(), data.error + rounding)
         sides = [Side(claimed, mine)], [Side(np.array([fitted.value]), theirs)]
         judged.append(judge(*sides, [np.zeros((), dtype=np.intp)], contract.largest))
-    right = [each for each in judged if each.status is Status.PASS]
-    judgement = min(right or judged, key=lambda each: each.budget_used)
+    passing = [each for each in judged if each.status is Status.PASS]
+    judgement = min(passing or judged, key=lambda each: each.budget_used)
     verdict = measured_verdict(trial, judgement, f"loss ({table.name})")
     if judgement.status is Status.FAIL:
         finding = finding_of(verdict, trial, Form.OUTSIDE, trial.check)
-        found = list_hints(asked, predicted)
-        return with_finding(verdict, replace(finding, witness="fit$value", hints=found))
+        hints = list_hints(port_trial, predicted)
+        return with_finding(verdict, replace(finding, witness="fit$value", hints=hints))
     if judgement.status is Status.UNDEFINED and error != "squares":
         why = (
             "its probabilities round to 0 or 1 where R's are clipped, and the loss by them is not"
@@ -104,8 +104,8 @@ def _claimed_bounds(problem: Problem, written: Array, comparison_offset: float) 
         allowed += np.sum(problem.shares * (2 * residuals * off + off**2), axis=(1, 2))
         return Bounded(loss.value, loss.error + allowed)
     off = np.where(np.isin(problem.targets, (0.0, 1.0)), 0.0, off)  # which are written exactly
-    given = outputs.value, problem.targets, outputs.error
-    slopes = target_slopes(str(problem.loss.error), *given)
+    arguments = outputs.value, problem.targets, outputs.error
+    slopes = target_slopes(str(problem.loss.error), *arguments)
     allowed += np.sum(problem.shares * slopes * off, axis=(1, 2))
     return Bounded(loss.value, loss.error + allowed)
 

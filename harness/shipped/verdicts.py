@@ -17,8 +17,8 @@ from harness.core.verdict import Status, Verdict
 from harness.judging.cache import Cache
 from harness.judging.case import Trial
 from harness.judging.comparison import blank, finding_of, measured_verdict, missing
-from harness.shipped.asked import Asked
 from harness.shipped.meaning import confirms_meaning
+from harness.shipped.port_trial import PortTrial
 from harness.shipped.predictions import judge_predictions, with_name
 from harness.shipped.truth import Truth
 from harness.shipped.value import judge_value
@@ -30,34 +30,34 @@ PREDICTIONS, VALUE, PARAMETERS = CHECKS = ("predictions", "value", "parameters")
 
 def judge_port(trial: Trial, cache: Cache, truth: Truth) -> Verdict:
     """Return the verdict on one of CHECKS."""
-    asked = Asked(trial, cache, truth)
-    judges: dict[str, Callable[[Asked], Verdict]] = {
+    port_trial = PortTrial(trial, cache, truth)
+    judges: dict[str, Callable[[PortTrial], Verdict]] = {
         PREDICTIONS: judge_predictions,
         VALUE: judge_value,
         PARAMETERS: judge_parameters,
     }
-    return replace(judges[trial.check](asked), caveat=truth.caveat)
+    return replace(judges[trial.check](port_trial), caveat=truth.caveat)
 
 
-def judge_parameters(asked: Asked) -> Verdict:
+def judge_parameters(port_trial: PortTrial) -> Verdict:
     """Return the verdict on the port's weights, each compared at its place in the network."""
-    trial, held = asked.trial, asked.held
+    trial, held = port_trial.trial, port_trial.held
     if isinstance(held, Missing):
         if held.status is Status.ABSENT:
             return blank(trial, Status.ABSENT, held.why)
         return missing(trial, with_name(held, trial), trial.check)
-    compared = compare_weights(held, asked.truth)
+    compared = compare_weights(held, port_trial.truth)
     if compared.same:
         return replace(blank(trial, Status.PASS, compared.words), budget_used=compared.share)
-    if held.guessed and _predicts_right(asked) and not confirms_meaning(asked, held):
-        by = "R's" if asked.truth.tables[0].inputs is not None else "those of predictions="
+    if held.guessed and _predicts_right(port_trial) and not confirms_meaning(port_trial, held):
+        by = "R's" if port_trial.truth.tables[0].inputs is not None else "those of predictions="
         reason = (
             f"its weights, by names and shapes, are not R's, though its predictions are {by}: say"
             " what they mean with parameters=, and they are compared"
         )
         return blank(trial, Status.ABSENT, reason)
     position = compared.position
-    actual, expected = float(held.theta[position]), float(asked.truth.theta[position])
+    actual, expected = float(held.theta[position]), float(port_trial.truth.theta[position])
     judgement = Judgement(
         Status.FAIL, compared.share, 0, (0, position), actual, expected, compared.allowed
     )
@@ -68,11 +68,11 @@ def judge_parameters(asked: Asked) -> Verdict:
         losses=compared.words,
     )
     hints = []
-    if cause := asked.explain():
+    if cause := port_trial.explain():
         hints.append(Hint(HintKind.LIKELY, cause))
     return with_finding(verdict, replace(finding, hints=tuple(hints)))
 
 
-def _predicts_right(asked: Asked) -> bool:
-    verdict = judge_predictions(asked)
+def _predicts_right(port_trial: PortTrial) -> bool:
+    verdict = judge_predictions(port_trial)
     return verdict.status is Status.PASS

@@ -142,10 +142,10 @@ def _allowed(held: Held, fitted: Equivalent) -> Array:
 
 def _shares(held: Held, theta: Array, fitted: Equivalent) -> Array:
     """Return for each weight (T,) its difference divided by the allowed one."""
-    apart = abs(theta - fitted.theta)
+    difference = abs(theta - fitted.theta)
     allowed = _allowed(held, fitted)
     with np.errstate(divide="ignore", invalid="ignore"):
-        shares = np.where(apart == 0, 0.0, apart / allowed)
+        shares = np.where(difference == 0, 0.0, difference / allowed)
     return np.where(np.isnan(shares), np.inf, shares)
 
 
@@ -158,12 +158,12 @@ def compare_weights(held: Held, truth: Truth) -> Compared:
         position = int(shares.argmax())
         share, allowed = float(shares[position]), float(_allowed(held, fitted)[position])
         if share <= 1:
-            said = _describe(held, fitted, words)
-            return Compared(True, said, share, position, allowed, form)
+            words_of_form = _describe(held, fitted, words)
+            return Compared(True, words_of_form, share, position, allowed, form)
         if first is None:
             count = int((shares > 1).sum())
-            said = f"{count} of {len(shares)} weights are not R's"
-            first = Compared(False, said, share, position, allowed, plain)
+            words_of_form = f"{count} of {len(shares)} weights are not R's"
+            first = Compared(False, words_of_form, share, position, allowed, plain)
     assert first is not None
     return first
 
@@ -186,14 +186,14 @@ def _list_forms(
 
 
 def _describe(held: Held, fitted: Equivalent, words: Sequence[str]) -> str:
-    apart = abs(held.theta - fitted.theta)
-    said = ", ".join(["each weight is R's", *filter(None, words)])
-    most = float(np.max(apart / np.maximum(abs(fitted.theta), 1e-300)))
+    difference = abs(held.theta - fitted.theta)
+    sentence = ", ".join(["each weight is R's", *filter(None, words)])
+    most = float(np.max(difference / np.maximum(abs(fitted.theta), 1e-300)))
     if held.dtype != "float64":
-        return f"{said}, rounded to {held.dtype} (at most {most:.1e} of it)"
-    if apart.any() and not fitted.words:
-        return f"{said}, but for the last digits (at most {most:.1e} of it): 17 digits keep all"
-    return said
+        return f"{sentence}, rounded to {held.dtype} (at most {most:.1e} of it)"
+    if difference.any() and not fitted.words:
+        return f"{sentence}, but for the last digits (at most {most:.1e} of it): 17 digits keep all"
+    return sentence
 
 
 def _list_turnings(network: Family, theta: Array, fitted: Equivalent) -> list[_Turning]:
@@ -201,13 +201,13 @@ def _list_turnings(network: Family, theta: Array, fitted: Equivalent) -> list[_T
     weights nearest to theta.
     """
     activation, units = network.activations[0], _units_of(network.layout)
-    found = [_Turning(None, activation, np.zeros(0, np.intp), np.zeros(0, np.intp))]
+    turnings = [_Turning(None, activation, np.zeros(0, np.intp), np.zeros(0, np.intp))]
     if units is None:
-        return found
+        return turnings
     order, signs = _match_units(units, theta, fitted.theta, activation)
     if (order != np.arange(len(order))).any() or (signs < 0).any():
-        found.append(_Turning(units, activation, order, signs))
-    return found
+        turnings.append(_Turning(units, activation, order, signs))
+    return turnings
 
 
 def _units_of(layout: Layout) -> _Units | None:
@@ -266,15 +266,15 @@ class _Turning:
     @property
     def words(self) -> str:
         """Return a description of the change of the weights; "" if there is none."""
-        said, moved = [], self.order != np.arange(len(self.order))
+        texts, moved = [], self.order != np.arange(len(self.order))
         if moved.any():
             pairs = [f"its {mine} is R's {theirs}" for mine, theirs in enumerate(self.order)]
             more = ", ..." if len(pairs) > NAMED else ""
-            said.append(f"with the hidden units renumbered ({', '.join(pairs[:NAMED])}{more})")
+            texts.append(f"with the hidden units renumbered ({', '.join(pairs[:NAMED])}{more})")
         if (self.signs < 0).any():
             places = ", ".join(map(str, np.flatnonzero(self.signs < 0)))
-            said.append(f"with hidden unit {places} turned over, which is the same function")
-        return " and ".join(said)
+            texts.append(f"with hidden unit {places} turned over, which is the same function")
+        return " and ".join(texts)
 
     def of(self, fitted: Equivalent) -> Equivalent:
         """Return the fitted weights with the hidden units in this order and with these signs."""

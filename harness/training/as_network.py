@@ -31,7 +31,7 @@ def express_in_network(
     formulation = problem.formulation
     after = observation.values[STEP]
     gradients = _by_theta(formulation, observation.values["gradient"])
-    seen = replace(
+    states = replace(
         problem,
         formulation=Formulation.identity(formulation.network),
         own=problem.theta,
@@ -39,7 +39,7 @@ def express_in_network(
         optimiser_gradients=gradients * _by_entry(formulation, factors),
     )
     others = Missing(Status.BROKEN, "is seen as_network, expected checks=['step']")
-    return seen, Observation({STEP: formulation.theta(after)}, others, by_own=True)
+    return states, Observation({STEP: formulation.theta(after)}, others, by_own=True)
 
 
 def _by_theta(formulation: Formulation, gradients: Array) -> Array:
@@ -91,15 +91,15 @@ def describe_sums(name: str, formulation: Formulation, recipe: Recipe | None = N
         return ""
     several = len(rates) > 1
     sums = f"the sum{'s' if several else ''} {' and '.join(rates)} {'are' if several else 'is'}"
-    said = f"In {name} only {sums} identified"
+    sentence = f"In {name} only {sums} identified"
     numbers = {rate for each in rates.values() for rate in each}
     if recipe is None or recipe.optimiser != "sgd" or recipe.setting("weight_decay"):
-        return said
+        return sentence
     if len(numbers) > 1:
-        return said
+        return sentence
     rate = numbers.pop()
     times = "twice" if rate == 2 else f"{rate:g} times"
-    return f"{said}; SGD moves {'them' if several else 'it'} {times} as far"
+    return f"{sentence}; SGD moves {'them' if several else 'it'} {times} as far"
 
 
 def _find_sums(formulation: Formulation) -> dict[str, set[float]]:
@@ -113,19 +113,19 @@ def _find_sums(formulation: Formulation) -> dict[str, set[float]]:
     if formulation.summands.max(initial=0) < 2:
         return {}
     matrix = formulation.matrix
-    alone = (matrix.transpose.entries == 1) & ~formulation.held
+    enters_one = (matrix.transpose.entries == 1) & ~formulation.held
     own, network = formulation.own, formulation.network.layout
-    found: dict[str, set[float]] = {}
+    rates_by_sum: dict[str, set[float]] = {}
     for entry, owner in enumerate(network.owners):
         row = slice(matrix.matrix.indptr[entry], matrix.matrix.indptr[entry + 1])
         columns, coefficients = matrix.matrix.indices[row], matrix.matrix.data[row]
         free = ~formulation.held[columns]
-        if free.sum() < 2 or not alone[columns[free]].all():
+        if free.sum() < 2 or not enters_one[columns[free]].all():
             continue
         summands = []
         for column, coefficient in zip(columns[free], coefficients[free], strict=True):
             factor = "" if coefficient == 1 else f"{coefficient:g} "
             summands.append(f"{factor}{own.blocks[own.owners[column]].name}")
         sentence = f"{network.blocks[owner].name} = {' + '.join(summands)}"
-        found.setdefault(sentence, set()).add(float((coefficients[free] ** 2).sum()))
-    return found
+        rates_by_sum.setdefault(sentence, set()).add(float((coefficients[free] ** 2).sum()))
+    return rates_by_sum

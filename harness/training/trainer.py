@@ -82,13 +82,13 @@ class Population:
         Raises TypeError if `data` does not return two arrays.
         """
         with users():
-            given = self.data(len(own))
-        if not isinstance(given, tuple | list) or len(given) != 2:
+            arrays = self.data(len(own))
+        if not isinstance(arrays, tuple | list) or len(arrays) != 2:
             raise TypeError(
-                f"data({len(own)}) gave {class_name(given)}, expected two arrays: inputs and"
+                f"data({len(own)}) gave {class_name(arrays)}, expected two arrays: inputs and"
                 " targets"
             )
-        own, inputs, targets = [_round(part, dtype) for part in (own, *given)]
+        own, inputs, targets = [_round(part, dtype) for part in (own, *arrays)]
         return Problem("start", formulation, own, inputs, targets, self.loss)
 
     def prediction_problem(self, end: Problem, dtype: str) -> Problem:

@@ -63,14 +63,14 @@ def collect(
     does not prepare each row by itself.
     """
     every = rows if drawn is None else rows.followed_by(drawn)
-    asked = every
+    all_rows = every
     for name, column in rows.columns.items():
         if not isinstance(column, tuple) and name not in fixed:
             for step in STEPS:
-                asked = asked.followed_by(_moved(every, name, step))
-    alone, _ = ask(rows)
-    inputs, predictions = ask(asked)
-    if not np.array_equal(inputs[: len(rows)], alone, equal_nan=True):
+                all_rows = all_rows.followed_by(_moved(every, name, step))
+    of_rows, _ = ask(rows)
+    inputs, predictions = ask(all_rows)
+    if not np.array_equal(inputs[: len(rows)], of_rows, equal_nan=True):
         raise ValueError(
             f"prepare={prepare!r} gives a row other numbers when other rows stand beside it, as"
             " scale(x) does: write the numbers that were used in training, as in scale(x, c(1.5,"

@@ -112,8 +112,8 @@ def _find(given: Any, folder: Path) -> Any:
     """
     if not isinstance(given, str | PathLike):
         return given
-    beside = folder / fspath(given)
-    return beside if beside.exists() else Path(fspath(given))
+    in_folder = folder / fspath(given)
+    return in_folder if in_folder.exists() else Path(fspath(given))
 
 
 def _factory(port: Any) -> tuple[Callable[[], Any], str]:

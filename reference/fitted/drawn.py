@@ -121,9 +121,9 @@ def _find_centres(fit: FittedNet, sizes: Array) -> Array:
         unit = row % (hidden + 1)
         if unit == hidden:
             continue
-        left = float(biases[unit] + steps[unit] @ common)
+        remainder = float(biases[unit] + steps[unit] @ common)
         most = float(steps[unit] @ steps[unit])
-        point = common - steps[unit] * (left / most if most > 0 else 0.0)
+        point = common - steps[unit] * (remainder / most if most > 0 else 0.0)
         near = abs(point - common).max() <= FARTHEST
         centres[row] = sizes * (point if near else common)
     return centres

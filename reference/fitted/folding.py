@@ -26,10 +26,10 @@ def fold_scaling(fit: FittedNet, table: Table) -> Sequence[Equivalent]:
         return []
     factors, shifts = np.ones(inputs.shape[1]), np.zeros(inputs.shape[1])
     for place in range(inputs.shape[1]):
-        found = _read_scale(raw[:, place], inputs[:, place])
-        if found is None:
+        scale = _read_scale(raw[:, place], inputs[:, place])
+        if scale is None:
             return []
-        factors[place], shifts[place] = found
+        factors[place], shifts[place] = scale
     return [_fold(fit, factors, shifts)]
 
 

@@ -49,13 +49,13 @@ class Given:
             _expect_known_levels(chosen, fit.terms.levels)
             _expect_numbers(chosen, fit.terms.levels)
             return chosen
-        kept = rows.without([self.targets, self.row_weights])
-        if not self.prepare and len(kept.columns) != fit.topology.inputs:
+        features = rows.without([self.targets, self.row_weights])
+        if not self.prepare and len(features.columns) != fit.topology.inputs:
             raise ValueError(
-                f"x has {len(kept.columns)} columns ({list_names([*kept.columns])}), and nnet() was"
-                f" given {fit.topology.inputs}: give those, in their order, or prepare="
+                f"x has {len(features.columns)} columns ({list_names([*features.columns])}), and"
+                f" nnet() was given {fit.topology.inputs}: give those, in their order, or prepare="
             )
-        return kept
+        return features
 
     def takes_columns(self, rows: Rows, has_factors: bool) -> bool:
         """Does the port take the columns of R's model.matrix?
@@ -77,8 +77,8 @@ class Given:
             return (rows.matrix(),)
         arrays = self._call_encode(rows)
         for some in (slice(0, 1), slice(0, (len(rows) + 1) // 2)):
-            alone = self._call_encode(rows.part(range(len(rows))[some]))
-            for whole, part in zip(arrays, alone, strict=True):
+            encoded_alone = self._call_encode(rows.part(range(len(rows))[some]))
+            for whole, part in zip(arrays, encoded_alone, strict=True):
                 if not np.array_equal(whole[some], part, equal_nan=True):
                     raise ValueError(
                         "encode gives a row other columns when other rows stand beside it, as"
@@ -91,14 +91,16 @@ class Given:
         assert callable(self.encode)
         columns = rows.lists()
         try:
-            made = self.encode(columns)
+            encoded = self.encode(columns)
         except Exception as error:
-            said = f"encode {raised(error)}"
+            reason = f"encode {raised(error)}"
             if texts := [name for name in columns if isinstance(columns[name], list)]:
-                said += f"; {list_names(texts)}: texts come as a list, np.array(...) of it compares"
-            raise ValueError(said) from error
+                reason += (
+                    f"; {list_names(texts)}: texts come as a list, np.array(...) of it compares"
+                )
+            raise ValueError(reason) from error
         arrays = []
-        for part in made if isinstance(made, tuple) else (made,):
+        for part in encoded if isinstance(encoded, tuple) else (encoded,):
             array = np.asarray(part, dtype=np.float64)
             if array.ndim != 2 or len(array) != len(rows):
                 raise ValueError(
@@ -121,13 +123,13 @@ class Given:
 
     def _labels(self, fit: FittedNet) -> tuple[str | None, ...]:
         """Return the targets as texts if they are labels of classes, else an empty tuple."""
-        given = self.targets
+        targets = self.targets
         if not fit.classes:
             return ()
-        if isinstance(given, str):
-            column = self.rows.columns.get(given) if self.rows is not None else None
+        if isinstance(targets, str):
+            column = self.rows.columns.get(targets) if self.rows is not None else None
             return column if isinstance(column, tuple) else ()
-        values = np.asarray(given)
+        values = np.asarray(targets)
         if values.ndim != 1 or values.dtype.kind not in "OUS":
             return ()
         return tuple(None if value is None else str(value) for value in values.tolist())

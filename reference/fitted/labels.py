@@ -45,8 +45,8 @@ def ask_labels(session: RSession, path: Path, prepare: str, trust: bool, rows: R
     columns = []
     for column in rows.columns.values():
         columns.append(list(column) if isinstance(column, tuple) else column)
-    given = list(rows.columns), columns, prepare or None, float(trust)
-    texts, missing = session.call("ask_classes", str(path.absolute()), *given)
+    arguments = list(rows.columns), columns, prepare or None, float(trust)
+    texts, missing = session.call("ask_classes", str(path.absolute()), *arguments)
     named = zip(texts, np.atleast_1d(missing), strict=True)
     return tuple(None if is_missing else str(text) for text, is_missing in named)
 
@@ -70,8 +70,8 @@ def find_classes(
     if not fit.classes or not labels:
         return None
     places = {name: place for place, name in enumerate(fit.lev)}
-    found = np.array([places.get(label or "", -1) for label in labels], dtype=np.intp)
-    return np.where(are_ties(predictions), -1, found)
+    numbers = np.array([places.get(label or "", -1) for label in labels], dtype=np.intp)
+    return np.where(are_ties(predictions), -1, numbers)
 
 
 def are_ties(predictions: Array) -> NDArray[np.bool_]:

@@ -33,7 +33,7 @@ from reference.fitted.drawn import draw_rows
 from reference.fitted.given import Given
 from reference.fitted.labels import find_labels
 from reference.fitted.stored import Stored
-from reference.fitted.tables import Asked, make_truth
+from reference.fitted.tables import AnsweredRows, make_truth
 from reference.mathematics.network import Network
 from reference.r.nnet_reference import LIVE, network_of
 from reference.r.preflight import RUnavailable
@@ -99,8 +99,8 @@ class FittedObject:
                 versions = self.session.versions()
                 return {name: versions[name] for name in ("R", "nnet")}
             if self.answers:
-                found = file_of.read(self.answers)
-                return {**found.versions, "recorded": found.date}
+                stored = file_of.read(self.answers)
+                return {**stored.versions, "recorded": stored.date}
         except (RUnavailable, RCrashed, ValueError):
             return {}  # its trials say why
         return {}
@@ -136,8 +136,8 @@ class FittedObject:
                 return self
         if mode == "live":
             raise LookupError(why)
-        beside = answers_path(file, case)
-        answers = beside if beside.exists() else None
+        file_of_answers = answers_path(file, case)
+        answers = file_of_answers if file_of_answers.exists() else None
         return replace(self, session=None, answers=answers, absence=why)
 
     def judge(self, trial: Trial, cache: Cache) -> Verdict:
@@ -191,7 +191,7 @@ class FittedObject:
             )
         return stored.fit()
 
-    def ask(self, fit: FittedNet, network: Network, stored: Stored | None = None) -> Asked:
+    def ask(self, fit: FittedNet, network: Network, stored: Stored | None = None) -> AnsweredRows:
         """Return the rows for ports, and the answers to them."""
         if stored is not None:
             return self._find_stored(stored)
@@ -205,11 +205,11 @@ class FittedObject:
             drawn = None  # rows that R refuses, though it may take the user's
             answers = collect(ask, rows, drawn, self.given.prepare, fit.levels)
         every = rows if drawn is None else rows.followed_by(drawn)
-        asked = self.session, self.path, self.given.prepare, self.given.trust
-        labels = find_labels(fit, every, answers.predictions, *asked)
+        source = self.session, self.path, self.given.prepare, self.given.trust
+        labels = find_labels(fit, every, answers.predictions, *source)
         answers = replace(answers, labels=labels)
         count = 0 if self.given.rows is None else len(rows)
-        return Asked(every, count, answers, fit.terms is not None, bool(fit.levels))
+        return AnsweredRows(every, count, answers, fit.terms is not None, bool(fit.levels))
 
     def _find_rows(self, fit: FittedNet) -> tuple[Rows, Rows | None]:
         """Return the user's rows, or drawn rows if there are none; and further drawn rows, or
@@ -232,33 +232,35 @@ class FittedObject:
             return whole_rows_only(ask, fit.topology.outputs)
         return ask
 
-    def _find_stored(self, stored: Stored) -> Asked:
+    def _find_stored(self, stored: Stored) -> AnsweredRows:
         """Return the stored rows and answers. Raises ValueError if they belong to another
         question.
         """
         rows, kinds = stored.all_rows(), (stored.is_formula, stored.has_factors)
-        found = Asked(rows, stored.count, stored.answers(), *kinds)
+        answered = AnsweredRows(rows, stored.count, stored.answers(), *kinds)
         if self.given.rows is None:
-            return found
-        theirs, given = stored.user_rows(), self.given.rows
-        if set(theirs.columns) <= set(given.columns):
+            return answered
+        theirs, user_rows = stored.user_rows(), self.given.rows
+        if set(theirs.columns) <= set(user_rows.columns):
             texts = [name for name, part in theirs.columns.items() if isinstance(part, tuple)]
-            given = given.chosen(list(theirs.columns)).as_texts(texts)
-        if not theirs.equals(given):
+            user_rows = user_rows.chosen(list(theirs.columns)).as_texts(texts)
+        if not theirs.equals(user_rows):
             raise ValueError(f"R's answers in {self.answers} are to other rows: {AGAIN}")
         if stored.prepare != self.given.prepare:
             raise ValueError(f"R's answers in {self.answers} are to another prepare=: {AGAIN}")
-        return found
+        return answered
 
     def record(self) -> Stored:
         """Compute R's answers for the rows of this case, in the form of a file."""
         assert self.session is not None
         fit = self.read()
-        asked = self.ask(fit, network_of(fit.topology))
+        answered = self.ask(fit, network_of(fit.topology))
         versions = {name: self.session.versions()[name] for name in ("R", "nnet")}
         today = datetime.now(UTC).date().isoformat()
         prepare = self.given.prepare
-        return file_of.store(fit, asked.rows, asked.count, prepare, asked.answers, versions, today)
+        return file_of.store(
+            fit, answered.rows, answered.count, prepare, answered.answers, versions, today
+        )
 
 
 def answers_path(file: str, case: str) -> Path:

@@ -159,8 +159,8 @@ def write(path: Path, stored: Stored) -> None:
 
 def dump(stored: Stored) -> str:
     """Return the text of a file of R's answers."""
-    held = _without_defaults(stored) | {"seal": stored.seal}
-    text = json.dumps(held, indent=None, separators=(", ", ": "))
+    data = _without_defaults(stored) | {"seal": stored.seal}
+    text = json.dumps(data, indent=None, separators=(", ", ": "))
     text = text.replace(", [", ",\n[") + "\n"
     try:
         _check_size(text.encode())
@@ -181,14 +181,14 @@ def read(path: Path) -> Stored:
     """Read a file of R's answers. Raises ValueError, with its name, unless it is complete and
     valid.
     """
-    shown = os.path.relpath(path)
+    name = os.path.relpath(path)
     try:
         content = read_regular(path, MOST_BYTES)
         _check_size(content)
     except OSError as error:
-        raise ValueError(f"{shown} cannot be read: {error.strerror}") from None
+        raise ValueError(f"{name} cannot be read: {error.strerror}") from None
     except ValueError as error:
-        raise ValueError(f"{shown} {error}: give R's answers about a fitted object") from None
+        raise ValueError(f"{name} {error}: give R's answers about a fitted object") from None
     try:
         stored = msgspec.json.decode(content, type=Stored)
         if stored.schema != SCHEMA:
@@ -198,7 +198,7 @@ def read(path: Path) -> Stored:
         _expect_lengths(stored)
     except (ValueError, msgspec.MsgspecError) as error:
         raise ValueError(
-            f"{shown} holds no answers of R that can be trusted ({error}): write it again with"
+            f"{name} holds no answers of R that can be trusted ({error}): write it again with"
             " nnet-parity record or nnet-parity port"
         ) from None
     return stored
@@ -220,13 +220,13 @@ def _without_defaults(stored: Stored) -> dict[str, Any]:
     """Return answers as data, without their seal, and without fields that have their default for
     fits of squares.
     """
-    held: dict[str, Any] = msgspec.to_builtins(msgspec.structs.replace(stored, seal=""))
+    data: dict[str, Any] = msgspec.to_builtins(msgspec.structs.replace(stored, seal=""))
     for name in LATER:
-        if not held[name]:
-            del held[name]
+        if not data[name]:
+            del data[name]
     if stored.topology.error == "squares":
-        held["topology"].pop("error", None)
-    return held
+        data["topology"].pop("error", None)
+    return data
 
 
 def _expect_lengths(stored: Stored) -> None:

@@ -47,7 +47,7 @@ NOT_ENCODING = (
 
 
 @dataclass(frozen=True, eq=False)
-class Asked:
+class AnsweredRows:
     """The rows for a port, the user's followed by the drawn ones, and R's answers.
 
     The first `count` rows are the user's; 0 if none were given. `is_formula` says that the network
@@ -62,15 +62,15 @@ class Asked:
     has_factors: bool
 
 
-def make_truth(fit: FittedNet, network: Network, given: Given, asked: Asked) -> Truth:
+def make_truth(fit: FittedNet, network: Network, given: Given, answered: AnsweredRows) -> Truth:
     """Return the truth about the ports of a fitted object.
 
     Raises ValueError if the user's arguments do not fit together.
     """
-    tables = _make_tables(fit, network, given, asked)
+    tables = _make_tables(fit, network, given, answered)
     fitted_loss = None
     if given.targets is not None:
-        fitted_loss = _make_fitted_loss(fit, given, asked, tables[0])
+        fitted_loss = _make_fitted_loss(fit, given, answered, tables[0])
     return Truth(
         network,
         fit.wts,
@@ -80,7 +80,7 @@ def make_truth(fit: FittedNet, network: Network, given: Given, asked: Asked) -> 
         fitted_loss,
         fold_scaling(fit, tables[-1]),
         given.stored,
-        _describe_limits(tables, given, asked),
+        _describe_limits(tables, given, answered),
         not given.prepare and given.predictions is None,
         {"call": fit.call, "digest": fit.digest},
         fit.classes,
@@ -88,21 +88,23 @@ def make_truth(fit: FittedNet, network: Network, given: Given, asked: Asked) -> 
     )
 
 
-def _make_tables(fit: FittedNet, network: Network, given: Given, asked: Asked) -> Sequence[Table]:
-    every = np.arange(len(asked.rows))
-    yours, drawn = every[: asked.count], every[asked.count :]
+def _make_tables(
+    fit: FittedNet, network: Network, given: Given, answered: AnsweredRows
+) -> Sequence[Table]:
+    every = np.arange(len(answered.rows))
+    yours, drawn = every[: answered.count], every[answered.count :]
     tables = []
     if len(yours):
-        tables.append(_make_table(YOURS, fit, given, asked, yours))
+        tables.append(_make_table(YOURS, fit, given, answered, yours))
     if len(drawn):
-        tables.append(_make_table(DRAWN if len(yours) else SMALL, fit, given, asked, drawn))
+        tables.append(_make_table(DRAWN if len(yours) else SMALL, fit, given, answered, drawn))
     if given.predictions is None:
         return tables
-    return [_with_predictions(tables[0], fit, network, given, asked)]
+    return [_with_predictions(tables[0], fit, network, given, answered)]
 
 
 def _with_predictions(
-    table: Table, fit: FittedNet, network: Network, given: Given, asked: Asked
+    table: Table, fit: FittedNet, network: Network, given: Given, answered: AnsweredRows
 ) -> Table:
     """Return the table of the user's rows with the predictions that R's own pipeline has written.
 
@@ -110,21 +112,21 @@ def _with_predictions(
     inputs scaled by mean and standard deviation of these rows. If neither gives them, the inputs
     are unknown.
     """
-    written = read_predictions(given.predictions, asked.count, fit.topology.outputs)
+    written = read_predictions(given.predictions, answered.count, fit.topology.outputs)
     name = YOURS
     if written.digits < EXACT:
         name = f"{YOURS} (R's predictions have {written.digits} digits)"
     predictions, digits = written.predictions[table.places], written.error[table.places]
     table = replace(table, name=name, predictions=predictions, digits=digits)
-    table = replace(table, is_written=asked.rows.is_written)
+    table = replace(table, is_written=answered.rows.is_written)
     known: NDArray[np.bool_] = np.atleast_1d(np.isfinite(predictions).all(axis=1))
     table = _without_lost(table, known)
     assert table.inputs is not None
     scaled, sizes = _scale_by_own_rows(table.inputs)
     by_own_rows = replace(table, inputs=scaled, sizes=sizes, are_estimated=True)
-    for found in (table, by_own_rows):
-        if _gives_predictions(found, fit, network):
-            return found
+    for candidate in (table, by_own_rows):
+        if _gives_predictions(candidate, fit, network):
+            return candidate
     if given.prepare:
         raise ValueError(
             "prepare= does not lead to predictions=: R predicts others from what it makes of the"
@@ -134,11 +136,11 @@ def _with_predictions(
     return replace(_without_lost(table, most), inputs=None)
 
 
-def _without_lost(table: Table, kept: NDArray[np.bool_]) -> Table:
-    """Return the rows of a table in the mask `kept` (R,)."""
-    if kept.all():
+def _without_lost(table: Table, remaining: NDArray[np.bool_]) -> Table:
+    """Return the rows of a table in the mask `remaining` (R,)."""
+    if remaining.all():
         return table
-    return _part_of(table, np.flatnonzero(kept))
+    return _part_of(table, np.flatnonzero(remaining))
 
 
 def _part_of(table: Table, rows: NDArray[np.intp]) -> Table:
@@ -178,39 +180,43 @@ def _gives_predictions(table: Table, fit: FittedNet, network: Network) -> bool:
 
 
 def _make_table(
-    name: str, fit: FittedNet, given: Given, asked: Asked, places: NDArray[np.intp]
+    name: str, fit: FittedNet, given: Given, answered: AnsweredRows, places: NDArray[np.intp]
 ) -> Table:
-    rows, answers = asked.rows.part(places), asked.answers.part(places)
+    rows, answers = answered.rows.part(places), answered.answers.part(places)
     whole = np.isfinite(answers.predictions).all(axis=1) & np.isfinite(answers.inputs).all(axis=1)
-    kept, gone = np.flatnonzero(whole), np.flatnonzero(~whole)
-    if not len(kept):
+    complete, incomplete_rows = np.flatnonzero(whole), np.flatnonzero(~whole)
+    if not len(complete):
         raise ValueError(f"each of {name} has a missing value, expected one without")
-    if name != YOURS or not asked.is_formula:
+    if name != YOURS or not answered.is_formula:
         # outside the formula's domain, or what R's predict() refuses
-        gone = gone[:0]
+        incomplete_rows = incomplete_rows[:0]
     incomplete: tuple[Array, ...] = ()
-    if len(gone):
-        incomplete = given.encoded(rows.part(gone), answers.inputs[gone], asked.has_factors)
+    if len(incomplete_rows):
+        incomplete = given.encoded(
+            rows.part(incomplete_rows), answers.inputs[incomplete_rows], answered.has_factors
+        )
     roundings = ROUNDINGS + len(rows.columns)
     return Table(
         name,
-        given.encoded(rows.part(kept), answers.inputs[kept], asked.has_factors),
-        answers.inputs[kept],
-        answers.predictions[kept],
-        roundings * answers.sizes[kept],
-        kept,
+        given.encoded(rows.part(complete), answers.inputs[complete], answered.has_factors),
+        answers.inputs[complete],
+        answers.predictions[complete],
+        roundings * answers.sizes[complete],
+        complete,
         incomplete,
-        gone,
-        written=FIFTEEN_DIGITS * (abs(answers.inputs[kept]) + answers.sizes[kept]),
-        classes=find_classes(fit, answers.part(kept).labels, answers.predictions[kept]),
+        incomplete_rows,
+        written=FIFTEEN_DIGITS * (abs(answers.inputs[complete]) + answers.sizes[complete]),
+        classes=find_classes(fit, answers.part(complete).labels, answers.predictions[complete]),
     )
 
 
-def _make_fitted_loss(fit: FittedNet, given: Given, asked: Asked, table: Table) -> FittedLoss:
-    if not asked.count:
+def _make_fitted_loss(
+    fit: FittedNet, given: Given, answered: AnsweredRows, table: Table
+) -> FittedLoss:
+    if not answered.count:
         raise ValueError("y was given without x, expected the rows on which nnet() was fitted")
-    targets = given.target_rows(fit, asked.count)[table.places]
-    weights = given.weights(asked.count)
+    targets = given.target_rows(fit, answered.count)[table.places]
+    weights = given.weights(answered.count)
     known = np.isfinite(targets).all(axis=1)
     if weights is not None:
         weights = weights[table.places]
@@ -232,17 +238,19 @@ def _is_scaling_open(given: Given) -> bool:
     return given.targets is None and not given.prepare and given.predictions is None
 
 
-def _describe_limits(tables: Sequence[Table], given: Given, asked: Asked) -> str:
+def _describe_limits(tables: Sequence[Table], given: Given, answered: AnsweredRows) -> str:
     """Return a text on the limits of what the verdicts prove."""
-    said = []
+    sentences = []
     if tables[0].inputs is None:
-        said.append(NOT_OF_THIS_FIT)
+        sentences.append(NOT_OF_THIS_FIT)
     if _is_scaling_open(given):
-        said.append(NOT_SCALING)
-    if given.takes_columns(asked.rows, asked.has_factors):
-        said.append(NOT_ENCODING)
-    yours = asked.answers.part(np.arange(asked.count))
+        sentences.append(NOT_SCALING)
+    if given.takes_columns(answered.rows, answered.has_factors):
+        sentences.append(NOT_ENCODING)
+    yours = answered.answers.part(np.arange(answered.count))
     lost = int(np.isnan(yours.predictions).any(axis=1).sum())
-    if lost and not asked.is_formula:
-        said.append(f"{lost} rows with a missing value are left out: R's predict() refuses them")
-    return ". ".join(said)
+    if lost and not answered.is_formula:
+        sentences.append(
+            f"{lost} rows with a missing value are left out: R's predict() refuses them"
+        )
+    return ". ".join(sentences)

@@ -72,9 +72,9 @@ class NumpyNet:
 
     def observe(self, problem: Problem, dtype: str = "float64", device: str = "cpu") -> Observation:
         arithmetic = Plain(self.real_contract())
-        asked = at_theta(problem)
+        question = at_theta(problem)
         with np.errstate(all="ignore"):
-            parts = [evaluate(arithmetic, asked.part(draws)) for draws in chunks(asked)]
+            parts = [evaluate(arithmetic, question.part(draws)) for draws in chunks(question)]
             answers = {name: arithmetic.stack([part[name] for part in parts]) for name in parts[0]}
             if problem.recipe is not None:
                 answers[STEP] = steps(arithmetic, problem)

@@ -87,10 +87,10 @@ class Stated:
         """Return the function's outputs at all draws. If it raises an error, the answers are
         missing with this reason.
         """
-        asked = at_theta(problem)
+        question = at_theta(problem)
         try:
             with users(quiet=True):  # saturated draws overflow on the way to a right answer
-                outputs = [self._ask(asked, draw) for draw in range(asked.draws)]
+                outputs = [self._ask(question, draw) for draw in range(question.draws)]
         except Exception as error:
             status = Status.FAIL if type(error) is WrongAnswer else Status.BROKEN
             return Observation({}, Missing(status, f"{self.name} {raised(error)}"))
@@ -100,5 +100,5 @@ class Stated:
         """Return the function's outputs (R, O) at one draw."""
         network = problem.formulation.network
         call = Call.of(problem, network.layout, draw, "float64")
-        given = self.answer(dict(call.blocks), *call.inputs)
-        return np.concatenate(read_heads(given, problem.rows, network.outputs), axis=1)
+        result = self.answer(dict(call.blocks), *call.inputs)
+        return np.concatenate(read_heads(result, problem.rows, network.outputs), axis=1)

@@ -87,13 +87,13 @@ class Equations(Derived):
         for width in self.inputs:
             groups.append(tape.columns(x, start, start + width))
             start += width
-        given = self.forward(tape, p, *(groups if len(groups) > 1 else [x]))
-        heads: Sequence[object] = given if isinstance(given, tuple | list) else (given,)
+        returned = self.forward(tape, p, *(groups if len(groups) > 1 else [x]))
+        heads: Sequence[object] = returned if isinstance(returned, tuple | list) else (returned,)
         rows = [head for head in heads if isinstance(head, Node)]
         expected = [f"rows of {width}" for width in self.outputs]
         if len(rows) < len(heads) or [str(head) for head in rows] != expected:
-            said = " and ".join(map(str, heads))
-            raise ValueError(f"gave {said}, expected {' and '.join(expected)}")
+            widths = " and ".join(map(str, heads))
+            raise ValueError(f"gave {widths}, expected {' and '.join(expected)}")
         return rows[0] if len(rows) == 1 else tape.beside(*rows)
 
     def connected(self, entries: Array) -> Array:
@@ -107,8 +107,8 @@ class Equations(Derived):
         try:
             blocks, x, output = outputs(tape, self, theta, inputs)
         except Exception as error:  # whatever a user's function raises
-            said = words_of(error) if issubclass(type(error), ValueError) else raised(error)
-            raise ValueError(f"{self.name}: forward: {said}") from as_cause(error)
+            reason = words_of(error) if issubclass(type(error), ValueError) else raised(error)
+            raise ValueError(f"{self.name}: forward: {reason}") from as_cause(error)
         slopes = tape.slopes([(output, np.zeros((1, 1, sum(self.outputs))))])
         names = [*(block.name for block in self.layout.blocks), "inputs"]
         for name, node in zip(names, [*blocks, x], strict=True):

@@ -68,10 +68,10 @@ class Layers(Tape[Values]):
         if node in self.products:
             x, W = self.products[node]
             return self.find_blocks(W) or self.find_blocks(x)
-        found: list[Places] = []
+        blocks: list[Places] = []
         for parent, _ in node.pulls:
-            found += self.find_blocks(parent)
-        return found
+            blocks += self.find_blocks(parent)
+        return blocks
 
 
 def compute_layers(problem: Problem) -> tuple[list[Array], Array]:

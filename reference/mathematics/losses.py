@@ -127,8 +127,8 @@ class _OfProbabilities(Generic[V]):
         m, t = self.m, self.targets
         drops = self.head.error == "entropy"
         ones = m.lift(np.ones(t.shape))
-        held = m.lift(t)
-        on, off = held, m.sub(ones, held)
+        lifted = m.lift(t)
+        on, off = lifted, m.sub(ones, lifted)
         is_on, is_off = t != 0, t != 1
         if drops:
             is_on, is_off = t > 0, t < 1
@@ -142,7 +142,7 @@ class _OfProbabilities(Generic[V]):
         if drops and not np.isin(t, (0.0, 1.0)).all():  # less the targets' own entropy
             for factor, there in ((on, is_on), (off, is_off)):
                 pairs.append((m.log(m.replaced(factor, ~there, 1.0)), factor))
-        slope = m.sub(self._rounded(self.p), self._rounded(held))
+        slope = m.sub(self._rounded(self.p), self._rounded(lifted))
         if self._loses_slopes:
             beyond = m.may_be_at_most(self.p, BCE_SLOPE)
             beyond |= m.may_be_at_most(m.sub(ones, self.p), BCE_SLOPE)

@@ -57,7 +57,7 @@ def _bounded(
 ) -> Bounds:
     network = equations_of(problem.formulation.network)
     plain, clip = BoundedArithmetic(contract, network.added), contract.logistic_clip
-    found: list[dict[str, Bounded]] = []
+    parts: list[dict[str, Bounded]] = []
     reach: list[float] = []
     if known is not None and all(known.unclipped(clip)):
         return Bounds(known, clip, known.reach)
@@ -66,15 +66,15 @@ def _bounded(
             part = {}
             for name, bound in known.items():
                 part[name] = Bounded(bound.value[draws], bound.error[draws])
-            found.append(part)
+            parts.append(part)
             reach.append(known.reach[number])
             continue
         m = plain if seen is None else StagedArithmetic(contract, network.added, seen[draws])
         m.reach = 0.0
         whole = draws.stop >= problem.draws and number == 0
-        found.append(evaluate(m, problem if whole else problem.part(draws)))
+        parts.append(evaluate(m, problem if whole else problem.part(draws)))
         reach.append(m.reach)
-    answers = {name: plain.stack([before(part[name]) for part in found]) for name in QUANTITIES}
+    answers = {name: plain.stack([before(part[name]) for part in parts]) for name in QUANTITIES}
     if problem.loss.is_squares:
         answers["loss"] = _of_squares(answers["loss"], answers["forward"], problem, contract)
     if problem.recipe is not None:
@@ -127,8 +127,8 @@ def certificates(problem: Problem, contract: Contract) -> dict[str, NDArray[np.b
     """Return for each quantity a mask (D,) of the draws that are proved to be exact: nothing rounds
     in them.
     """
-    found = evaluate(GridArithmetic(contract), problem)
-    return {name: value.exact(contract.factor_bits) for name, value in found.items()}
+    answers = evaluate(GridArithmetic(contract), problem)
+    return {name: value.exact(contract.factor_bits) for name, value in answers.items()}
 
 
 def _per_draw(flags: NDArray[np.bool_], like: Array) -> NDArray[np.bool_]:

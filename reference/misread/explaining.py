@@ -50,8 +50,8 @@ class Explanation:
             return by_classes
         for number, (words, solve) in enumerate(self._list_causes(truth)):
             say(f"looking for a likely misreading, number {number + 1}")
-            if (left := search.left_by(solve)) < UNEXPLAINED:
-                return f"{words} ({describe_left(left)})"
+            if (share := search.left_by(solve)) < UNEXPLAINED:
+                return f"{words} ({describe_left(share)})"
         by_outputs = search.describe_other_order() or search.describe_other_response()
         by_weights = search.describe_other_scale() or self._explain_held(truth, held)
         return by_outputs or by_weights or search.find_fault(say)
@@ -106,11 +106,11 @@ class Explanation:
         """Return the misreading that explains the weights (T,) of a port; "" if there is none."""
         if held is None:
             return ""
-        apart = np.linalg.norm(held - truth.theta)
+        difference = np.linalg.norm(held - truth.theta)
         for reading in list_readings(self.fit.topology, self.fit.wts, self.fit.columns):
             in_float32 = reading.wts.astype(np.float32)  # as torch.tensor holds what it is given
             for wts in (reading.wts, in_float32):
-                if np.linalg.norm(held - wts) < UNEXPLAINED * apart:
+                if np.linalg.norm(held - wts) < UNEXPLAINED * difference:
                     return reading.words
         near = abs(held[:, None] - self.fit.wts[None]) <= ALIKE * abs(self.fit.wts[None])
         common = int(near.any(axis=1).sum())
@@ -153,25 +153,25 @@ class _Search:
         """
         with np.errstate(all="ignore"):
             wrong = [solve(table) for table in self.tables]
-            left = _size(self.outputs, wrong) / self.apart
-        return left if np.isfinite(left) else np.inf
+            share = _size(self.outputs, wrong) / self.apart
+        return share if np.isfinite(share) else np.inf
 
     def describe_other_order(self) -> str:
         """Return a sentence if the predictions are R's in another order of rows, else ""."""
         for mine, theirs in zip(self.outputs, self.right, strict=True):
-            left = np.linalg.norm(np.sort(mine, axis=0) - np.sort(theirs, axis=0))
-            if not left < UNEXPLAINED * np.linalg.norm(mine - theirs):
+            difference = np.linalg.norm(np.sort(mine, axis=0) - np.sort(theirs, axis=0))
+            if not difference < UNEXPLAINED * np.linalg.norm(mine - theirs):
                 return ""
         return "the predictions are R's in another order of rows"
 
     def describe_other_classes(self, fit: FittedNet) -> str:
         """Return a sentence if the outputs are R's in another order of classes, else ""."""
         mine, theirs = np.concatenate(self.outputs), np.concatenate(self.right)
-        found = find_order(mine, theirs, UNEXPLAINED) if fit.error != "squares" else None
-        if found is None:
+        order_and_share = find_order(mine, theirs, UNEXPLAINED) if fit.error != "squares" else None
+        if order_and_share is None:
             return ""
-        order, left = found
-        return f"{describe_order(fit, order.tolist())} ({describe_left(left)})"
+        order, share = order_and_share
+        return f"{describe_order(fit, order.tolist())} ({describe_left(share)})"
 
     def describe_other_response(self) -> str:
         """Return a sentence if the predictions are a function of R's predictions (such as their
@@ -179,25 +179,25 @@ class _Search:
         """
         with np.errstate(all="ignore"):
             for name, function in RESPONSES.items():
-                left = _size(self.outputs, [function(right) for right in self.right])
-                if left < UNEXPLAINED * self.apart:
+                difference = _size(self.outputs, [function(right) for right in self.right])
+                if difference < UNEXPLAINED * self.apart:
                     return f"the port gives {name} of what R predicts"
         return ""
 
     def describe_other_scale(self) -> str:
         """Return a sentence if the predictions are R's on another scale, else ""."""
         mine, theirs = np.concatenate(self.outputs), np.concatenate(self.right)
-        said, left = [], 0.0
+        sentences, worst = [], 0.0
         for output, name in enumerate(self.truth.responses):
             pair = np.stack([theirs[:, output], np.ones(len(theirs))], axis=1)
             factor, shift = np.linalg.lstsq(pair, mine[:, output], rcond=None)[0]
             if abs(factor) < CONSTANT:
                 return ""
-            left = np.hypot(left, np.linalg.norm(mine[:, output] - factor * pair[:, 0] - shift))
-            said.append(f"{name} is {factor:.5g} times R's, plus {shift:.5g}")
-        if not left < UNEXPLAINED * self.apart:
+            worst = np.hypot(worst, np.linalg.norm(mine[:, output] - factor * pair[:, 0] - shift))
+            sentences.append(f"{name} is {factor:.5g} times R's, plus {shift:.5g}")
+        if not worst < UNEXPLAINED * self.apart:
             return ""
-        return f"the response is on another scale: {', '.join(said)}"
+        return f"the response is on another scale: {', '.join(sentences)}"
 
     def find_fault(self, say: Say) -> str:
         """Return the mistake in the formula that explains the predictions; "" if there is none."""

@@ -83,12 +83,12 @@ def find_order(
     Return None if no order explains the predictions (R, O).
     """
     count = mine.shape[1]
-    apart = np.linalg.norm(mine - right)
-    if count < 2 or not apart > 0:
+    difference = np.linalg.norm(mine - right)
+    if count < 2 or not difference > 0:
         return None
     best = _nearest_order(mine, right)
-    left = float(np.linalg.norm(mine - right[:, best]) / apart)
-    return (best, left) if left < most_left and (best != np.arange(count)).any() else None
+    share = float(np.linalg.norm(mine - right[:, best]) / difference)
+    return (best, share) if share < most_left and (best != np.arange(count)).any() else None
 
 
 def _nearest_order(mine: Array, right: Array) -> NDArray[np.intp]:

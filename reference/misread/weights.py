@@ -122,9 +122,9 @@ def _read_orders(layers: _Layers) -> Iterator[Reading]:
         inputs, hidden = np.split(rest, [layers.net.inputs], axis=1)
         words = "the skip inputs are read before the hidden units, and nnet has them after"
         yield Reading(words, layers.joined(outputs=np.hstack([bias, hidden, inputs])))
-        kept = 1 + layers.net.hidden
+        in_order = 1 + layers.net.hidden
         outputs = layers.outputs.copy()
-        outputs[:, kept:] = 0.0
+        outputs[:, in_order:] = 0.0
         words = "the skip inputs have no effect on the outputs"
         yield Reading(words, layers.joined(outputs=outputs))
     if layers.net.hidden == layers.net.inputs > 1:
@@ -176,8 +176,8 @@ def _exchange_columns(layers: _Layers, columns: tuple[str, ...]) -> Iterator[Rea
         hidden = layers.hidden[:, places] if len(layers.hidden) else layers.hidden
         outputs = layers.outputs
         if outputs.shape[1] > 1 + net.hidden:
-            kept = [*range(1 + net.hidden), *(1 + net.hidden + column for column in order)]
-            outputs = outputs[:, kept]
+            order_of_all = [*range(1 + net.hidden), *(1 + net.hidden + column for column in order)]
+            outputs = outputs[:, order_of_all]
         words = f"the inputs {' and '.join(moved)} stand in another order than in R"
         yield Reading(words, layers.joined(hidden, outputs))
 

@@ -74,10 +74,10 @@ def _cannot_activate(problem: Problem, error: str) -> str:
     expected = {"identity": True, needed: False}  # are the outputs logits?
     if output in expected and logits == {expected[output]}:
         return ""
-    given = "logits" if True in logits else "probabilities"
+    kind = "logits" if True in logits else "probabilities"
     return (
         f"nnet's {error} is of {needed} outputs, or of identity outputs that are logits, not of"
-        f" {output} outputs that are {given}: let NumPy judge it"
+        f" {output} outputs that are {kind}: let NumPy judge it"
     )
 
 

@@ -73,7 +73,7 @@ def mask_skip(given: bool | ArrayLike, hidden: int, shape: tuple[int, int]) -> N
     """
     if isinstance(given, bool | np.bool_):
         return np.full(shape, bool(given) or not hidden)
-    found = mask("skip", given, shape)
-    if not hidden and not found.any():
+    full_mask = mask("skip", given, shape)
+    if not hidden and not full_mask.any():
         raise ValueError("hidden is 0 and skip has no connection, expected one or more")
-    return found
+    return full_mask

@@ -48,8 +48,8 @@ class Certificate:
 
     def to_json(self, files: Mapping[str, str]) -> str:
         """Return the certificate as JSON, with the SHA-256 of each file of the port by its name."""
-        held = asdict(self) | {"verdicts": [verdict.record() for verdict in self.verdicts]}
-        whole = {"written_by": BY, "passes": self.passes, **held, "files": dict(files)}
+        data = asdict(self) | {"verdicts": [verdict.record() for verdict in self.verdicts]}
+        whole = {"written_by": BY, "passes": self.passes, **data, "files": dict(files)}
         return json.dumps(whole, indent=1) + "\n"
 
     def to_markdown(self) -> str:

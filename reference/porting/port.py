@@ -54,16 +54,16 @@ def layers(net: FittedNet) -> dict[str, Array]:
     split = hidden * (1 + inputs)
     into_hidden = net.wts[:split].reshape(hidden, 1 + inputs)
     into_output = net.wts[split:].reshape(outputs, -1)
-    found: dict[str, Array] = {}
+    tensors: dict[str, Array] = {}
     if hidden:
-        found["hidden.weight"], found["hidden.bias"] = into_hidden[:, 1:], into_hidden[:, 0]
-        found["output.weight"] = into_output[:, 1 : 1 + hidden]
+        tensors["hidden.weight"], tensors["hidden.bias"] = into_hidden[:, 1:], into_hidden[:, 0]
+        tensors["output.weight"] = into_output[:, 1 : 1 + hidden]
     else:
-        found["output.weight"] = into_output[:, 1:]
-    found["output.bias"] = into_output[:, 0]
+        tensors["output.weight"] = into_output[:, 1:]
+    tensors["output.bias"] = into_output[:, 0]
     if hidden and into_output.shape[1] > 1 + hidden:
-        found["skip.weight"] = into_output[:, 1 + hidden :]
-    return found
+        tensors["skip.weight"] = into_output[:, 1 + hidden :]
+    return tensors
 
 
 def write_weights(net: FittedNet) -> bytes:
@@ -87,7 +87,7 @@ def has_columns(net: FittedNet) -> bool:
 
 def write_model(net: FittedNet, file: str, smooth: bool) -> str:
     """Return the source of model.py. Texts of the object become comments or literals."""
-    top, held = net.topology, layers(net)
+    top, tensors = net.topology, layers(net)
     kind = "predictions" if net.error == "squares" else "probabilities"
     rows = f"(rows, {top.inputs}) and returns {kind} (rows, {top.outputs}), in float64"
     lines = [f'"""A network of R\'s nnet as a PyTorch module. Written by {BY}.', ""]
@@ -112,14 +112,14 @@ def write_model(net: FittedNet, file: str, smooth: bool) -> str:
     lines += ["from torch import nn", "", *write_names(net), "", "class Port(nn.Module):"]
     lines += [f'    """Takes inputs {rows}."""', "", "    def __init__(self):"]
     lines += ["        super().__init__()"]
-    for name in dict.fromkeys(name.partition(".")[0] for name in held):
-        to, source = held[f"{name}.weight"].shape
-        bias = "" if f"{name}.bias" in held else ", bias=False"
+    for name in dict.fromkeys(name.partition(".")[0] for name in tensors):
+        to, source = tensors[f"{name}.weight"].shape
+        bias = "" if f"{name}.bias" in tensors else ", bias=False"
         lines.append(f"        self.{name} = nn.Linear({source}, {to}{bias}, dtype=torch.float64)")
     lines.append('        weights = load_file(Path(__file__).with_name("model.safetensors"))')
     lines += ["        self.load_state_dict(weights)", ""]
     total = "self.output(logistic(self.hidden(x)))" if top.hidden else "self.output(x)"
-    if "skip.weight" in held:
+    if "skip.weight" in tensors:
         total += " + self.skip(x)"
     has_logits = top.output == "softmax" or top.error == "entropy"
     if has_logits:
@@ -144,16 +144,16 @@ def write_test(net: FittedNet, fit: str, smooth: bool) -> str:
     `fit` is the path of the fit, or of R's answers about it, relative to the module's folder.
     """
     imported = "Port, columns" if has_columns(net) else "Port"
-    given = [quoted(fit), "Port"]
+    arguments = [quoted(fit), "Port"]
     if has_columns(net):
-        given.append("encode=columns")
+        arguments.append("encode=columns")
     elif net.terms is not None:
-        given.append(f"encode={quoted(COLUMNS)}")
+        arguments.append(f"encode={quoted(COLUMNS)}")
     if not smooth:
-        given.append(f"clip={NNET_CLIP:g}")
+        arguments.append(f"clip={NNET_CLIP:g}")
     lines = [f'"""Does model.py predict what R\'s nnet predicts? Written by {BY}."""', ""]
     lines += [f"from .model import {imported}", "from nnet_parity import fitted, verify", ""]
-    lines.append(f"test_port = verify(fitted({', '.join(given)}))")
+    lines.append(f"test_port = verify(fitted({', '.join(arguments)}))")
     return "\n".join([*lines, ""])
 
 

@@ -31,8 +31,8 @@ def draw_exact(draw: Draw) -> Problem | None:
     for attempt in range(ATTEMPTS):
         candidate = _draw_candidate(draw, attempt)
         proofs = certificates(candidate, FLOAT32)
-        wanted = QUANTITIES if attempt < ATTEMPTS // 2 else QUANTITIES[:1]
-        good = np.logical_and.reduce([proofs[name] for name in wanted])
+        quantities = QUANTITIES if attempt < ATTEMPTS // 2 else QUANTITIES[:1]
+        good = np.logical_and.reduce([proofs[name] for name in quantities])
         if good.any():
             proved.append(candidate.part(good))
         if sum(problem.draws for problem in proved) >= draw.draws:

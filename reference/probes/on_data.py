@@ -69,20 +69,20 @@ class OnData:
 
     def _expect(self, name: str, part: Array, widths: tuple[int, ...]) -> None:
         """Raise ValueError for inputs or targets that are not (R, sum of widths) finite numbers."""
-        found = f"{name} of shape {np.shape(part)} were given"
+        message = f"{name} of shape {np.shape(part)} were given"
         if np.ndim(part) == 1 and name == "targets" and self.loss.is_squares and sum(widths) > 1:
             raise ValueError(
-                f"{found}, expected (rows, width): if they are numbers of classes, give the loss of"
-                ' classes, as loss=Loss("mean", error="softmax", from_logits=True)'
+                f"{message}, expected (rows, width): if they are numbers of classes, give the loss"
+                ' of classes, as loss=Loss("mean", error="softmax", from_logits=True)'
             )
         if np.ndim(part) != 2:
             raise ValueError(
-                f"{found}, expected (rows, width): for one column write {name}[:, None]"
+                f"{message}, expected (rows, width): for one column write {name}[:, None]"
             )
         expected = len(self.inputs), sum(widths)
         if np.shape(part) != expected:
             raise ValueError(
-                f"{found}, expected {expected}: rows of the inputs, width of the network's {name}"
+                f"{message}, expected {expected}: rows of the inputs, width of the network's {name}"
             )
         if not np.isfinite(part).all():
             row, column = (int(i) for i in np.argwhere(~np.isfinite(part))[0])

@@ -32,7 +32,7 @@ def _has_shape(array: Array, shape: Sequence[int | None]) -> bool:
     """Does an array have this shape? None stands for any length but 0."""
     if array.ndim != len(shape):
         return False
-    for length, wanted in zip(array.shape, shape, strict=True):
-        if length == 0 or wanted not in (None, length):
+    for length, expected in zip(array.shape, shape, strict=True):
+        if length == 0 or expected not in (None, length):
             return False
     return True

@@ -42,19 +42,19 @@ def control(option: int, value: int) -> None:
 
 def list_children(pid: int) -> list[int]:
     """Return the children of a process; none on a system without /proc."""
-    found = []
+    children = []
     with suppress(OSError):
         for thread in os.listdir(f"/proc/{pid}/task"):
-            found += Path(f"/proc/{pid}/task/{thread}/children").read_text().split()
-    return list(map(int, found))
+            children += Path(f"/proc/{pid}/task/{thread}/children").read_text().split()
+    return list(map(int, children))
 
 
 def list_descendants(pid: int) -> list[int]:
     """Return the ids of all processes that a process has started, directly or not."""
-    found = list_children(pid)
-    for child in found:  # the list grows meanwhile
-        found += list_children(child)
-    return found
+    descendants = list_children(pid)
+    for child in descendants:  # the list grows meanwhile
+        descendants += list_children(child)
+    return descendants
 
 
 def make_folder() -> str:
@@ -113,8 +113,8 @@ class Log:
     def read(self) -> bool:
         """Read some output; return whether there was any."""
         with suppress(BlockingIOError):
-            if found := os.read(self.source, 1 << 16):
-                self.tail = (self.tail + found)[-TAIL:]
+            if content := os.read(self.source, 1 << 16):
+                self.tail = (self.tail + content)[-TAIL:]
                 return True
         return False
 
@@ -191,8 +191,8 @@ def watch(worker: int, parent: int, log: Log) -> int | None:
         ready = {fd for fd, _ in poll.poll(BEAT)}
         if log.source in ready:
             log.read()
-        found, status = os.waitpid(-1, os.WNOHANG)
-        if found == worker:
+        pid, status = os.waitpid(-1, os.WNOHANG)
+        if pid == worker:
             return status
         if 0 in ready or os.getppid() != parent:
             return None

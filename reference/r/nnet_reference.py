@@ -139,28 +139,28 @@ class RNnet:
         missing = Missing(Status.ABSENT, why) if why else None
         if not quantities:
             return Observation({}, missing)
-        asked = self.as_evaluated(at_theta(problem))
+        question = self.as_evaluated(at_theta(problem))
         if quantities == ("forward",):
-            asked = without_loss(asked)
-        network: Any = asked.formulation.network
-        error = find_error(asked)
+            question = without_loss(question)
+        network: Any = question.formulation.network
+        error = find_error(question)
         try:
             answer = self.r.evaluate(
                 topology(network, error),
-                asked.theta,
-                asked.inputs,
-                find_targets(asked),
-                find_row_weights(asked),
-                find_decay(asked),
+                question.theta,
+                question.inputs,
+                find_targets(question),
+                find_row_weights(question),
+                find_decay(question),
                 are_logits(network, error),
             )
         except RUnavailable as reason:
             return Observation({}, Missing(Status.ABSENT, str(reason)))
         except (RCrashed, RError) as reason:
             return Observation({}, Missing(Status.BROKEN, f"R nnet: {reason}"))
-        gradient = asked.formulation.pull_back(answer.gradient)
-        found = {"forward": answer.outputs, "loss": answer.value, "gradient": gradient}
-        return Observation({name: found[name] for name in quantities}, missing)
+        gradient = question.formulation.pull_back(answer.gradient)
+        values = {"forward": answer.outputs, "loss": answer.value, "gradient": gradient}
+        return Observation({name: values[name] for name in quantities}, missing)
 
 
 @cache
@@ -223,7 +223,7 @@ def engine(problem: Problem) -> str:
     share = np.ones(1) if weights is None else weights[0]
     if (share == share[0]).all():
         share = share[:1]
-    given = {
+    arguments = {
         "n": n,
         "nconn": nconn,
         "conn": conn,
@@ -236,7 +236,7 @@ def engine(problem: Problem) -> str:
         "logits": [are_logits(network, error)],
     }
     lines = []
-    for name, numbers in given.items():
+    for name, numbers in arguments.items():
         texts = [f"{number:.17g}" for number in numbers]
         lines.append(f"{name} <- c({', '.join(texts)})\n")
     return "".join(lines) + Path(__file__).with_name("alone.R").read_text(encoding="utf-8")

@@ -52,8 +52,8 @@ def make_environment() -> dict[str, str]:
 
     R's variables are passed as JSON in SITE, except those that tell where R and its packages are.
     """
-    kept, left_out = split_variables(os.environ)
-    return {**kept, SITE: json.dumps(left_out), **OWN}
+    passed_on, left_out = split_variables(os.environ)
+    return {**passed_on, SITE: json.dumps(left_out), **OWN}
 
 
 @dataclass
@@ -157,10 +157,12 @@ class Worker:
         base = max(patience.base, START)
         channel: Any = Channel(self.socket, self.make_patience("its start", base))
         self.traces.pid, self.traces.folder = receive(channel)[1]
-        state, said = receive(channel)
+        state, reason = receive(channel)
         if state != "ready":
-            raise what_is_missing(said) or RUnavailable(f"R did not start: {said or 'no reason'}")
-        rpy2, self.home = said
+            raise what_is_missing(reason) or RUnavailable(
+                f"R did not start: {reason or 'no reason'}"
+            )
+        rpy2, self.home = reason
         send(channel, ("hello", (SPECIAL,)))
         special, holds, (r, nnet, platform) = receive(channel)[1]
         if special.tobytes() != SPECIAL.tobytes() or not holds.all():

@@ -121,8 +121,8 @@ class Recorded(_Asks):
         facts = self.recording.facts
         if facts.code != CODE:
             raise self._make_stale("R's code (nnet.R) has changed since")
-        if found := self.recording.answers.get(asked.key):
-            return found
+        if recorded := self.recording.answers.get(asked.key):
+            return recorded
         if difference := self._find_rounding(asked):
             raise RUnavailable(
                 f"this machine computes {difference} than the one that recorded R, and the"

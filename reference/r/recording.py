@@ -171,7 +171,7 @@ def read(path: Path, case: str) -> Recording:
 
     Raises ValueError, which names the file, if the file is damaged or belongs to another case.
     """
-    shown = os.path.relpath(path)
+    name = os.path.relpath(path)
     try:
         recording = _parse(path)
         facts = recording.facts
@@ -183,7 +183,7 @@ def read(path: Path, case: str) -> Recording:
     except (ValueError, OSError, lzma.LZMAError, EOFError, MemoryError) as error:
         why = str(error) or type(error).__name__
         raise ValueError(
-            f"{shown} is no recording that can be trusted ({why}): take it from version control"
+            f"{name} is no recording that can be trusted ({why}): take it from version control"
         ) from None
 
 
@@ -236,10 +236,10 @@ def _decode(data: bytes) -> _File:
 
 def _read_topologies(file: _File) -> dict[bytes, Topology]:
     """Return the topologies of all asks, by their bytes; most asks of a case have the same."""
-    distinct = {bytes(asked.topology) for asked in file.asks}
+    distinct = {bytes(stored.topology) for stored in file.asks}
     if sum(map(len, distinct)) > MOST_CONNECTIONS:
         raise ValueError(f"it holds networks of more than {MOST_CONNECTIONS:,} connections")
-    return {given: msgspec.msgpack.decode(given, type=Topology) for given in distinct}
+    return {packed: msgspec.msgpack.decode(packed, type=Topology) for packed in distinct}
 
 
 def _unpack(stored: _Stored) -> Array:
@@ -257,21 +257,21 @@ def _make_ask(asked: _Asked, topology: Topology, arrays: Sequence[Array]) -> Ask
     are not finite. An answer may be NaN: nnet's censored loss has no slope if all probabilities are
     0.
     """
-    given = {name: arrays[place] for name, place in asked.arguments.items()}
+    arguments = {name: arrays[place] for name, place in asked.arguments.items()}
     answer = {name: arrays[place] for name, place in asked.answer.items()}
     expected = ANSWERS[asked.what]
-    if answer.keys() != expected.keys() or not {"theta", "inputs", "targets"} <= given.keys():
-        raise ValueError(f"{asked.what} has the arrays {sorted(given)} and {sorted(answer)}")
-    if not all(np.isfinite(array).all() for array in given.values()):
+    if answer.keys() != expected.keys() or not {"theta", "inputs", "targets"} <= arguments.keys():
+        raise ValueError(f"{asked.what} has the arrays {sorted(arguments)} and {sorted(answer)}")
+    if not all(np.isfinite(array).all() for array in arguments.values()):
         raise ValueError("it holds a question with a number that is not finite")
     draws = "" if asked.what != "evaluate" else "D"
-    lengths = dict(zip(f"{draws}R", given["inputs"].shape, strict=False))
+    lengths = dict(zip(f"{draws}R", arguments["inputs"].shape, strict=False))
     lengths |= {"I": topology.inputs, "O": topology.outputs, "T": topology.n_weights}
-    for name, array in (*given.items(), *answer.items()):
+    for name, array in (*arguments.items(), *answer.items()):
         axes = expected[name] if name in answer else AXES.get(name, "")
         if name == "decay" and array.ndim:  # of each weight
             axes = "T"
         shape = tuple(lengths.get(axis, 0) for axis in axes if axis != "D" or draws)
         if array.shape != shape:
             raise ValueError(f"{name} of {asked.what} has shape {array.shape}, expected {shape}")
-    return Ask(asked.what, topology, given, answer)
+    return Ask(asked.what, topology, arguments, answer)

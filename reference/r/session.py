@@ -243,14 +243,14 @@ class RSession:
         formula of the fit may call only plain arithmetic and finds only R's own functions; any
         other formula raises RError.
         """
-        given: list[Any] = []
+        converted: list[Any] = []
         for column in columns:
             if isinstance(column, np.ndarray):
-                given.append(np.asarray(column, np.float64))
+                converted.append(np.asarray(column, np.float64))
             else:
-                given.append(list(column))
+                converted.append(list(column))
         what = f"ask_fit({path!r}, {len(names)} columns)"
-        arguments = list(names), given, prepare, float(trust)
+        arguments = list(names), converted, prepare, float(trust)
         inputs, outputs = self._ask(what, "ask_fit", path, *arguments)
         return np.ascontiguousarray(inputs.T), np.ascontiguousarray(outputs.T)
 
@@ -281,9 +281,9 @@ class RSession:
                 raise RUnavailable(missing.found, missing.mend)
             fates: list[str] = []
             while len(fates) < 2:
-                found = self._ask_once(what, fates, size, ask, *arguments)
-                if found is not None:
-                    kind, value, self.warnings, self.console = found
+                answer = self._ask_once(what, fates, size, ask, *arguments)
+                if answer is not None:
+                    kind, value, self.warnings, self.console = answer
                     if kind == "error":
                         raise RError(value[0] if isinstance(value, list) else NO_MESSAGE)
                     return value

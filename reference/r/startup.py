@@ -20,32 +20,32 @@ def split_variables(environment: Mapping[str, str]) -> tuple[dict[str, str], dic
     """Return the environment variables that the worker gets, and R's variables that it does not
     get.
     """
-    kept, left_out = {}, {}
+    passed_on, left_out = {}, {}
     for name, value in environment.items():
         if name.startswith(("R_", "_R_")) and name not in KEPT:
             left_out[name] = value
         else:
-            kept[name] = value
-    return kept, left_out
+            passed_on[name] = value
+    return passed_on, left_out
 
 
 def find_startup_files(home: str) -> list[str]:
     """Return the startup files with settings that R would read here; `home` is R's home, or ""."""
-    found = []
+    files = []
     for variable, name in SITE_FILES.items():
         default = [Path(home, name)] if home else []
-        found += _find_first(variable, default)
+        files += _find_first(variable, default)
     for variable, name in USER_FILES.items():
-        found += _find_first(variable, [Path(name).absolute(), Path("~", name).expanduser()])
-    return found
+        files += _find_first(variable, [Path(name).absolute(), Path("~", name).expanduser()])
+    return files
 
 
 def _find_first(variable: str, defaults: list[Path]) -> list[str]:
     """Return a description of the first file that exists, if it has settings; else an empty
     list.
     """
-    if given := os.environ.get(variable):
-        return [f"{given} ({variable})"]
+    if name := os.environ.get(variable):
+        return [f"{name} ({variable})"]
     for path in defaults:
         with suppress(OSError, RuntimeError):
             if path.exists():

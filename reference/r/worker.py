@@ -97,17 +97,17 @@ def find_home() -> str:
     No R is started: the script `R RHOME` reads none of R's startup files. Raises LookupError if
     there is no home with a library libR.
     """
-    given = os.environ.pop("R_HOME", "")
-    if given and has_library(given):
-        return given
-    asked = ask_home()
-    if asked and has_library(asked):
-        return asked
+    from_variable = os.environ.pop("R_HOME", "")
+    if from_variable and has_library(from_variable):
+        return from_variable
+    from_path = ask_home()
+    if from_path and has_library(from_path):
+        return from_path
     looked = []
-    if given:
-        looked.append(f"R_HOME is {given}")
-    if asked:
-        looked.append(f"R RHOME says {asked}")
+    if from_variable:
+        looked.append(f"R_HOME is {from_variable}")
+    if from_path:
+        looked.append(f"R RHOME says {from_path}")
     raise LookupError(f"no libR: {' and '.join(looked)}" if looked else "r_home is None")
 
 
@@ -195,16 +195,16 @@ class R:
         """
         if self.r.evalr('requireNamespace("nnet", quietly = TRUE)')[0]:
             return
-        library, said = ask_site(self.home)
+        library, output = ask_site(self.home)
         if library:
             self.r.baseenv[".libPaths"](self.r.StrSexpVector([library]))
-            said = f"nnet in {library}"
+            output = f"nnet in {library}"
         try:
             self.r.evalr('loadNamespace("nnet")')
         except Exception as error:
             places = ", ".join(self.r.evalr(".libPaths()"))
             raise LookupError(
-                f"{error} (libraries: {places}; R with its startup files says: {said})"
+                f"{error} (libraries: {places}; R with its startup files says: {output})"
             ) from None
 
     def ask(self, ask: str, arguments: tuple[Any, ...]) -> tuple[Any, ...]:

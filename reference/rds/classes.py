@@ -43,15 +43,15 @@ def read_error(fields: dict[str, Value], topology: Topology) -> str:
     if not any(flags.values()):
         return "squares"
     set_flags = [name for name, is_set in flags.items() if is_set]
-    shown = " and ".join(f"{name}=TRUE" for name in set_flags)
+    names = " and ".join(f"{name}=TRUE" for name in set_flags)
     linear = topology.linear_outputs
     if flags["entropy"] and (len(set_flags) > 1 or linear):
         outputs = "linear" if linear else "logistic"
-        raise ValueError(f"it has {shown} with {outputs} outputs, which nnet() does not combine")
+        raise ValueError(f"it has {names} with {outputs} outputs, which nnet() does not combine")
     if flags["entropy"]:
         return "entropy"
     if not flags["softmax"] or not linear or topology.outputs < 2:
-        raise ValueError(f"it has {shown} of {topology.outputs} outputs, which nnet() never makes")
+        raise ValueError(f"it has {names} of {topology.outputs} outputs, which nnet() never makes")
     return "censored" if flags["censored"] else "softmax"
 
 
@@ -139,9 +139,9 @@ def take_ones_off(net: Net, terms: Value) -> Net:
             "its multinom has no inputs beside the intercept, expected one: it predicts the same"
             " probabilities for every row"
         )
-    kept = places_of(top.inputs - 1, top.outputs)
+    places = places_of(top.inputs - 1, top.outputs)
     reduced = _as_multinom(top, top.inputs - 1)
-    return Net(reduced, net.wts[kept], net.decay[kept], net.columns[1:], has_ones=True)
+    return Net(reduced, net.wts[places], net.decay[places], net.columns[1:], has_ones=True)
 
 
 def _as_multinom(top: Topology, inputs: int) -> Topology:

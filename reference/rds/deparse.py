@@ -36,8 +36,8 @@ def _name(name: str) -> str:
 
 
 def _call(call: Value) -> str:
-    given = list(call.arguments())
-    parts = [deparse(part) for _, part in given]
+    arguments = list(call.arguments())
+    parts = [deparse(part) for _, part in arguments]
     operator = call.symbol
     if len(parts) == 2 and (operator in SPACED or re.fullmatch("%.*%", operator)):
         return f"{parts[0]} {operator} {parts[1]}"
@@ -48,7 +48,7 @@ def _call(call: Value) -> str:
     if len(parts) == 1 and operator == "(":
         return f"({parts[0]})"
     named = []
-    for (name, _), part in zip(given, parts, strict=True):
+    for (name, _), part in zip(arguments, parts, strict=True):
         named.append(f"{_name(name)} = {part}" if name else part)
     if operator in ("[", "[[") and parts:
         return f"{parts[0]}{operator}{', '.join(named[1:])}{']' * len(operator)}"

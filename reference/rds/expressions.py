@@ -109,11 +109,11 @@ def check(expression: Value) -> None:
     if spread := scaling(expression):
         check(spread[0])
         return
-    given = list(expression.arguments())
-    known = (expression.symbol, len(given)) in FUNCTIONS
-    if not known or any(name for name, _ in given):
+    arguments = list(expression.arguments())
+    known = (expression.symbol, len(arguments)) in FUNCTIONS
+    if not known or any(name for name, _ in arguments):
         raise Unsupported(f"the term {deparse(expression)} is not supported; {WAY_OUT}")
-    for _, part in given:
+    for _, part in arguments:
         check(part)
 
 
@@ -125,19 +125,19 @@ def scaling(expression: Value) -> tuple[Value, float, float] | None:
     """
     if expression.symbol != "scale":
         return None
-    given = dict(expression.arguments())
-    if set(given) != {"", "center", "scale"} or len(expression.parts) != 4:
+    arguments = dict(expression.arguments())
+    if set(arguments) != {"", "center", "scale"} or len(expression.parts) != 4:
         return None
     numbers = []
     for name, none in (("center", 0.0), ("scale", 1.0)):
-        value = given[name]
+        value = arguments[name]
         if value.kind == "double" and len(value) == 1:
             numbers.append(float(value.numbers[0]))
         elif value.kind == "logical" and len(value) == 1 and value.numbers[0] == 0:
             numbers.append(none)
         else:
             return None
-    return given[""], numbers[0], numbers[1]
+    return arguments[""], numbers[0], numbers[1]
 
 
 def compute(expression: Value, columns: Mapping[str, Array], rows: int) -> Array:

@@ -107,9 +107,9 @@ class Rows:
 
     def without(self, names: Iterable[object]) -> Rows:
         """Return all columns but those with these names."""
-        left = [name for name in names if isinstance(name, str)]
-        kept = {name: part for name, part in self.columns.items() if name not in left}
-        return replace(self, columns=kept)
+        dropped = [name for name in names if isinstance(name, str)]
+        columns = {name: part for name, part in self.columns.items() if name not in dropped}
+        return replace(self, columns=columns)
 
     @property
     def are_numbers(self) -> bool:
@@ -142,13 +142,13 @@ class Rows:
 
     def part(self, places: Iterable[int]) -> Rows:
         """Return the rows at these positions."""
-        kept = [int(place) for place in places]
+        numbers = [int(place) for place in places]
         columns: dict[str, Column] = {}
         for name, column in self.columns.items():
             if isinstance(column, tuple):
-                columns[name] = tuple(column[place] for place in kept)
+                columns[name] = tuple(column[place] for place in numbers)
             else:
-                columns[name] = column[kept]
+                columns[name] = column[numbers]
         return replace(self, columns=columns)
 
     def followed_by(self, other: Rows) -> Rows:

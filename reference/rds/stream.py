@@ -134,12 +134,12 @@ def _add_part(content: bytearray, packed: bytes, place: int) -> int:
     if decompressor is None:
         raise ValueError("it goes on after its end")
     while not decompressor.eof:
-        given = packed[place : place + AT_ONCE]
-        place += len(given)
-        found = decompressor.decompress(given, AT_ONCE)
-        if not found and not given and not decompressor.eof:
+        piece = packed[place : place + AT_ONCE]
+        place += len(piece)
+        decompressed = decompressor.decompress(piece, AT_ONCE)
+        if not decompressed and not piece and not decompressor.eof:
             raise ValueError("it ends too early: it was cut")
-        content += found
+        content += decompressed
         if len(content) > MOST_BYTES:
             raise ValueError(f"it decompresses to more than {MOST_BYTES:,} bytes; {SMALLER}")
     return place - len(decompressor.unused_data)

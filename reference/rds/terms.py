@@ -69,11 +69,11 @@ class FormulaTerms:
     @cached_property
     def levels(self) -> dict[str, tuple[str, ...]]:
         """The levels of each raw column that is a factor, a text or a logical."""
-        found = dict(self.told_levels)
+        levels = dict(self.told_levels)
         for variable in self.held:
             if variable.levels:
-                found[names_in(variable.expression)[0]] = variable.levels
-        return found
+                levels[names_in(variable.expression)[0]] = variable.levels
+        return levels
 
     def columns(self, rows: Rows) -> Array:
         """Return the inputs (R, I), as R's model.matrix computes them without the intercept.
@@ -153,12 +153,12 @@ def read_terms(
     try:
         return _supported(terms, xlevels.named(), contrasts.named(), columns, predictors, variables)
     except Unsupported as error:
-        told = {}
+        stated_levels = {}
         for name, expression in predictors:
             texts = xlevels.named().get(name, NULL).texts
             if texts:
-                told[names_in(expression)[0]] = tuple(map(str, texts))
-        return FormulaTerms(variables, refused=str(error), told_levels=told)
+                stated_levels[names_in(expression)[0]] = tuple(map(str, texts))
+        return FormulaTerms(variables, refused=str(error), told_levels=stated_levels)
 
 
 def _supported(
@@ -173,13 +173,13 @@ def _supported(
     if len(terms.attribute("offset")):
         raise Unsupported(f"the formula has an offset, which is not supported; {WAY_OUT}")
     classes = terms.attribute("dataClasses").elements()
-    held = []
+    variables_read = []
     for name, expression in predictors:
         # a name that is none in R stands in backticks in the formula, and not in its lists
         key = expression.symbol if expression.kind == "symbol" else name
         parts = (classes.get(key, ""), levels.get(key, NULL), contrasts.get(key, NULL))
-        held.append(_read_variable(name, expression, *parts))
-    if terms.attribute("intercept").numbers[:1] != 1 and any(one.levels for one in held):
+        variables_read.append(_read_variable(name, expression, *parts))
+    if terms.attribute("intercept").numbers[:1] != 1 and any(one.levels for one in variables_read):
         raise Unsupported(f"`- 1` beside a factor is not supported; {WAY_OUT}")
     pattern = np.delete(
         terms.attribute("factors").matrix(), int(terms.attribute("response").numbers[0]) - 1, axis=0
@@ -188,12 +188,12 @@ def _supported(
     for column in pattern.T:
         places = np.flatnonzero(column)
         products.append(tuple((int(place), bool(column[place] == 2)) for place in places))
-    found = FormulaTerms(variables, tuple(held), tuple(products))
-    if found.names() != list(columns):
+    formula_terms = FormulaTerms(variables, tuple(variables_read), tuple(products))
+    if formula_terms.names() != list(columns):
         raise Unsupported(
             f"the formula {deparse(terms)[:80]} makes other columns than the fit has; {WAY_OUT}"
         )
-    return found
+    return formula_terms
 
 
 def _read_variable(

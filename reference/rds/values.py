@@ -91,7 +91,7 @@ def decode(given: Sequence[Any]) -> Value:
     shown: list[str | None] = []
     for text, is_missing in zip(texts, missing, strict=True):
         shown.append(None if is_missing else str(text))
-    held = {str(name): decode(each) for name, each in zip(names, attributes, strict=True)}
+    decoded = {str(name): decode(each) for name, each in zip(names, attributes, strict=True)}
     array = np.asarray(numbers, np.float64)
     array.flags.writeable = False
-    return Value(str(kind[0]), array, tuple(shown), tuple(map(decode, parts)), held)
+    return Value(str(kind[0]), array, tuple(shown), tuple(map(decode, parts)), decoded)

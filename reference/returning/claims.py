@@ -62,11 +62,12 @@ def recompute(
     if len(net.fitted):
         place = np.unravel_index(abs(before.fitted - net.fitted).argmax(), net.fitted.shape)
         pairs["fitted.values"] = float(before.fitted[place]), float(net.fitted[place])
-    for name, (found, said) in pairs.items():
-        if abs(found - said) > ALIKE * (1 + abs(said)):  # not if it is NaN: marked as older
+    for name, (computed, claimed) in pairs.items():
+        # not if it is NaN: marked as older
+        if abs(computed - claimed) > ALIKE * (1 + abs(claimed)):
             raise ValueError(
-                f"the data are not what nnet() was given: its own weights give {found:.9g} there,"
-                f" expected {said:.9g}, as its {name} says. Where rows were weighted give"
+                f"the data are not what nnet() was given: its own weights give {computed:.9g}"
+                f" there, expected {claimed:.9g}, as its {name} says. Where rows were weighted give"
                 " --weights; where data were changed before nnet(), the changed ones"
             )
     return _evaluate(session, path, net, new, rows)

@@ -34,9 +34,9 @@ def write_by_r(
     if claims is not None:
         new = (claims.value, claims.fitted.T, claims.residuals.T)
     with temporary_folder() as folder:
-        made = folder / "new.rds"
-        session.call("save_returned", str(path.absolute()), str(made), wts, *new, note)
-        return read_regular(made, MOST_BYTES)
+        new_file = folder / "new.rds"
+        session.call("save_returned", str(path.absolute()), str(new_file), wts, *new, note)
+        return read_regular(new_file, MOST_BYTES)
 
 
 def replace_bytes(path: Path, net: FittedNet, wts: Array, note: str) -> bytes:
@@ -66,11 +66,11 @@ def check_written(content: bytes, net: FittedNet, theta: Array, session: RSessio
     in the same net.
     """
     with temporary_folder() as folder:
-        made = folder / "new.rds"
-        replace_whole({made: content})
-        found = read_fit(made, session)
-    same = found.topology == net.topology and found.error == net.error
-    if not same or found.wts.tobytes() != theta.tobytes():
+        new_file = folder / "new.rds"
+        replace_whole({new_file: content})
+        written = read_fit(new_file, session)
+    same = written.topology == net.topology and written.error == net.error
+    if not same or written.wts.tobytes() != theta.tobytes():
         raise Unsupported(
             "the weights were not found again in the written file: nothing is written"
         )

@@ -85,10 +85,10 @@ def to_theta(net: FittedNet, tensors: Mapping[str, Array], file: str) -> Array:
     numbered = replace(net, wts=np.arange(net.topology.n_weights, dtype=np.float64))
     places = layers(numbered)
     expected = {name: array.shape for name, array in places.items()}
-    given = {name: array.shape for name, array in tensors.items()}
-    if given != expected:
+    shapes = {name: array.shape for name, array in tensors.items()}
+    if shapes != expected:
         raise ValueError(
-            f"{file} holds {_list(given, expected)}, expected {_list(expected, given)}, as the"
+            f"{file} holds {_list(shapes, expected)}, expected {_list(expected, shapes)}, as the"
             " module has that nnet-parity port writes of this fit: give the weights of that module"
         )
     theta = np.empty(net.topology.n_weights)

@@ -37,8 +37,8 @@ class Objective:
 
     def __call__(self, theta: Array) -> tuple[float, Array]:
         """Return the loss at theta, and its gradient (T,)."""
-        found = self._evaluate(theta)
-        return float(found["loss"][0]), found["gradient"][0]
+        evaluated = self._evaluate(theta)
+        return float(evaluated["loss"][0]), evaluated["gradient"][0]
 
     def residuals(self, theta: Array) -> Array:
         """Return numbers whose squares add up to the loss at theta.

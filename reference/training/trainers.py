@@ -105,8 +105,12 @@ class ReferenceTrainer:
         """
         if not isinstance(self.implementation, RNnet):
             return self
-        found = self.implementation.answering(*where)
-        return self if found is self.implementation else replace(self, implementation=found)
+        implementation = self.implementation.answering(*where)
+        return (
+            self
+            if implementation is self.implementation
+            else replace(self, implementation=implementation)
+        )
 
     @property
     def _session(self) -> Any:
@@ -160,7 +164,7 @@ class ReferenceTrainer:
 
     def fit(self, start: Problem, dtype: str, device: str, say: Say) -> Fitted | Missing:
         """Fit the starts one after the other. If R fails or is missing, return the reason."""
-        began, found = perf_counter(), list[One]()
+        began, fits = perf_counter(), list[One]()
         if (known := getattr(self._session, "starts", None)) and start.draws > known:
             why = (
                 f"is recorded from {known} starts, not {start.draws}: leave --parity-starts out, or"
@@ -171,25 +175,25 @@ class ReferenceTrainer:
             return Missing(Status.ABSENT, f"cannot fit it: {why}")
         try:
             for draw in range(start.draws):
-                found.append(self.one(self.implementation, start, draw))
+                fits.append(self.one(self.implementation, start, draw))
                 say(f"start {draw + 1} of {start.draws}")
         except RUnavailable as error:
             return Missing(Status.ABSENT, str(error))
         except (RCrashed, RError) as error:
             return Missing(Status.BROKEN, f"R: {error}")
         seconds = perf_counter() - began if self.source != "recorded" else 0.0  # which is not known
-        own = np.stack([one.theta for one in found])
-        claimed = np.array([one.claimed for one in found])
-        counts = [one.evaluations for one in found if one.evaluations is not None]
+        own = np.stack([one.theta for one in fits])
+        claimed = np.array([one.claimed for one in fits])
+        counts = [one.evaluations for one in fits if one.evaluations is not None]
         return Fitted.of(
             start,
             own,
             claimed,
-            [one.ended for one in found],
-            found[0].curve,
+            [one.ended for one in fits],
+            fits[0].curve,
             seconds,
-            counts if len(counts) == len(found) else (),
-            [one.restarts for one in found],
+            counts if len(counts) == len(fits) else (),
+            [one.restarts for one in fits],
         )
 
 
@@ -291,24 +295,24 @@ def _minimise(method: str, net: NumpyNet, problem: Problem, draw: int) -> One:
 def _least_squares(net: NumpyNet, problem: Problem, draw: int) -> One:
     from scipy import optimize
 
-    asked, start = objective(problem, draw), problem.own[draw]
+    of_draw, start = objective(problem, draw), problem.own[draw]
     end = optimize.least_squares(
-        asked.residuals, start, asked.jacobian, method="lm", max_nfev=ITERATIONS, ftol=RELTOL
+        of_draw.residuals, start, of_draw.jacobian, method="lm", max_nfev=ITERATIONS, ftol=RELTOL
     )
     ended = "converged" if end.success else f"{ITERATIONS:,} iterations"
     return One(end.x, 2 * float(end.cost), ended, evaluations=int(end.nfev + end.njev))
 
 
 def _descend(lr: float, steps: int, net: NumpyNet, problem: Problem, draw: int) -> One:
-    asked, theta, losses = objective(problem, draw), problem.own[draw], list[float]()
+    of_draw, theta, losses = objective(problem, draw), problem.own[draw], list[float]()
     for _ in range(steps):
-        loss, slope = asked(theta)
+        loss, slope = of_draw(theta)
         losses.append(loss)
         if not np.isfinite(loss):
             ended = f"not finite from step {len(losses) - 1} on"
             return One(theta, loss, ended, evaluations=len(losses))
         theta = theta - lr * slope
-    claimed, curve = asked(theta)[0], list(enumerate(losses))
+    claimed, curve = of_draw(theta)[0], list(enumerate(losses))
     return One(theta, claimed, f"{steps:,} steps", curve, steps)
 
 
@@ -345,10 +349,10 @@ def nnet_gradients(problem: Problem) -> Callable[[int], tuple[float, float]]:
     It is a function from the number of a draw to the seconds that nnet takes for one value and
     gradient, and infinity (there is no final loss).
     """
-    asked = at_theta(r_nnet.as_evaluated(problem))
-    once = LIVE.time_gradient(*_in_r(asked, 0), 1)
-    repetitions = max(1, round(ROUND / max(once, 1e-6)))
-    return lambda draw: (LIVE.time_gradient(*_in_r(asked, draw), repetitions), np.inf)
+    question = at_theta(r_nnet.as_evaluated(problem))
+    seconds = LIVE.time_gradient(*_in_r(question, 0), 1)
+    repetitions = max(1, round(ROUND / max(seconds, 1e-6)))
+    return lambda draw: (LIVE.time_gradient(*_in_r(question, draw), repetitions), np.inf)
 
 
 def nnet_fits(problem: Problem) -> Callable[[int], tuple[float, float]]:
@@ -356,11 +360,11 @@ def nnet_fits(problem: Problem) -> Callable[[int], tuple[float, float]]:
 
     It is a function from the number of a start to the seconds of nnet's fit, and its final loss.
     """
-    asked = at_theta(r_nnet.as_evaluated(problem))
+    question = at_theta(r_nnet.as_evaluated(problem))
 
     def pace(draw: int) -> tuple[float, float]:
-        how = _loss_in_r(asked, draw)
-        fit = LIVE.fit(*_in_r(asked, draw), maxit=10_000, abstol=ABSTOL, reltol=RELTOL, **how)
+        how = _loss_in_r(question, draw)
+        fit = LIVE.fit(*_in_r(question, draw), maxit=10_000, abstol=ABSTOL, reltol=RELTOL, **how)
         return fit.seconds, fit.value
 
     return pace

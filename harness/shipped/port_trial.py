@@ -77,7 +77,7 @@ class Cause(Key[str]):
 
 
 @dataclass(frozen=True, eq=False)
-class Asked:
+class PortTrial:
     """A port and the truth about it, in one trial."""
 
     trial: Trial
@@ -150,15 +150,18 @@ class Asked:
         )
 
     def _of_derivatives(self, table: Table, contract: Contract) -> tuple[Bounded, Bounded]:
-        truth, found = self.truth, self.sensitivity(table)
+        truth, sensitivity = self.truth, self.sensitivity(table)
         own = [contract.roundoff]
         if truth.stored:
             own.append(Contract(truth.stored).roundoff)
         roundings = truth.network.widest + ROUNDINGS
-        value, theirs = table.predictions[None], roundings * R_CONTRACT.roundoff * found.sizes[None]
+        value, theirs = (
+            table.predictions[None],
+            roundings * R_CONTRACT.roundoff * sensitivity.sizes[None],
+        )
         if table.is_written:
-            theirs = theirs + FIFTEEN_DIGITS * found.by_inputs[None]
-        mine = roundings * max(own) * found.sizes[None]
+            theirs = theirs + FIFTEEN_DIGITS * sensitivity.by_inputs[None]
+        mine = roundings * max(own) * sensitivity.sizes[None]
         return Bounded(value, mine + self.clip_allowance(table, contract)), Bounded(value, theirs)
 
     def clip_allowance(self, table: Table, contract: Contract) -> Array:
