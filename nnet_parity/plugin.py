@@ -13,7 +13,6 @@ import sys
 from argparse import Namespace
 from collections.abc import Callable, Generator
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -217,7 +216,7 @@ def load_judge(config: pytest.Config) -> Any:
             f"the report would take the place of {refused}, which is no file of a report: choose"
             " another folder with --parity-report-dir"
         )
-    run, ended = workers.get_run(config)
+    ended = workers.get_ended(config)
     judge = Judge(
         config,
         Options(
@@ -227,9 +226,8 @@ def load_judge(config: pytest.Config) -> Any:
             starts=get_starts(config),
             baseline=find_baseline(option("--parity-baseline") or ""),
             report_folder=folder,
-            exchange=partial(exchange, run=run),
+            exchange=exchange,
             refused=refused,
-            run=run,
             is_worker=workers.is_worker(config),
             is_shared=workers.is_shared(config),
             deadlines=Deadlines(

@@ -37,11 +37,12 @@ HEADS = {  # how the files of a report begin
     "speed.json": rb'\s*\{\s*"races"\s*:',
 }
 HEAD_BYTES = 4_096
-SCRIPTS, RUN = "reproducers", re.compile(rb"reproducers/([0-9a-f]{8})/")
-SCRIPT_MARK = b"nnet-parity"  # in the first lines of each script
+SCRIPTS = "reproducers"
+SCRIPT_MARK = b"Written by nnet-parity, which removes it"  # in the first lines of each script
 LOCK_PATIENCE = 30.0  # seconds that a run waits for another that exchanges its report
 DAY = 86_400.0  # seconds
-OLD_RUN = 7 * DAY  # scripts of a run that no report names are kept for so long
+OLD_SCRIPT = 14 * DAY  # a script that was not written anew is kept for so long
+MOST_SCRIPTS = 200  # that are kept, beside those of the last day
 
 
 class OlderReport:
@@ -118,12 +119,12 @@ def find_baseline(path: str) -> str:
 
 
 @contextmanager
-def exchange(folder: Path, run: str) -> Iterator[None]:
+def exchange(folder: Path) -> Iterator[None]:
     """Let the files of a new report take their places while the `with` block runs.
 
-    The report that lies there is removed afterwards, with its scripts; those of `run` are kept. If
-    the block raises, no file of a report is left in place. Raises FileExistsError for a file that
-    no run has written, and TimeoutError if another run holds the folder.
+    The report that lies there is removed afterwards, and so are old scripts. If the block raises,
+    no file of a report is left in place. Raises FileExistsError for a file that no run has written,
+    and TimeoutError if another run holds the folder.
     """
     with _locked(folder):
         if foreign := find_foreign(folder):
@@ -135,7 +136,7 @@ def exchange(folder: Path, run: str) -> Iterator[None]:
             _remove(folder)
             raise
         with suppress(OSError):
-            _remove_older(folder, run)
+            _remove_older(folder)
 
 
 def _list_names(folder: Path) -> list[str]:
@@ -187,38 +188,41 @@ def _remove(folder: Path) -> None:
             (folder / name).unlink()
 
 
-def _remove_older(folder: Path, run: str) -> None:
-    """Remove the older report, its scripts, and old scripts that a killed run left."""
+def _remove_older(folder: Path) -> None:
+    """Remove the older report, and scripts that nobody needs any more."""
     older = folder / OLDER
-    runs: set[str] = set()
-    with suppress(OSError):
-        named = RUN.findall((older / RESULTS).read_bytes())
-        runs = {name.decode() for name in named} - {run}
     _remove(older)
     with suppress(OSError):
         for mark in _list_marks(older):
             mark.unlink()
         older.rmdir()
     now = folder.stat().st_mtime  # by the clock of the file system
-    for scripts in (folder / SCRIPTS).glob("[0-9a-f]" * 8):
-        if scripts.name in runs or (
-            scripts.name != run and now - scripts.stat().st_mtime > OLD_RUN
-        ):
-            _remove_scripts(scripts)
-    with suppress(OSError):
-        (folder / SCRIPTS).rmdir()
+    _remove_scripts(folder / SCRIPTS, now)
 
 
-def _remove_scripts(folder: Path) -> None:
-    """Remove the scripts of a run, and their folder if nothing else lies there."""
-    for half in folder.glob(".nnet-parity-*.half"):  # of a writer that was killed
-        half.unlink()
-    for script in folder.glob("*.py"):
-        with script.open("rb") as file:
-            if SCRIPT_MARK in file.read(HEAD_BYTES):
-                script.unlink()
-    with suppress(OSError):
-        folder.rmdir()
+def _remove_scripts(folder: Path, now: float) -> None:
+    """Remove old scripts, and those beyond a number that are not of the last day.
+
+    Today's terminal, and yesterday's, may name the others. Folders in it are of an older version,
+    which had one for each run.
+    """
+    for half in folder.glob("**/.nnet-parity-*.half"):  # of a writer that was killed
+        if now - half.stat().st_mtime > DAY:
+            half.unlink()
+    scripts = [script for script in folder.glob("**/*.py") if _is_script(script)]
+    ages = {script: now - script.stat().st_mtime for script in scripts}
+    for number, script in enumerate(sorted(scripts, key=ages.__getitem__)):
+        if ages[script] > OLD_SCRIPT or (number >= MOST_SCRIPTS and ages[script] > DAY):
+            script.unlink()
+    for place in [*folder.glob("[0-9a-f]" * 8), folder]:
+        with suppress(OSError):
+            place.rmdir()
+
+
+def _is_script(path: Path) -> bool:
+    """Has a run written a script?"""
+    with path.open("rb") as file:
+        return SCRIPT_MARK in file.read(HEAD_BYTES)
 
 
 @contextmanager

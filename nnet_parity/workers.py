@@ -9,7 +9,6 @@ again when the first worker reports its tests.
 
 from __future__ import annotations
 
-import os
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
@@ -21,8 +20,7 @@ import pytest
 
 RACES = "nnet_parity_races"  # the number of races that a worker has left out
 PART = "nnet_parity"  # our key in messages between workers and controller
-RUN = "nnet_parity_run"  # the run's name, and the tests in which workers have ended
-NAME = pytest.StashKey[str]()  # of the run
+ENDED = "nnet_parity_ended"  # the tests in which workers have ended
 # values of --dist that would split the trials of a case among processes
 SPLITS_CASES = ("load", "worksteal", "loadgroup")
 TRIAL = re.compile(
@@ -43,14 +41,12 @@ def is_shared(config: pytest.Config) -> bool:
     return is_worker(config) or config.getoption("dist", "no") != "no"
 
 
-def get_run(config: pytest.Config) -> tuple[str, list[str]]:
-    """Return a name that no other run has, and the tests in which workers of this run have
-    ended.
-    """
+def get_ended(config: pytest.Config) -> list[str]:
+    """Return the tests in which workers of this run have ended."""
     if is_worker(config):
-        name, ended = config.workerinput[RUN]  # type: ignore[attr-defined]
-        return name, ended
-    return config.stash.setdefault(NAME, os.urandom(4).hex()), []
+        ended: list[str] = config.workerinput[ENDED]  # type: ignore[attr-defined]
+        return ended
+    return []
 
 
 def register(
@@ -134,7 +130,7 @@ class Controller:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
-        node.workerinput[RUN] = get_run(self.config)[0], list(self.ended)
+        node.workerinput[ENDED] = list(self.ended)
 
     @pytest.hookimpl(optionalhook=True, wrapper=True)
     def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> Any:

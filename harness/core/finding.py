@@ -117,6 +117,22 @@ class Claim:
 
 
 @dataclass(frozen=True)
+class Reach:
+    """The trials that fail for the same cause: their references' titles, devices and dtypes.
+
+    `checks` names the other checks that fail, `right` those that pass in all of the subject's
+    trials; `trials` counts the trials that follow from the first failure.
+    """
+
+    witnesses: tuple[str, ...]
+    devices: tuple[str, ...]
+    dtypes: tuple[str, ...]
+    checks: tuple[str, ...] = ()
+    right: tuple[str, ...] = ()
+    trials: int = 0
+
+
+@dataclass(frozen=True)
 class Finding:
     """The reason why a trial failed against the reference whose title is `against`.
 
@@ -125,11 +141,13 @@ class Finding:
     allowed one. `contract_share` is the part of `allowed` that comes from different declarations in
     the two contracts; `contract_reason` names them.
 
-    `blamed` names the sides (subject, reference) that are outside their own bounds. `ran` says how
+    `blamed` names the sides (subject, reference) that are outside their own bounds; `of_reference`
+    says of a missing answer that it is the reference's. `ran` says how
     a compiled model ran. `first_operations` are those at which the subject's numbers leave the ones
     of the reference. `losses` is a sentence about two losses that are no sums of squares.
-    `script` is the path of a script that fails in the same way, `no_script` the reason if there is
-    none, and `rerun` the shell line that runs the trial again.
+    `reach` has what is known at the end of a run: the other trials of the same cause. `script` is
+    the path of a script that fails in the same way, `python` that of the Python that runs it, and
+    `no_script` the reason if there is none; `rerun` is the shell line that runs the trial again.
     """
 
     form: Form
@@ -149,9 +167,12 @@ class Finding:
     layers: Layers | None = None
     ran: str = ""
     blamed: tuple[Who, ...] = ()
+    of_reference: bool = False
     losses: str = ""
     hints: tuple[Hint, ...] = ()
     first_operations: tuple[Located, ...] = ()
+    reach: Reach | None = None
     script: str = ""
+    python: str = "python"
     no_script: str = ""
     rerun: str = ""

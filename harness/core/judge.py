@@ -7,16 +7,16 @@ side is the subject or the reference.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.core.contract import Array, Bounded
+from harness.core.evidence import Groups, find_evidence
 from harness.core.finding import Who
+from harness.core.showing import find_telling, rank_elements
 from harness.core.verdict import Status
 
-TOO_WIDE = 0.1  # a bound beyond this share of a tensor's largest value judges nothing
 FLOAT64_LARGEST = float(np.finfo(np.float64).max)
 HARNESS_ROUNDOFF = 2.0**-53  # the harness combines answers in float64
 
@@ -33,13 +33,15 @@ class Side:
 
 @dataclass(frozen=True)
 class Judgement:
-    """The result of a comparison: a status, the worst element, and the tensors that were not
-    judged.
+    """The result of a comparison: a status, the element that is shown, and the tensors that were
+    not judged.
 
-    `stack` and `index` say which element is the worst, `actual`, `expected` and `allowed` are its
-    figures. `budget_used` is its difference divided by the allowed one. `contract_share` is the
-    part of `allowed` that comes from different declarations in the two contracts. `outside` names
-    the sides that are outside their own bounds at this element.
+    `budget_used` is the largest share of an allowed difference that an element uses. The element
+    that is shown is this one or, in a failure, the one with the largest difference for its tensor:
+    `stack` and `index` name it, `actual`, `expected` and `allowed` are its figures, and `factor` is
+    its difference divided by the allowed one. `contract_share` is the part of `allowed` that comes
+    from different declarations in the two contracts. `outside` names the sides that are outside
+    their own bounds at this element.
 
     Tensors are given by number: `tensors_outside` are outside their bounds, `unseen` are 0 in all
     draws, and `too_wide` have bounds that are too wide to judge by. `undefined` counts the draws
@@ -53,6 +55,7 @@ class Judgement:
     actual: float
     expected: float
     allowed: float
+    factor: float
     contract_share: float = 0.0
     outside: tuple[Who, ...] = ()
     tensors_outside: tuple[int, ...] = ()
@@ -99,8 +102,8 @@ def judge(
     largest: float,
     every_draw: bool = False,
 ) -> Judgement:
-    """Compare a subject's answers with a reference's, stack by stack, and return the worst element
-    and the trial's status.
+    """Compare a subject's answers with a reference's, stack by stack, and return the trial's status
+    and the element to show.
 
     The exact answers under the two contracts may differ; this declared difference is subtracted
     first. The remaining difference may be as large as the sum of both bounds. Each side is also
@@ -115,10 +118,11 @@ def judge(
     if not subjects or any(0 in (side.answer.size, side.oracle.value.size) for side in subjects):
         raise ValueError("nothing to judge: no stack of answers, or an empty one")
     judgements: list[tuple[float, Judgement]] = []
+    stacks: list[_Stack] = []
     undefined, tensors_outside = 0, set[int]()
     count = 1 + max(int(owner.max()) for owner in owners)
     seen, narrow = np.zeros(count, dtype=bool), np.zeros(count, dtype=bool)
-    grouped = _Groups.of(owners[0])
+    grouped = Groups.of(owners[0])
     for stack, (subject, reference, owner) in enumerate(
         zip(subjects, references, owners, strict=True)
     ):
@@ -150,30 +154,87 @@ def judge(
             undefined += int(left_out.sum())
             rounding = np.where(left_out, np.inf, rounding)
         if not np.array_equal(owner, grouped.owner):
-            grouped = _Groups.of(owner)
+            grouped = Groups.of(owner)
         tensors = grouped.tensors
-        other_than_zero, judged = _evidence(mine.value, rounding, grouped)
+        other_than_zero, judged = find_evidence(mine.value, rounding, grouped)
         seen[tensors] |= other_than_zero
         narrow[tensors] |= judged
         for own in beyond.values():
             shares = np.maximum(shares, np.where(own > 1, own, 0.0))
         tensors_outside.update(np.unique(owner[(shares > 1).any(axis=0)]).tolist())
-        ranks = _rank(shares, subject.answer)
+        ranks = rank_elements(shares, subject.answer)
         index = _top(ranks)
-        outside = tuple(who for who, own in beyond.items() if own[index] > 1)
-        place = _judge_element(
-            Status.PASS, index, shares, subject.answer, reference.answer, rounding + abs(declared)
-        )
-        place = replace(
-            place, stack=stack, contract_share=float(abs(declared[index])), outside=outside
-        )
-        judgements.append((float(ranks[index]), place))
+        compared = _Stack(stack, subject, reference, owner, shares, declared, rounding, beyond)
+        judgements.append((float(ranks[index]), compared.show(index)))
+        stacks.append(compared)
     _, worst = max(judgements, key=lambda ranked: ranked[0])
+    worst = _choose_shown(worst, stacks)
     worst = replace(worst, tensors_outside=tuple(sorted(tensors_outside)), undefined=undefined)
     concluded = _conclude(worst, seen, narrow)
     if every_draw and undefined and concluded.status is not Status.FAIL:
         return replace(concluded, status=Status.UNDEFINED)
     return concluded
+
+
+@dataclass(frozen=True)
+class _Stack:
+    """The comparison of a stack, element by element (D, ...).
+
+    `shares` are the shares of bounds, `declared` the differences between the exact answers under
+    the two contracts, and `rounding` the sums of both bounds. `beyond` has the shares of their own
+    bounds that sides use which are not inside everywhere. `owner` has the tensor of each element.
+    """
+
+    number: int
+    subject: Side
+    reference: Side
+    owner: NDArray[np.intp]
+    shares: Array
+    declared: Array
+    rounding: Array
+    beyond: Mapping[Who, Array]
+
+    def show(self, index: tuple[int, ...]) -> Judgement:
+        """Return the judgement that shows an element; its status is PASS."""
+        place = _judge_element(
+            Status.PASS,
+            index,
+            self.shares,
+            self.subject.answer,
+            self.reference.answer,
+            self.rounding + abs(self.declared),
+        )
+        return replace(
+            place,
+            stack=self.number,
+            contract_share=float(abs(self.declared[index])),
+            outside=tuple(who for who, own in self.beyond.items() if own[index] > 1),
+        )
+
+    def measure_differences(self) -> Array:
+        """Return how far each element is off: from the other side's, or from its own exact one."""
+        apart = (self.subject.answer - self.reference.answer) - self.declared
+        differences = abs(apart)
+        for who, side in (("subject", self.subject), ("reference", self.reference)):
+            if who in self.beyond:
+                differences = np.maximum(differences, abs(side.answer - side.oracle.value))
+        return differences
+
+
+def _choose_shown(worst: Judgement, stacks: Sequence[_Stack]) -> Judgement:
+    """Return the judgement of the worst element or, if it is outside its bounds, one that shows the
+    element with the largest difference for its tensor.
+    """
+    if worst.budget_used <= 1:
+        return worst
+    found = []
+    with np.errstate(over="ignore", invalid="ignore"):
+        for each in stacks:
+            differences, exact = each.measure_differences(), each.subject.oracle.value
+            rank, index = find_telling(differences, each.shares, exact, each.owner)
+            found.append((rank, each.show(index)))
+    shown = max(found, key=lambda ranked: ranked[0])[1]
+    return replace(shown, budget_used=worst.budget_used)
 
 
 def _beyond(sides: Mapping[Who, Side]) -> dict[Who, Array]:
@@ -203,7 +264,8 @@ def _judge_element(
     and of allowed differences.
     """
     actual, expected, allowed = (float(figure[index]) for figure in figures)
-    return Judgement(status, float(used[index]), 0, index, actual, expected, allowed)
+    share = float(used[index])
+    return Judgement(status, share, 0, index, actual, expected, allowed, share)
 
 
 def _draws_beyond(oracle: Bounded, largest: float) -> NDArray[np.bool_] | None:
@@ -225,59 +287,6 @@ def _join(
     if some is None or others is None:
         return others if some is None else some
     return some | others
-
-
-def _rank(shares: Array, answers: Array) -> Array:
-    """Return a rank for each element; the worst element has the largest.
-
-    An answer that is not finite is the worst. Other elements rank by the share of their bound. An
-    element that must be equal, and is not, has an infinite share; it ranks just above 1.
-    """
-    if shares.max() < np.inf:
-        return shares
-    return np.where(
-        shares < np.inf, shares, np.where(np.isfinite(answers), np.nextafter(1.0, 2.0), np.inf)
-    )
-
-
-@dataclass(frozen=True)
-class _Groups:
-    """The elements of one draw, grouped by the tensor that they belong to.
-
-    `owner` has the number of the tensor of each element. `order` sorts the elements by tensor; None
-    if they are sorted. `starts` are the places at which the elements of each of `tensors` begin.
-    """
-
-    owner: NDArray[np.intp]
-    order: NDArray[np.intp] | None
-    tensors: NDArray[np.intp]
-    starts: NDArray[np.intp]
-
-    @classmethod
-    def of(cls, owner: NDArray[np.intp]) -> Self:
-        """Group the elements of a draw, whose tensors have these numbers."""
-        flat = owner.ravel()
-        order = np.argsort(flat, kind="stable")
-        tensors, starts = np.unique(flat[order], return_index=True)
-        is_sorted = bool((order[1:] > order[:-1]).all())
-        return cls(owner, None if is_sorted else order, tensors, starts)
-
-
-def _evidence(
-    value: Array, allowed: Array, groups: _Groups
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return two masks over the tensors: the tensors with any value other than 0, and the tensors
-    whose bound is also narrow enough to judge by, in at least one draw.
-    """
-    draws = len(value)
-    size, bound = abs(value).reshape(draws, -1), allowed.reshape(draws, -1)
-    if groups.order is not None:
-        size, bound = size[:, groups.order], bound[:, groups.order]
-    size, bound = (np.maximum.reduceat(array, groups.starts, axis=1) for array in (size, bound))
-    seen = size > 0
-    narrow = seen & (bound <= TOO_WIDE * size)
-    # one row is kept, for a sum over draws of a single tensor is typed as a number
-    return np.any(seen, axis=0, keepdims=True)[0], np.any(narrow, axis=0, keepdims=True)[0]
 
 
 def _conclude(worst: Judgement, seen: NDArray[np.bool_], narrow: NDArray[np.bool_]) -> Judgement:

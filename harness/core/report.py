@@ -9,7 +9,7 @@ from harness.core.verdict import R, Status, Verdict
 
 SCHEMA = "nnet-parity/results/1"
 REPRODUCERS = "reproducers"  # the folder of the scripts that fail alone, in that of the report
-MARK = "Written by nnet-parity, which removes it with its report."  # in each of them
+MARK = "Written by nnet-parity, which removes it after 14 days."  # in each of them
 T = TypeVar("T")
 K = TypeVar("K")
 

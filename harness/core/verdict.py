@@ -33,11 +33,13 @@ class Status(StrEnum):
 
 @dataclass(frozen=True)
 class Verdict:
-    """One trial's outcome, with the figures of its worst element.
+    """One trial's outcome, with the figures of one element.
 
-    `where` names this element; `actual`, `expected` and `allowed` are its figures. `budget_used` is
-    the largest share of an allowed difference that was used (1 is the limit). `contract_share` is
-    the part of `allowed` that comes from different declarations in the two contracts.
+    It is the element that used most of its bound or, in a failure, the one with the largest
+    difference for its tensor. `where` names it; `actual`, `expected` and `allowed` are its figures.
+    `budget_used` is the largest share of an allowed difference that any element used (1 is the
+    limit). `contract_share` is the part of `allowed` that comes from different declarations in the
+    two contracts.
 
     `why` is the sentence that a person reads. For a failure, `wording` makes it from `finding`,
     which holds the same as data. `alone` is the path of a script that fails in the same way.

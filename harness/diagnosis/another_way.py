@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 
 from harness.calling.watching import shadow_draw
 from harness.core.contract import Array, Bounded, Contract
+from harness.core.evidence import TOO_WIDE
 from harness.core.implementation import Missing
-from harness.core.judge import TOO_WIDE, Judgement, Side, draws_outside, judge
+from harness.core.judge import Judgement, Side, draws_outside, judge
 from harness.core.problem import QUANTITIES, Problem
 from harness.core.verdict import Status
 from harness.judging.comparison import Comparison

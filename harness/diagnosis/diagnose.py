@@ -48,32 +48,42 @@ NOT_KNOWN = (
 RELU_CONVENTIONS = {0.0: "relu", 1.0: "clamp(min=0)", 0.5: "torch.maximum"}
 
 
-def diagnose(comparison: Comparison, judgement: Judgement, verdict: Verdict) -> Finding:
+def locate(comparison: Comparison, judgement: Judgement, verdict: Verdict) -> Finding:
     """Return the finding (a failure as data) of a trial whose answer is outside its bounds.
 
-    It says how far outside the answer is, where, on whose side, which quantity is outside first in
-    order of computation, and which causes are likely.
+    It says how far outside the answer is, where, on whose side, and which quantity is outside first
+    in order of computation.
     """
-    trial, before = comparison.trial, _before(comparison)
-    finding = finding_of(verdict, trial, Form.OUTSIDE, comparison.quantity)
-    seen, of, missing = comparison.stages()
-    hints = [_other_convention(comparison, judgement.budget_used)]
-    operations: tuple[Located, ...] = ()
-    if all(judged.status is not Status.FAIL for judged in before.values()):  # it begins here
-        first = hints[0] or _in_float32(comparison, judgement) or find_hint(comparison)
-        first = first or _likely(comparison) or find_ignored(comparison)
-        hints = [first, *_of_its_parameters(comparison)]
-        hints.append(_other_loss(comparison, is_explained=any(hints)))
-        operations = find_first_operations(comparison, judgement)
+    trial = comparison.trial
+    finding = finding_of(verdict, trial, Form.OUTSIDE, comparison.quantity, judgement.factor)
     witness = finding.against.split()[0]
     return replace(
         finding,
         witness=witness,
         contract_reason=explain_contracts(comparison, witness),
-        first_outside=_first_outside(comparison, judgement, before),
+        first_outside=_first_outside(comparison, judgement, _before(comparison)),
+        blamed=judgement.outside,
+    )
+
+
+def diagnose(comparison: Comparison, judgement: Judgement, located: Finding) -> Finding:
+    """Return a located finding with the causes that are likely, and the first operations that
+    differ.
+    """
+    seen, of, missing = comparison.stages()
+    hints = [_other_convention(comparison, judgement.budget_used)]
+    operations: tuple[Located, ...] = ()
+    first_outside = located.first_outside
+    if first_outside is not None and first_outside.quantity == comparison.quantity:
+        first = hints[0] or _in_float32(comparison, judgement) or find_hint(comparison)
+        first = first or _likely(comparison) or find_ignored(comparison)
+        hints = [first, *_of_its_parameters(comparison)]
+        hints.append(_other_loss(comparison, is_explained=any(hints)))
+        operations = find_first_operations(comparison, judgement)
+    return replace(
+        located,
         layers=Layers(seen, of, missing) if of else None,
         ran=comparison.ran,
-        blamed=judgement.outside,
         losses=_other_losses(comparison) if have_another_loss(comparison) else "",
         hints=tuple(hint for hint in hints if hint),
         first_operations=operations,
@@ -121,12 +131,12 @@ def _first_outside(
     """
     for earlier, judged in before.items():
         if judged.status is Status.FAIL:
-            return FirstOutside(earlier, figure(judged.budget_used))
+            return FirstOutside(earlier, figure(judged.factor))
     names = tensors(comparison.problems[0], comparison.quantity)[0]
     outside = tuple(names[i] for i in judgement.tensors_outside)
     within = tuple(name for name in names if name not in outside)
     most = max((judged.budget_used for judged in before.values()), default=0.0)
-    factor = figure(judgement.budget_used)
+    factor = figure(judgement.factor)
     return FirstOutside(comparison.quantity, factor, outside, within, tuple(before), figure(most))
 
 

@@ -6,9 +6,10 @@ from typing import NamedTuple
 import numpy as np
 
 from harness.core.contract import Bounded
+from harness.core.evidence import TOO_WIDE
 from harness.core.finding import Claim, Finding, Form
 from harness.core.implementation import Missing, Observation
-from harness.core.judge import TOO_WIDE, Side, judge
+from harness.core.judge import Side, judge
 from harness.core.numpy_errors import users
 from harness.core.problem import Problem
 from harness.core.verdict import Status, Verdict
@@ -121,7 +122,7 @@ def _final(trial: Trial, cache: Cache, sides: list[Ended]) -> Verdict:
         finding = Finding(Form.REASON, title_of(trial), below)
         return with_finding(replace(verdict, status=Status.FAIL), finding)
     if judged.status is Status.FAIL:
-        finding = finding_of(verdict, trial, Form.CLAIM, trial.check)
+        finding = finding_of(verdict, trial, Form.CLAIM, trial.check, judged.factor)
         return with_finding(verdict, replace(finding, claim=claim))
     if judged.status is Status.PASS:
         why = describe_used(judged.budget_used, trial.dtype)

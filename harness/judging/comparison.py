@@ -238,7 +238,14 @@ def missing(trial: Trial, answer: Missing, quantity: str, rerun: str = "") -> Ve
     if answer.status is Status.ABSENT:
         return blank(trial, answer.status, answer.why)
     reason = _text(f"{answer.why}")
-    finding = Finding(Form.UNANSWERED, title_of(trial), reason, quantity, rerun=rerun)
+    finding = Finding(
+        Form.UNANSWERED,
+        title_of(trial),
+        reason,
+        quantity,
+        of_reference=not answer.of_subject,
+        rerun=rerun,
+    )
     verdict = blank(trial, answer.status, "")
     if answer.of_subject and trial.known:
         verdict = replace(verdict, status=Status.KNOWN, known=trial.known)
@@ -252,10 +259,16 @@ def measured_verdict(trial: Trial, judgement: Judgement, where: str) -> Verdict:
     return replace(blank(trial, judgement.status, ""), where=where, **figures)
 
 
-def finding_of(verdict: Verdict, trial: Trial, form: Form, quantity: str) -> Finding:
-    """Return a finding (a failure as data) with the numbers of a measured verdict."""
+def finding_of(
+    verdict: Verdict, trial: Trial, form: Form, quantity: str, share: float | None = None
+) -> Finding:
+    """Return a finding (a failure as data) with the numbers of a measured verdict.
+
+    `share` is the share of its bound that the shown element uses, by default the verdict's largest.
+    """
     names = ("actual", "expected", "allowed", "contract_share")
     figures: dict[str, Any] = {name: figure(getattr(verdict, name)) for name in names}
-    factor = None if verdict.budget_used is None else figure(verdict.budget_used)
+    share = verdict.budget_used if share is None else share
+    factor = None if share is None else figure(share)
     finding = Finding(form, title_of(trial), quantity=quantity, where=verdict.where, factor=factor)
     return replace(finding, **figures)

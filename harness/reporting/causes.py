@@ -1,9 +1,14 @@
 """The causes of failures: the first failure of each, and the failures that follow from it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
-from harness.core.verdict import Verdict
+from harness.core.finding import Reach
+from harness.core.verdict import Status, Verdict
+from harness.words.wording import with_finding
+
+MOST_BLOCKS = 5  # causes that are shown whole
 
 
 class Cause(NamedTuple):
@@ -28,3 +33,55 @@ def list_causes(failures: Iterable[Verdict]) -> list[Cause]:
             key = verdict.case, verdict.id
             firsts[key], followers[key] = verdict, []
     return [Cause(first, tuple(followers[key])) for key, first in firsts.items()]
+
+
+def describe_causes(verdicts: Sequence[Verdict], where: str) -> str:
+    """Return the first failures of the causes of a case, and how many more causes there are.
+
+    `where` says where they are.
+    """
+    causes = list_causes(verdict for verdict in add_reach(verdicts) if verdict.status.fails)
+    blocks = [cause.first.why for cause in causes[:MOST_BLOCKS]]
+    if left := len(causes) - len(blocks):
+        blocks.append(f"and {left} more causes: {where}")
+    return "\n".join(blocks)
+
+
+def add_reach(verdicts: Sequence[Verdict]) -> list[Verdict]:
+    """Return the verdicts; the first failure of each cause names all trials of its cause."""
+    causes: dict[tuple[str, str], Cause] = {}
+    for each in list_causes(verdict for verdict in verdicts if verdict.status.fails):
+        causes[each.first.case, each.first.id] = each
+    whole = []
+    for verdict in verdicts:
+        cause = causes.get((verdict.case, verdict.id))
+        if cause is not None and cause.followers and verdict.finding is not None:
+            reach = _find_reach(cause, verdicts)
+            verdict = with_finding(verdict, replace(verdict.finding, reach=reach))
+        whole.append(verdict)
+    return whole
+
+
+def _find_reach(cause: Cause, verdicts: Sequence[Verdict]) -> Reach:
+    """Return what the trials of a cause are asked, and the checks that its subject passes."""
+    first = cause.first
+    alike = [each for each in (first, *cause.followers) if each.subject == first.subject]
+    same = [each for each in alike if each.check == first.check]
+    checks = dict.fromkeys(each.check for each in alike)
+    right: dict[str, bool] = {}
+    for each in verdicts:
+        if (each.case, each.subject) == (first.case, first.subject):
+            right[each.check] = right.get(each.check, True) and each.status is Status.PASS
+    return Reach(
+        witnesses=_list(each.finding.against for each in same if each.finding is not None),
+        devices=_list(each.device for each in same),
+        dtypes=_list(each.dtype for each in same),
+        checks=tuple(check for check in checks if check != first.check),
+        right=tuple(check for check, passes in right.items() if passes),
+        trials=len(cause.followers),
+    )
+
+
+def _list(names: Iterable[str]) -> tuple[str, ...]:
+    """Return each name once."""
+    return tuple(dict.fromkeys(names))

@@ -2,32 +2,33 @@
 
 import os
 from collections.abc import Sequence
-from operator import itemgetter
 from pathlib import Path
 
-from harness.core.report import grouped
 from harness.core.verdict import Verdict
+from harness.reporting.causes import list_causes
 from harness.text.harmless import printable
+from harness.words.wording import describe_reason
 
 
 def errors(failed: Sequence[tuple[str, int, Verdict]]) -> list[str]:
     """Return commands that make GitHub show failures; none if GitHub does not run this.
 
-    There is one command for each line of a file: it has the line's first failure, and the number of
-    others. All trials of a case are at the same line, and GitHub shows only ten commands of a step.
+    There is one command for each cause, at the line of its case. GitHub shows only ten commands of
+    a step.
     """
     if os.environ.get("GITHUB_ACTIONS") != "true":
         return []
     root = Path(os.environ.get("GITHUB_WORKSPACE", ".")).resolve()
+    places = {(verdict.case, verdict.id): (file, line) for file, line, verdict in failed}
     commands = []
-    for (file, line), [(*_, first), *others] in grouped(failed, itemgetter(0, 1)).items():
+    for first, followers in list_causes(verdict for *_, verdict in failed):
+        file, line = places[first.case, first.id]
         path = Path(file).resolve()
-        more = f"\nand {len(others)} more here" if others else ""
-        title = f"{first.case}: {first.id}"
+        more = f"\nand {len(followers)} more trials" if followers else ""
         where = {
             "file": path.relative_to(root) if path.is_relative_to(root) else path,
             "line": line,
-            "title": title,
+            "title": f"{first.case}: {describe_reason(first)}",
         }
         properties = ",".join(
             f"{name}={_escape(str(value), ':,')}" for name, value in where.items()

@@ -16,12 +16,12 @@ from harness.judging.comparison import heading
 from harness.judging.store import Same
 from harness.model.errors import raised
 from harness.model.settings import settings_lines
-from harness.reproduce.programs import SCRIPTS
-from harness.reproduce.script import Script, file_name
+from harness.reproduce.names import choose_name
+from harness.reproduce.programs import run_unfinished
+from harness.reproduce.script import Script
 from harness.reproduce.source import Source
 from harness.reproduce.typed import Unwritten
 from harness.same.case import EvidenceIn, ModelsOf
-from harness.text.files import replace_whole
 from harness.text.harmless import one_line
 from harness.text.python import Code, literal
 from harness.words.template import fill_template
@@ -41,7 +41,7 @@ def _reproduce(trial: Trial, cache: Cache, folder: Path, start: Path) -> tuple[s
     try:
         with warnings.catch_warnings(action="ignore"):  # a user's pytest may make them errors
             text = write_models_script(trial, cache)
-            return _run(text, folder / file_name(trial), start) if text else ("", "")
+            return _run(text, folder / choose_name(trial, cache), start) if text else ("", "")
     except (Unwritten, OSError) as error:
         return "", one_line(f"no script of it: {error}")
     except Exception as error:  # a user's objects may raise anything
@@ -49,14 +49,10 @@ def _reproduce(trial: Trial, cache: Cache, folder: Path, start: Path) -> tuple[s
 
 
 def _run(text: str, shown: Path, start: Path) -> tuple[str, str]:
-    """Write a script and run it; it is removed if it does not fail."""
-    path = start / shown
-    path.parent.mkdir(parents=True, exist_ok=True)
-    replace_whole({path: text})
-    ended = SCRIPTS.run(path)
-    if ended.code == 1 and ended.said.endswith("\nfails again\n"):
+    """Run a script, and write it if it fails."""
+    ended = run_unfinished(start / shown, text)
+    if ended.fails_again:
         return str(shown), ""
-    path.unlink(missing_ok=True)
     return "", "no script of it fails again"
 
 

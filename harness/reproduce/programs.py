@@ -31,6 +31,11 @@ class Ended(NamedTuple):
     said: str
     why: str = ""
 
+    @property
+    def fails_again(self) -> bool:
+        """Return whether the script shows its failure."""
+        return self.code == 1 and self.said.endswith("\nfails again\n")
+
 
 class _Forked:
     """The process that makes a fork for each script (see forked.py), and the socket to it.
@@ -145,6 +150,24 @@ def _run_plainly(script: Path, deadline: float) -> Ended:
             process.kill()
             raise
     return Ended(process.returncode, said.decode(errors="replace"))
+
+
+def run_unfinished(path: Path, text: str, file: str = "") -> Ended:
+    """Run a script, and write it to its path if it fails again.
+
+    An older script of this path stays until then, however this run ends. See `Scripts.run` for
+    `file`.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".nnet-parity-{os.getpid()}-{path.name}.half")
+    try:
+        unfinished.write_text(text, encoding="utf-8")
+        ended = SCRIPTS.run(unfinished, file=file)
+        if ended.fails_again:
+            unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return ended
 
 
 SCRIPTS = Scripts()  # those of this process

@@ -141,7 +141,7 @@ class _Search:
         self.comparison = comparison
         self.best = start
         self.left, self.until = steps, until
-        self.least = min(start.judgement.budget_used, CLEAR)
+        self.least = min(start.judgement.factor, CLEAR)
         self.passing = [name for name, one in judged.items() if one.status is not Status.FAIL]
         self.place = self._place(start)
 
@@ -177,7 +177,7 @@ class _Search:
             if name in judged and judged[name].status is Status.FAIL:
                 return False
         reduced = Reduced(problem, judged[self.comparison.quantity])
-        if reduced.judgement.budget_used < self.least or self._place(reduced) != self.place:
+        if reduced.judgement.factor < self.least or self._place(reduced) != self.place:
             return False
         self.best = reduced
         return True

@@ -4,11 +4,9 @@ The script has one failing problem, made small by reduce.py. A witness is the pa
 that computes the reference's answer, in NumPy or R.
 """
 
-import re
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -31,16 +29,15 @@ from harness.model.tensors import split_columns
 from harness.pytorch.subject import Subject
 from harness.reproduce.losses import write_arguments, write_loss
 from harness.reproduce.model_source import copy_source, describe_framework, import_file
-from harness.reproduce.programs import SCRIPTS
+from harness.reproduce.names import choose_name
+from harness.reproduce.programs import SCRIPTS, run_unfinished
 from harness.reproduce.reduce import Reduced, shrink
 from harness.reproduce.typed import Unwritten
-from harness.text.files import replace_whole
 from harness.text.harmless import exact, one_line
 from harness.text.python import Code, is_name
 from harness.words.naming import element, tensors, title
 from harness.words.template import fill_template
 
-MOST_LETTERS = 80  # of a file's name
 MANY = 200  # numbers of a tensor; if most of a larger one are 0, only the others are written
 
 
@@ -77,7 +74,7 @@ def reproduce(trial: Trial, cache: Cache, folder: Path, start: Path) -> tuple[st
 def _reproduce(trial: Trial, cache: Cache, folder: Path, start: Path) -> tuple[str, str]:
     try:
         with warnings.catch_warnings(action="ignore"):  # a user's pytest may make them errors
-            return _write(trial, cache, folder / file_name(trial), start)
+            return _write(trial, cache, folder / choose_name(trial, cache), start)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a model may raise anything, SystemExit too
@@ -98,20 +95,17 @@ def _write(trial: Trial, cache: Cache, shown: Path, start: Path) -> tuple[str, s
     if small is None:
         return "", "it does not fail on its own, only together with what was asked before it"
     path = start / shown
-    path.parent.mkdir(parents=True, exist_ok=True)
     why = "no script of it fails again"
     try:
         for text, file in scripts(trial, small, _is_flat(trial, cache, small.problem)):
-            replace_whole({path: text})
-            ended = SCRIPTS.run(path, file=file)
-            if ended.code == 1 and ended.said.endswith("\nfails again\n"):
+            ended = run_unfinished(path, text, file)
+            if ended.fails_again:
                 return str(shown), ""
             if ended.why:
                 name = Path(file).name
                 why = one_line(f"no script of it: {name}, run a second time for it, {ended.why}")
     except Unwritten as reason:
         why = one_line(f"no script of it: {reason}")
-    path.unlink(missing_ok=True)
     return "", why
 
 
@@ -125,26 +119,6 @@ def _is_flat(trial: Trial, cache: Cache, problem: Problem) -> bool:
     inputs = torch.tensor(problem.inputs[0], dtype=held_in(trial.dtype), device=trial.device)
     with torch.no_grad():
         return model.heads(problem, split_columns(inputs, problem.formulation.network.inputs)).flat
-
-
-def file_name(trial: Trial) -> str:
-    """Return a file name for a trial's script that no other trial has.
-
-    It is safe for any names of the case and the subject. It has the reference's name, unless that
-    is the first reference of the case.
-    """
-    subject, reference = trial.subject.name, exact(trial.against)
-    parts = [trial.case.name, subject, trial.device, trial.dtype, trial.check]
-    dashes = "-" in subject
-    if reference != trial.case.references[0].name:
-        parts.append(reference)
-        dashes = dashes or "-" in reference
-    whole = "-".join(parts)
-    plain = re.sub(r"[^A-Za-z0-9_]+", "-", whole).strip("-")
-    if plain == whole and len(plain) <= MOST_LETTERS and not dashes:
-        return f"{plain}.py"
-    digest = sha256("\n".join(parts).encode(errors="surrogatepass")).hexdigest()[:8]
-    return f"{plain[:MOST_LETTERS]}-{digest}.py"
 
 
 def scripts(trial: Trial, small: Reduced, flat: bool = False) -> Iterator[tuple[str, str]]:

@@ -14,7 +14,7 @@ from harness.judging.verification import PLUGIN, Reached, Verification, expand_c
 from harness.model import devices as device
 from harness.reporting.environment import limited_threads
 from harness.running.complaints import describe_known_alone, make_complaints
-from harness.running.findings import make_report
+from harness.running.findings import complete_causes, make_report
 from harness.running.progress import shown_progress
 from harness.running.redefined import find_redefined
 from harness.running.result import Result
@@ -82,6 +82,7 @@ def _judge(runner: Runner, trials: dict[str, list[Trial]]) -> Result:
         raise KeyboardInterrupt(
             f"check() was interrupted when {done} of {of} trials were judged: there is no result"
         ) from None
+    runner.found = complete_causes(runner.found)
     complaints = make_complaints(runner.found, is_whole=True)
     complaints += describe_known_alone(runner.found)
     complaints += [f"the result lacks {each}" for each in runner.found.lost]

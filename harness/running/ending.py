@@ -13,9 +13,10 @@ import pytest
 
 from harness.reporting import github
 from harness.reporting.regressions import compare_with_baseline
+from harness.running.blocks import get_status, show_whole_blocks
 from harness.running.closing import Closed, close
 from harness.running.complaints import make_complaints
-from harness.running.findings import make_report
+from harness.running.findings import complete_causes, make_report
 from harness.running.options import Options
 from harness.running.runner import Runner
 from harness.running.signals import StopSignals, deferred_signals
@@ -60,6 +61,8 @@ class Ending:
         if self.options.is_worker:
             return
         self.runner.note(self.merger.merge())
+        self.runner.found = complete_causes(self.runner.found)
+        show_whole_blocks(session.config, self.runner.found.verdicts)
         option = session.config.option
         runs_tests = not (option.collectonly or option.setuponly or option.setupplan)
         if runs_tests:
@@ -110,6 +113,11 @@ class Ending:
         width = session.config.get_terminal_writer().fullwidth
         self._regressions, got_worse = compare_with_baseline(baseline, report, width)
         return got_worse
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_report_teststatus(self, report: Any) -> tuple[str, str, Any] | None:
+        """Count a failure that follows from another one apart: it has no block of its own."""
+        return get_status(report)
 
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:

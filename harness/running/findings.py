@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from operator import itemgetter
 from typing import Any, NamedTuple, TypeVar
 
 from harness.core.report import Asked, Cost, Fit, Points, Race, Report, Row, grouped
 from harness.core.verdict import Verdict
 from harness.model.devices import KNOWN, lacking
+from harness.reporting.causes import add_reach
 from harness.reporting.environment import environment
 
 K = TypeVar("K")
@@ -119,6 +120,17 @@ def merge(first: Findings, second: Findings) -> Findings:
         lost=first.lost + second.lost,
         asked=_join(first.asked, second.asked),
     )
+
+
+def complete_causes(found: Findings) -> Findings:
+    """Return the findings; the first failure of each cause names all trials of its cause."""
+    whole = dict(zip(found.verdicts, add_reach(list(found.verdicts.values())), strict=True))
+    by_id = {(verdict.case, verdict.id): verdict for verdict in whole.values()}
+    failures = []
+    for failure in found.failures:
+        verdict = by_id.get((failure.verdict.case, failure.verdict.id), failure.verdict)
+        failures.append(failure._replace(verdict=verdict))
+    return replace(found, verdicts=whole, failures=tuple(failures))
 
 
 def _join(first: Mapping[K, V], second: Mapping[K, V]) -> Mapping[K, V]:

@@ -17,7 +17,7 @@ class Options:
     "live" or "recorded". `starts` is the number of starts of each trainer. `baseline` is the path
     of an older results.json, or "". `exchange` makes the context in which the files of the report
     take the places of an older one's in `report_folder`; `refused` says why they must not, or "".
-    `run` is a name that no other run has, for the folder of the scripts. `is_worker` says that
+    `is_worker` says that
     xdist started this process, `is_shared` that several processes share this run. `ended` has the
     tests in which earlier processes of this run ended. `deadlines` are those of R and of training.
     """
@@ -30,7 +30,6 @@ class Options:
     report_folder: Path
     exchange: Exchange
     refused: str
-    run: str
     is_worker: bool
     is_shared: bool
     deadlines: Deadlines

@@ -19,8 +19,10 @@ from harness.core.verdict import Status, Verdict
 from harness.judging.case import Case, Trial
 from harness.judging.verification import Verification, expand
 from harness.model import devices as device
+from harness.reporting.causes import describe_causes
 from harness.reporting.environment import limit_threads
 from harness.running import xdist as shared
+from harness.running.blocks import FOLLOWS, show_text
 from harness.running.ending import Ending
 from harness.running.findings import Failure, Findings
 from harness.running.options import Options
@@ -32,6 +34,7 @@ from harness.running.signals import StopSignals
 from harness.text.harmless import one_line, printable, shown
 from harness.text.shell import rerun_line
 from harness.waiting import deadlines, progress
+from harness.words.wording import describe_reason
 
 
 class Judge:
@@ -43,7 +46,7 @@ class Judge:
         Raises pytest.UsageError for a device that is unknown, or required and missing.
         """
         self.config, self.options = config, options
-        scripts = options.report_folder / REPRODUCERS / options.run
+        scripts = options.report_folder / REPRODUCERS
         start = config.invocation_params.dir
         say = Progress(partial(show_progress, config))
         self.runner = Runner(options.starts, say, scripts, start)
@@ -148,12 +151,7 @@ class Judge:
         for verdict in failed:
             self.note_failure(verification, verdict)
         if failed:
-            why = failed[0].why
-            if len(failed) > 1:
-                why += (
-                    f"\nand {len(failed) - 1} more of {len(verdicts)} trials: the report holds them"
-                )
-            raise VerdictFailed(printable(why))
+            raise VerdictFailed(printable(describe_causes(verdicts, "the report holds them")))
         if not any(verdict.status.judges for verdict in verdicts):
             reasons = dict.fromkeys(f"  {verdict.status}: {verdict.why}" for verdict in verdicts)
             lines = [f"nothing was judged in {verification.case.name}", *reasons]
@@ -202,6 +200,7 @@ class TrialItem(pytest.Item):
         self.trial = trial
         self.verification = verification
         self.judge = judge
+        self.reason = ""
 
     @property
     def again(self) -> str:
@@ -221,6 +220,10 @@ class TrialItem(pytest.Item):
                 self.user_properties.append((name, str(value)))
         if verdict.status.fails:
             self.judge.note_failure(self.verification, verdict)
+            self.reason = describe_reason(verdict)
+            if verdict.follows:
+                self.reason = verdict.why
+                self.user_properties.append((FOLLOWS, verdict.follows))
             raise VerdictFailed(verdict.why)
         if verdict.status is Status.KNOWN:
             pytest.xfail(one_line(verdict.known))
@@ -231,7 +234,12 @@ class TrialItem(pytest.Item):
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         if isinstance(excinfo.value, VerdictFailed):
-            return printable(str(excinfo.value))
+            # unlike a text, it keeps a message apart for pytest's summary and for JUnit
+            shown_failure = excinfo.getrepr(style="native")
+            show_text(shown_failure, printable(str(excinfo.value)))
+            if shown_failure.reprcrash is not None:
+                shown_failure.reprcrash.message = printable(self.reason)
+            return shown_failure
         return super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[str, int, str]:

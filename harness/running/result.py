@@ -11,11 +11,11 @@ from typing import Any
 from harness.core.finding import Finding
 from harness.core.report import Report
 from harness.core.verdict import Verdict
+from harness.reporting.causes import MOST_BLOCKS, list_causes
 from harness.screen.rows import Ending
 from harness.screen.screen import make_screen, make_title
 from harness.text.harmless import printable
 
-MOST_BLOCKS = 5  # failures that are shown whole
 ALL = "result.findings"
 WHOLE = "report.md, which result.save(FOLDER) writes"
 
@@ -58,10 +58,13 @@ class Result:
 
     @property
     def findings(self) -> list[Finding]:
-        """The reasons of the trials that fail, as data; the verdict of each has it too."""
+        """The reason of the first failure of each cause, as data.
+
+        The other failures of a cause name it in `Verdict.follows`.
+        """
         self.was_read = True
-        failures = self._report.failures()
-        return [verdict.finding for verdict in failures if verdict.finding is not None]
+        firsts = [cause.first for cause in list_causes(self._report.failures())]
+        return [first.finding for first in firsts if first.finding is not None]
 
     def record(self) -> dict[str, Any]:
         """Return the result as JSON holds it, by the schema of results.json."""
@@ -103,10 +106,10 @@ class Result:
         return self.ok
 
     def __str__(self) -> str:
-        failures = self._report.failures()
-        blocks = [printable(verdict.why) for verdict in failures[:MOST_BLOCKS]]
-        if left := len(failures) - len(blocks):
-            blocks.append(f"... and {left} more failures: {ALL} has them all")
+        causes = list_causes(self._report.failures())
+        blocks = [printable(cause.first.why) for cause in causes[:MOST_BLOCKS]]
+        if left := len(causes) - len(blocks):
+            blocks.append(f"... and {left} more causes: {ALL} has them all")
         width = get_terminal_size().columns
         ending = Ending(WHOLE, complaints=self._complaints)
         lines = [make_title(self._report)]

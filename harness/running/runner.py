@@ -1,12 +1,14 @@
 """Runs trials and collects their findings."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.core.implementation import Missing
 from harness.core.numpy_errors import ours
 from harness.core.report import Cost
 from harness.core.verdict import Status, Verdict
+from harness.diagnosis.following import EarlierFailures, Failures, find_cause
 from harness.fits.ends import get_ends
 from harness.fits.summary import answer, fit, points, table
 from harness.judging.cache import STARTS, Cache
@@ -20,6 +22,17 @@ from harness.running.asked import collect_asked
 from harness.running.findings import CaseCount, Findings, KnownFailure, merge
 from harness.running.trial import run
 from harness.waiting.progress import Say, silent
+
+
+@dataclass(frozen=True)
+class Gone:
+    """Why a subject is not asked any more, and the id of the trial in which it ended its
+    process.
+    """
+
+    trial: str
+    why: str
+
 
 MANY_DRAWS = 1_000  # stacks this large tell what a problem costs
 
@@ -49,7 +62,7 @@ class Runner:
         self.scripts, self.start = scripts, start or Path.cwd()
         self.found = Findings()
         self.unusable: dict[str, str] = {}
-        self.gone: dict[tuple[str, str, str], str] = {}
+        self.gone: dict[tuple[str, str, str], Gone] = {}
         self._cache: Cache | None = None
         self._across_cases = Store()
 
@@ -98,8 +111,8 @@ class Runner:
         """
         if trial.device in self.unusable:
             verdict = blank(trial, Status.NOT_RUN, self.unusable[trial.device])
-        elif why := self.gone.get((trial.case.name, trial.subject.name, trial.device)):
-            verdict = failure(trial, Status.BROKEN, why, again)
+        elif gone := self.gone.get((trial.case.name, trial.subject.name, trial.device)):
+            verdict = replace(failure(trial, Status.BROKEN, gone.why, again), follows=gone.trial)
         else:
             verdict = self._run(trial, again)
             broken = verdict.finding if verdict.status is Status.BROKEN else None
@@ -123,13 +136,15 @@ class Runner:
         # a model may call sys.exit(), a user's own reference raise anywhere
         except BaseException as error:
             why = f"{raised(error)}{at(error)}"
-            return missing(trial, Missing(Status.BROKEN, why), trial.check, again)
+            verdict = missing(trial, Missing(Status.BROKEN, why), trial.check, again)
+            return find_cause(trial, self._get_cache(trial), verdict)
 
     def _get_cache(self, trial: Trial) -> Cache:
         """Return the cache of the trial's case; the cache of an earlier case is dropped."""
         if self._cache is None or self._cache.case is not trial.case:
             self.close_case()
             self._cache = Cache(trial.case, self.starts, self.say, self._across_cases)
+            self._cache.put(EarlierFailures(), Failures())
         return self._cache
 
     def _note_contracts(self, trial: Trial) -> None:

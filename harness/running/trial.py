@@ -15,7 +15,8 @@ from harness.core.numpy_errors import ours
 from harness.core.problem import ORDER, Problem
 from harness.core.verdict import Status, Verdict
 from harness.diagnosis.another_way import judge_by_operations
-from harness.diagnosis.diagnose import diagnose
+from harness.diagnosis.diagnose import diagnose, locate
+from harness.diagnosis.following import find_cause, follow_measured
 from harness.fits.verdicts import end_verdict
 from harness.judging.cache import Cache
 from harness.judging.case import ENDS, Trial
@@ -37,6 +38,7 @@ from harness.model.settings import hold_settings
 from harness.reproduce.models import reproduce_models
 from harness.reproduce.script import reproduce
 from harness.same.case import SameModels
+from harness.text.shell import find_python
 from harness.training.as_network import describe_sums
 from harness.training.trained import Trained
 from harness.words.naming import describe_used, format_factor, tensors, title
@@ -72,16 +74,19 @@ def run(
 
 def _run(trial: Trial, cache: Cache, again: str, folder: Path | None, start: Path) -> Verdict:
     started = perf_counter()
-    verdict = _verdict(trial, cache)
+    verdict = find_cause(trial, cache, _verdict(trial, cache))
     if verdict.status is Status.FAIL and trial.known:
         verdict = replace(verdict, status=Status.KNOWN, known=trial.known)
     seconds = perf_counter() - started
     cache.timing.seconds += seconds
     finding, script = verdict.finding, ""
+    if verdict.follows:
+        return replace(verdict, seconds=seconds)
     if finding is not None and verdict.status is Status.FAIL and folder:
         write = reproduce_models if isinstance(trial.case.judge, SameModels) else reproduce
         script, no_script = write(trial, cache, folder, start)
-        finding = replace(finding, script=script, no_script=no_script)
+        python = find_python(start)
+        finding = replace(finding, script=script, no_script=no_script, python=python)
     if finding is not None and verdict.status.fails:
         verdict = with_finding(verdict, replace(finding, rerun=again))
     return replace(verdict, alone=script, seconds=seconds)
@@ -133,15 +138,22 @@ def _judge(trial: Trial, cache: Cache, problems: Sequence[Problem], quantity: st
     if judgement.status is Status.FAIL:
         if same := same_loss(comparison):
             return _of_same_loss(comparison, *same)
-        second = judge_by_operations(comparison)
-        if second.judgement is not None:
-            return _of_another_way(comparison, judgement, second.judgement)
-        finding = diagnose(comparison, judgement, verdict)
-        if second.why:
-            hints = (*finding.hints, Hint(HintKind.NOTE, second.why))
-            finding = replace(finding, hints=hints)
-        return with_finding(verdict, finding)
+        return _of_failure(comparison, judgement, verdict)
     return replace(verdict, why=_sentence(comparison, judgement))
+
+
+def _of_failure(comparison: Comparison, judgement: Judgement, verdict: Verdict) -> Verdict:
+    """Return the verdict on a subject outside the bounds of the network's own operations."""
+    second = judge_by_operations(comparison)
+    if second.judgement is not None:
+        return _of_another_way(comparison, judgement, second.judgement)
+    located = locate(comparison, judgement, verdict)
+    following = follow_measured(comparison, verdict, located)
+    if isinstance(following, Verdict):
+        return following
+    finding = diagnose(comparison, judgement, located)
+    notes = [Hint(HintKind.NOTE, why) for why in (second.why, following) if why]
+    return with_finding(verdict, replace(finding, hints=(*finding.hints, *notes)))
 
 
 def _caveat(trial: Trial, problems: Sequence[Problem]) -> str:
@@ -182,7 +194,9 @@ def _of_same_loss(comparison: Comparison, judgement: Judgement | None, by: str) 
         comparison.trial, judgement, comparison.where(judgement.index, judgement.stack)
     )
     if judgement.status is Status.FAIL:
-        finding = finding_of(verdict, comparison.trial, Form.OUTSIDE, comparison.quantity)
+        finding = finding_of(
+            verdict, comparison.trial, Form.OUTSIDE, comparison.quantity, judgement.factor
+        )
         return with_finding(verdict, replace(finding, losses=by))
     return replace(verdict, why=f"{_sentence(comparison, judgement)}; {by}")
 

@@ -16,7 +16,7 @@ from harness.judging.comparison import failure
 from harness.model.devices import KNOWN, lacking
 from harness.reporting.environment import environment, limit_threads
 from harness.running.findings import Failure, Findings, merge
-from harness.running.runner import Runner
+from harness.running.runner import Gone, Runner
 from harness.running.signals import StopSignals
 
 PART = "nnet_parity"  # what a report of pytest's, or the end of a process, carries for us
@@ -72,10 +72,11 @@ class Worker:
             trial = getattr(item, "trial", None)
             if trial and item.nodeid in self.ended:
                 key = trial.case.name, trial.subject.name, trial.device
-                self.runner.gone[key] = (
+                why = (
                     f"{trial.subject.name} is not asked again: it ended the process that asked it"
                     f" in {trial.id}"
                 )
+                self.runner.gone[key] = Gone(trial.id, why)
 
     def pytest_runtest_teardown(self, item: Any, nextitem: Any) -> None:
         trial, next_trial = getattr(item, "trial", None), getattr(nextitem, "trial", None)

@@ -70,7 +70,7 @@ def _describe_fail(
         witness = "R without its clip" if is_clip else "R"
     table = port_trial.truth.tables[judgement.stack]
     verdict = measured_verdict(trial, judgement, port_trial.name(table, judgement.index))
-    finding = finding_of(verdict, trial, Form.OUTSIDE, trial.check)
+    finding = finding_of(verdict, trial, Form.OUTSIDE, trial.check, judgement.factor)
     finding = replace(finding, witness=witness, blamed=judgement.outside, hints=hints)
     return with_finding(verdict, finding)
 
@@ -94,12 +94,14 @@ def _find_largest(
         if differences[index] <= largest:
             continue
         largest, allowed = float(differences[index]), float(mine.error[index])
+        share = largest / allowed if allowed else np.inf
         clips = bool(abs(mine.value[index] - theirs.value[index]) > allowed)
         judgement = replace(
             judgement,
             stack=stack,
             index=index,
-            budget_used=largest / allowed if allowed else np.inf,
+            budget_used=share,
+            factor=share,
             actual=float(outputs[index]),
             expected=float(mine.value[index]),
             allowed=allowed,

@@ -69,7 +69,7 @@ def judge_value(port_trial: PortTrial) -> Verdict:
     judgement = min(passing or judged, key=lambda each: each.budget_used)
     verdict = measured_verdict(trial, judgement, f"loss ({table.name})")
     if judgement.status is Status.FAIL:
-        finding = finding_of(verdict, trial, Form.OUTSIDE, trial.check)
+        finding = finding_of(verdict, trial, Form.OUTSIDE, trial.check, judgement.factor)
         hints = list_hints(port_trial, predicted)
         return with_finding(verdict, replace(finding, witness="fit$value", hints=hints))
     if judgement.status is Status.UNDEFINED and error != "squares":

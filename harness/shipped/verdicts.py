@@ -58,8 +58,9 @@ def judge_parameters(port_trial: PortTrial) -> Verdict:
         return blank(trial, Status.ABSENT, reason)
     position = compared.position
     actual, expected = float(held.theta[position]), float(port_trial.truth.theta[position])
+    share = compared.share
     judgement = Judgement(
-        Status.FAIL, compared.share, 0, (0, position), actual, expected, compared.allowed
+        Status.FAIL, share, 0, (0, position), actual, expected, compared.allowed, share
     )
     verdict = measured_verdict(trial, judgement, held.label(position))
     finding = replace(

@@ -3,6 +3,8 @@
 import os
 import re
 import shlex
+import shutil
+import sys
 from pathlib import Path
 
 from harness.text.harmless import DRIVING
@@ -22,6 +24,19 @@ def path_word(path: str | Path) -> str:
     of arguments (@).
     """
     return f"./{path}" if str(path).startswith(("-", "@")) else str(path)
+
+
+def find_python(start: Path) -> str:
+    """Return this Python as a person types it in the folder `start`: a path in this folder,
+    "python" if a shell finds it, or else the whole path.
+    """
+    executable = sys.executable
+    if not executable:
+        return "python"
+    if Path(executable).is_relative_to(start):
+        return os.path.relpath(executable, start)
+    found = shutil.which("python")
+    return "python" if found and os.path.abspath(found) == executable else executable
 
 
 def rerun_line(path: Path, start: Path, test: str) -> str:

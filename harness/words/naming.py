@@ -1,5 +1,7 @@
 """Names of quantities and of their elements, and figures, as people read them."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -51,6 +53,13 @@ def element(problem: Problem, quantity: str, index: tuple[int, ...]) -> str:
     row, position = index[1:]
     tensor = int(owners[row, position])
     return f"{names[tensor]}[row {row}, {position - int(np.argmax(owners[row] == tensor))}]"
+
+
+def list_names(names: Sequence[str]) -> str:
+    """Return names as a list in a sentence: "a, b and c"."""
+    if len(names) < 2:
+        return "".join(names)
+    return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def distinct_digits(a: float, b: float) -> tuple[str, str]:

@@ -4,11 +4,20 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from harness.core.finding import Figure, Finding, FirstOutside, Form, Hint, HintKind, Located
+from harness.core.finding import (
+    Figure,
+    Finding,
+    FirstOutside,
+    Form,
+    Hint,
+    HintKind,
+    Located,
+    Reach,
+)
 from harness.core.verdict import Verdict
 from harness.text.harmless import one_line
 from harness.text.shell import path_word, shell_line
-from harness.words.naming import distinct_digits, format_factor, format_share, title
+from harness.words.naming import distinct_digits, format_factor, format_share, list_names, title
 
 FIRST = "first operation that differs"
 MOST_TENSORS = 2  # that a headline names
@@ -25,6 +34,10 @@ def with_finding(verdict: Verdict, finding: Finding) -> Verdict:
 def heading(verdict: Verdict, against: str) -> str:
     """Return the first line of a failure, which names the trial that failed."""
     where = f"({verdict.device}, {verdict.dtype})"
+    reach = verdict.finding.reach if verdict.finding else None
+    if reach is not None:
+        where = f"({' and '.join(reach.devices)}, {' and '.join(reach.dtypes)})"
+        against = list_names(reach.witnesses)
     return one_line(f"{verdict.case}: {verdict.subject} {where} against {against}")
 
 
@@ -49,6 +62,32 @@ def blame(verdict: Verdict) -> str:
     return f"{outside} is the wrong one{by_itself}"
 
 
+def describe_reason(verdict: Verdict) -> str:
+    """Return the headline of a failure and its likely cause, in one line."""
+    parts, finding = [headline(verdict)], verdict.finding
+    if finding is not None:
+        likely = [hint for hint in finding.hints if hint.kind is HintKind.LIKELY]
+        parts += [hint_sentence(verdict, hint) for hint in likely[:1]]
+    return one_line("; ".join(parts))
+
+
+def describe_following(first: Verdict) -> str:
+    """Return the sentence of a failure that follows from the first failure of its cause."""
+    return one_line(f"follows from {first.id}: {headline(first)}")
+
+
+def describe_reach(reach: Reach) -> str:
+    """Return which other trials fail for the cause of a failure, and which checks are right."""
+    trials = f"{reach.trials} more trial{'s' if reach.trials > 1 else ''}"
+    others = list_names([title(check) for check in reach.checks])
+    said = f"the same cause fails {trials}"
+    if others:
+        said += f", also of {others}"
+    if reach.right:
+        said += f"; right: {list_names([title(check) for check in reach.right])}"
+    return said
+
+
 def hint_sentence(verdict: Verdict, hint: Hint) -> str:
     """Return a hint as a sentence."""
     if hint.kind is HintKind.LIKELY:
@@ -64,11 +103,16 @@ def hint_sentence(verdict: Verdict, hint: Hint) -> str:
 def _sentences(verdict: Verdict, finding: Finding) -> Iterator[str]:
     """Yield all lines of a failure after its heading."""
     yield _HEADLINES[finding.form](verdict, finding)
+    for hint in finding.hints:
+        if hint.kind is HintKind.LIKELY:
+            yield f"  {hint_sentence(verdict, hint)}"
     if finding.form in (Form.OUTSIDE, Form.MODELS):
         for line in _details(verdict, finding):
             yield f"  {line}"
     elif finding.form in (Form.NOT_ZERO, Form.ZERO):
         yield f"  at {finding.where}"
+    if finding.reach is not None and finding.reach.trials:
+        yield f"  {describe_reach(finding.reach)}"
     for line in _reproduction(finding):
         yield f"  {line}"
 
@@ -101,7 +145,8 @@ def _details(verdict: Verdict, finding: Finding) -> Iterator[str]:
         first = f"first operation of {owner} without a counterpart" if owner else FIRST
         yield f"{first}: {'; '.join(named)}{further}"
     for hint in finding.hints:
-        yield hint_sentence(verdict, hint)
+        if hint.kind is not HintKind.LIKELY:
+            yield hint_sentence(verdict, hint)
 
 
 def describe_operation(found: Located) -> str:
@@ -115,7 +160,7 @@ def describe_operation(found: Located) -> str:
 def _reproduction(finding: Finding) -> Iterator[str]:
     """Yield the lines that tell how to see the failure again."""
     if finding.script:
-        yield f"reproduce: {shell_line('python', path_word(finding.script))}"
+        yield f"reproduce: {shell_line(path_word(finding.python), path_word(finding.script))}"
     elif finding.no_script:
         yield f"reproduce: {finding.no_script}"
     if finding.rerun:

@@ -388,7 +388,7 @@ def test_every_draw_may_be_asked_for() -> None:
     mine, theirs = side(EXACT, EXACT, 0.01), Side(EXACT, Bounded(EXACT, np.zeros(EXACT.shape)))
     by_default = judge([mine], [theirs], [np.zeros(3, dtype=np.intp)], 31.0)
     assert by_default.status is Status.PASS
-    assert Judgement(Status.PASS, 0.0, 0, (), 0.0, 0.0, 0.0).undefined == 0
+    assert Judgement(Status.PASS, 0.0, 0, (), 0.0, 0.0, 0.0, 0.0).undefined == 0
 
 
 def test_a_draw_beyond_the_range_is_no_evidence() -> None:

@@ -93,9 +93,10 @@ def test_the_order_of_the_draws_does_not_matter(
     moved = asked(answer[order], value[order], value=value[order], owner=owner)
     place = (order[moved.index[0]], moved.index[1])
     used = budget(answer - value, np.full(value.shape, 0.25))
-    assert used[place] == used[found.index] == found.budget_used
+    assert (used[found.index], used[place]) == (found.factor, moved.factor)
+    assert used.max() == found.budget_used
     assert (moved.actual, moved.expected) == (answer[place], value[place])
-    unplaced = {"index": (), "actual": 0.0, "expected": 0.0}
+    unplaced = {"index": (), "actual": 0.0, "expected": 0.0, "factor": 0.0}
     assert replace(moved, **unplaced) == replace(found, **unplaced)
 
 

@@ -19,7 +19,7 @@ BLOCKS = [
     if block.strip()
 ]
 CASE = next(block.strip() + "\n" for block in BLOCKS if "test_sine = verify" in block)
-FAILURE = next(block.strip() for block in BLOCKS if "is outside its rounding" in block)
+FAILURE = next(block.strip() for block in BLOCKS if "times its float32 rounding bound" in block)
 TRAINING = next(block.strip() + "\n" for block in BLOCKS if "test_sine_fit = verify" in block)
 DATA = """
 import numpy as np

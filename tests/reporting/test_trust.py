@@ -4,7 +4,6 @@ import json
 import math
 import os
 import re
-from functools import partial
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -133,7 +132,7 @@ def test_a_damaged_file_is_told_in_one_line(tmp_path: Path, how: str, approved: 
     approved(trust.note)
     assert "\n" not in trust.note
     assert len(trust.note) < 400
-    write(report(), tmp_path / "report", partial(exchange, run="00000000"))
+    write(report(), tmp_path / "report", exchange)
     assert f"- {trust.note}\n" in (tmp_path / "report" / "report.md").read_text().replace("\\", "")
     assert trust.note in Elements((tmp_path / "report" / "index.html").read_text()).part("trust")
 

@@ -28,8 +28,8 @@ from harness.judging.cache import Cache
 from harness.judging.case import Trial
 from harness.judging.comparison import Comparison
 from harness.reproduce import script as writer
+from harness.reproduce.names import file_name
 from harness.reproduce.reduce import CLEAR, Reduced, shrink
-from harness.reproduce.script import file_name
 from harness.reproduce.source import Source, Unwritten
 from harness.running.trial import run
 from harness.words.naming import tensors

@@ -13,7 +13,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -79,7 +78,7 @@ def start(folder: Path, is_shared: bool, asks_r: bool) -> subprocess.Popen[bytes
     """Start pytest in a folder that holds a case and an older report."""
     what = ("older", "older", "N", "numpy_net", "computed", "loss", "cpu", "float64")
     older = Report({}, [Verdict(*what, Status.PASS, budget_used=0.5)])
-    write(older, folder / "build/report", partial(exchange, run="00000000"))
+    write(older, folder / "build/report", exchange)
     (folder / "tmp").mkdir()
     (folder / "conftest.py").write_text(CONFTEST)
     references = "numpy_net, r_nnet" if asks_r else "numpy_net"

@@ -14,7 +14,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from functools import partial
 from hashlib import sha256
 from itertools import count as numbers
 from pathlib import Path
@@ -114,7 +113,7 @@ def save(folder: Path, run: str) -> None:
     replace_whole({folder / script: f"# run-{run} of nnet-parity\n"})
     what = (f"run-{run}", f"run-{run}", "N", "numpy_net", "computed", "loss", "cpu", "float64")
     verdict = Verdict(*what, Status.PASS, budget_used=0.5, alone=str(script))
-    write(Report({}, [verdict]), folder, partial(exchange, run=run))
+    write(Report({}, [verdict]), folder, exchange)
 
 
 def save_copy(folder: Path, run: str) -> None:
@@ -128,7 +127,7 @@ def save_copy(folder: Path, run: str) -> None:
                 texts[folder / name] = RUN.sub(f"run-{run}", text)
                 break
     if len(texts) == len(WHOLE):
-        replace_whole(texts, exchange(folder, run))
+        replace_whole(texts, exchange(folder))
 
 
 def look(folder: Path) -> str:

@@ -1,0 +1,51 @@
+"""Which tensors of an answer were ever other than zero, and judged by a narrow bound."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.core.contract import Array
+
+TOO_WIDE = 0.1  # a bound beyond this share of a tensor's largest value judges nothing
+
+
+@dataclass(frozen=True)
+class Groups:
+    """The elements of one draw, grouped by the tensor that they belong to.
+
+    `owner` has the number of the tensor of each element. `order` sorts the elements by tensor; None
+    if they are sorted. `starts` are the places at which the elements of each of `tensors` begin.
+    """
+
+    owner: NDArray[np.intp]
+    order: NDArray[np.intp] | None
+    tensors: NDArray[np.intp]
+    starts: NDArray[np.intp]
+
+    @classmethod
+    def of(cls, owner: NDArray[np.intp]) -> Self:
+        """Group the elements of a draw, whose tensors have these numbers."""
+        flat = owner.ravel()
+        order = np.argsort(flat, kind="stable")
+        tensors, starts = np.unique(flat[order], return_index=True)
+        is_sorted = bool((order[1:] > order[:-1]).all())
+        return cls(owner, None if is_sorted else order, tensors, starts)
+
+
+def find_evidence(
+    value: Array, allowed: Array, groups: Groups
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return for each tensor whether it is ever other than zero, and whether its bound is then
+    narrow enough to judge by in some draw.
+    """
+    draws = len(value)
+    size, bound = abs(value).reshape(draws, -1), allowed.reshape(draws, -1)
+    if groups.order is not None:
+        size, bound = size[:, groups.order], bound[:, groups.order]
+    size, bound = (np.maximum.reduceat(array, groups.starts, axis=1) for array in (size, bound))
+    seen = size > 0
+    narrow = seen & (bound <= TOO_WIDE * size)
+    # one row is kept, for a sum over draws of a single tensor is typed as a number
+    return np.any(seen, axis=0, keepdims=True)[0], np.any(narrow, axis=0, keepdims=True)[0]

@@ -1,0 +1,47 @@
+"""Chooses the element that a failure shows: one whose difference is large for its tensor."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.core.contract import Array
+
+LARGE = 0.1  # of the size of its tensor: no larger difference shows more
+
+
+def find_telling(
+    differences: Array, shares: Array, exact: Array, owner: NDArray[np.intp]
+) -> tuple[float, tuple[int, ...]]:
+    """Return the element of a stack that shows a failure best: its rank (to 3), and its index.
+
+    `differences` and `shares` of bounds have the shape (D, ...) of the right answers `exact`,
+    `owner` that of one draw: it has the tensor of each element. An answer that is not finite is the
+    most telling, an element that must be equal the least. Of the others it is one whose difference
+    is large for its tensor in its draw, and whose tensor has numbers near 1.
+    """
+    sizes = np.where(np.isfinite(exact), abs(exact), 0.0)
+    for tensor in np.unique(owner):
+        chosen = owner == tensor
+        sizes[:, chosen] = sizes[:, chosen].reshape(len(sizes), -1).max(axis=1)[:, None]
+    finite, must_be_equal = np.isfinite(differences), ~np.isfinite(shares)
+    scales = np.maximum(sizes, np.where(finite, differences, 0.0))
+    scales = np.where(scales > 0, scales, 1.0)
+    relative = np.where(finite, differences, scales) / scales
+    telling = np.minimum(relative, LARGE) / (1 + abs(np.log10(scales)))
+    telling = np.where(finite & must_be_equal, telling, 1 + telling)
+    telling = np.where(finite, telling, 3.0)
+    telling = np.where(shares > 1, telling, -1.0)
+    index = tuple(int(i) for i in np.unravel_index(int(telling.argmax()), telling.shape))
+    return float(telling[index]), index
+
+
+def rank_elements(shares: Array, answers: Array) -> Array:
+    """Return a rank for each element; the worst element has the largest.
+
+    An answer that is not finite is the worst. Other elements rank by the share of their bound. An
+    element that must be equal, and is not, has an infinite share; it ranks just above 1.
+    """
+    if shares.max() < np.inf:
+        return shares
+    return np.where(
+        shares < np.inf, shares, np.where(np.isfinite(answers), np.nextafter(1.0, 2.0), np.inf)
+    )

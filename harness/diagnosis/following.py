@@ -1,0 +1,117 @@
+"""Finds whether a failure follows from an earlier one of its case: one mistake is told once.
+
+Two failures have one cause if the same side is wrong, and the same quantity is the first wrong one
+in order of computation; `second_mistake` says where they have not.
+"""
+
+import re
+from dataclasses import dataclass, field, replace
+
+from harness.core.finding import Finding, Form, HintKind
+from harness.core.verdict import Verdict
+from harness.diagnosis.second_mistake import describe_second_mistake
+from harness.judging.cache import Cache
+from harness.judging.case import Trial
+from harness.judging.comparison import Comparison
+from harness.judging.store import Key
+from harness.words.wording import describe_following
+
+Cause = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class First:
+    """The first failure of a cause."""
+
+    trial: Trial
+    verdict: Verdict
+
+
+@dataclass
+class Failures:
+    """The failures of a case so far: the first of each cause, and of each cause in a setting."""
+
+    firsts: dict[Cause, First] = field(default_factory=dict)
+
+    def note(self, trial: Trial, verdict: Verdict) -> None:
+        """Note a failure that follows from none."""
+        if verdict.finding is None or trial.known:
+            return
+        cause, first = identify_cause(verdict, verdict.finding), First(trial, verdict)
+        self.firsts.setdefault(cause, first)
+        self.firsts.setdefault((*cause, trial.dtype, trial.device), first)
+
+    def find(self, trial: Trial, verdict: Verdict, finding: Finding) -> First | None:
+        """Return the first failure of the same cause as a verdict with a finding, else None."""
+        if trial.known:
+            return None
+        cause = identify_cause(verdict, finding)
+        return self.firsts.get((*cause, trial.dtype, trial.device)) or self.firsts.get(cause)
+
+
+@dataclass(frozen=True)
+class EarlierFailures(Key[Failures]):
+    """Cache key for the failures of the case; it has none where every failure is told whole."""
+
+
+def identify_cause(verdict: Verdict, finding: Finding) -> Cause:
+    """Return what identifies the cause of a failure in its case.
+
+    A wrong reference is one cause for all subjects.
+    """
+    who: Cause = (verdict.subject,)
+    if finding.blamed == ("reference",) or finding.of_reference:
+        who = ("", verdict.reference)
+    elif "reference" in finding.blamed:
+        who = (verdict.subject, verdict.reference)
+    if finding.first_outside is not None:
+        return (*who, finding.form, finding.first_outside.quantity)
+    likely = [hint.cause for hint in finding.hints if hint.kind is HintKind.LIKELY]
+    if likely:
+        return (*who, "likely", re.sub(r" \([^()]*\)$", "", likely[0]))
+    if finding.form is Form.MODELS and finding.quantity:
+        operations = [f"{each.operation} {each.line}" for each in finding.first_operations]
+        return (*who, finding.form, finding.quantity, *operations)
+    if finding.reason:
+        return (*who, finding.form, verdict.status, _without_setting(verdict, finding.reason))
+    return (*who, finding.form, finding.quantity)
+
+
+def _without_setting(verdict: Verdict, reason: str) -> str:
+    """Return a reason without the names of what is asked, which differ from trial to trial."""
+    for name in (verdict.dtype, verdict.device, verdict.check):
+        reason = reason.replace(name, "")
+    return reason
+
+
+def follow(verdict: Verdict, finding: Finding, first: Verdict) -> Verdict:
+    """Return a verdict that follows from the first failure of its cause."""
+    return replace(verdict, finding=finding, follows=first.id, why=describe_following(first))
+
+
+def find_cause(trial: Trial, cache: Cache, verdict: Verdict) -> Verdict:
+    """Return the verdict of a trial; a failure that was not measured follows from an earlier one of
+    the same cause. Any other failure is noted as the first of its cause.
+    """
+    failures, finding = cache.get(EarlierFailures()), verdict.finding
+    if failures is None or finding is None or not verdict.status.fails or verdict.follows:
+        return verdict
+    if finding.first_outside is None and (first := failures.find(trial, verdict, finding)):
+        return follow(verdict, finding, first.verdict)
+    failures.note(trial, verdict)
+    return verdict
+
+
+def follow_measured(comparison: Comparison, verdict: Verdict, finding: Finding) -> Verdict | str:
+    """Return a measured verdict that follows from an earlier failure of its case.
+
+    If it is a cause of its own, return why it does not follow, in words: "" if no earlier failure
+    has the same cause.
+    """
+    failures, trial = comparison.cache.get(EarlierFailures()), comparison.trial
+    first = failures.find(trial, verdict, finding) if failures else None
+    if first is None:
+        return ""
+    if second := describe_second_mistake(comparison, first.trial):
+        return second
+    return follow(verdict, finding, first.verdict)

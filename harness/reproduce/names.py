@@ -1,0 +1,66 @@
+"""Names of scripts: short, the same in every run, and of one failure each."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from hashlib import sha256
+
+from harness.judging.cache import Cache
+from harness.judging.case import Trial
+from harness.judging.store import Key
+from harness.text.harmless import exact
+
+MOST_LETTERS = 80  # of a file's name
+LETTERS = re.compile(r"[^A-Za-z0-9_]+")  # that a name does not have
+
+
+@dataclass
+class Taken:
+    """The names of scripts that this process has written, each with the trial that it is of."""
+
+    names: dict[str, tuple[str, str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TakenNames(Key[Taken]):
+    """Cache key for the names of the scripts of all cases."""
+
+
+def choose_name(trial: Trial, cache: Cache) -> str:
+    """Return the shortest file name for a trial's script that no other trial has taken."""
+    taken = cache.across_cases.get_or_make(TakenNames(), Taken).names
+    this = trial.case.name, trial.id
+    for name in [*_list_short(trial), file_name(trial)]:
+        if taken.setdefault(name, this) == this:
+            return name
+    return file_name(trial)
+
+
+def _list_short(trial: Trial) -> Iterator[str]:
+    """Yield names without what is the same in most trials; none if letters would be lost."""
+    case, subject = trial.case, trial.subject.name
+    whose = [case.name] if len(case.subjects) == 1 else [case.name, subject]
+    for rest in ([trial.check], [trial.device, trial.dtype, trial.check]):
+        whole = "-".join([*whose, *rest])
+        if LETTERS.sub("-", whole).strip("-") == whole and len(whole) <= MOST_LETTERS:
+            yield f"{whole}.py"
+
+
+def file_name(trial: Trial) -> str:
+    """Return a file name for a trial's script that no other trial has.
+
+    It is safe for any names of the case and the subject. It has the reference's name, unless that
+    is the first reference of the case.
+    """
+    subject, reference = trial.subject.name, exact(trial.against)
+    parts = [trial.case.name, subject, trial.device, trial.dtype, trial.check]
+    dashes = "-" in subject
+    if reference != trial.case.references[0].name:
+        parts.append(reference)
+        dashes = dashes or "-" in reference
+    whole = "-".join(parts)
+    plain = LETTERS.sub("-", whole).strip("-")
+    if plain == whole and len(plain) <= MOST_LETTERS and not dashes:
+        return f"{plain}.py"
+    digest = sha256("\n".join(parts).encode(errors="surrogatepass")).hexdigest()[:8]
+    return f"{plain[:MOST_LETTERS]}-{digest}.py"

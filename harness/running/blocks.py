@@ -1,0 +1,41 @@
+"""How pytest shows failures: one block for each cause; those that follow are counted."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from harness.core.verdict import Verdict
+from harness.text.harmless import printable
+
+FOLLOWS = "follows"  # the property of a report that names the first failure of its cause
+SAME_CAUSE = "failed for the same cause"  # as pytest's last line counts them
+
+
+def show_text(failure: Any, text: str) -> None:
+    """Put a text in the place of the traceback that pytest shows of a failure."""
+    entries = failure.reprtraceback.reprentries
+    del entries[1:]
+    entries[0].lines[:] = [text + "\n"]
+
+
+def get_status(report: Any) -> tuple[str, str, Any] | None:
+    """Return pytest's category, letter and word of a test that fails for the cause of an earlier
+    one; None for any other test.
+    """
+    if not (report.failed and any(name == FOLLOWS for name, _ in report.user_properties)):
+        return None
+    return SAME_CAUSE, "f", ("FAILED (same cause)", {"red": True})
+
+
+def show_whole_blocks(config: pytest.Config, verdicts: Mapping[str, Verdict]) -> None:
+    """Show all trials of a cause in the block of its first failure, which pytest made before the
+    other trials ran.
+
+    `verdicts` are those of all tests, by pytest's id.
+    """
+    reporter = config.pluginmanager.getplugin("terminalreporter")
+    for report in reporter.stats.get("failed", ()) if reporter else ():
+        verdict = verdicts.get(report.nodeid)
+        if verdict is not None and hasattr(report.longrepr, "reprtraceback"):
+            show_text(report.longrepr, printable(verdict.why))
