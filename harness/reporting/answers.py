@@ -8,6 +8,7 @@ from harness.core.finding import HintKind
 from harness.core.report import Report, grouped
 from harness.core.verdict import R, Status, Verdict
 from harness.fits.equivalence import LEVEL
+from harness.words.naming import format_share
 from harness.words.wording import blame, headline, hint_sentence
 
 NOT_JUDGED = "Nothing could be checked, see below."
@@ -115,13 +116,9 @@ def get_p_value(verdicts: Sequence[Verdict]) -> float:
 
 
 def describe_share(verdicts: Sequence[Verdict]) -> str:
-    """Return the largest share of a bound that one of the verdicts used, in percent: with a digit
-    more if it would be rounded up to 100.
-    """
-    most = 100 * max((v.budget_used or 0.0 for v in verdicts), default=0.0)
-    if 0 < most < 1:
-        return "<1 %"
-    return f"{min(most, 99.9):.1f} %" if 99.5 <= most < 100 else f"{most:.0f} %"
+    """Return the largest share of a bound that one of the verdicts used, in percent."""
+    most = max((v.budget_used or 0.0 for v in verdicts), default=0.0)
+    return "<1 %" if 0 < most < 0.01 else format_share(most)
 
 
 def count_checks(count: int) -> str:

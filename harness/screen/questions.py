@@ -44,7 +44,8 @@ def group_questions(report: Report, whole: str) -> list[Group]:
         failed = [verdict for verdict in verdicts if verdict.status.fails]
         equal, different = list_sound(verdicts, "equal"), list_sound(verdicts, "differs")
         if failed:
-            groups["failed"] += _list_failed(question, failed, len(verdicts), whole)
+            judged = sum(verdict.status.judges for verdict in verdicts)
+            groups["failed"] += _list_failed(question, failed, judged, whole)
         elif equal:
             groups["equal"].append(_make_equal(question, equal, own))
         if different and not failed:
