@@ -52,14 +52,14 @@ class StagedArithmetic(BoundedArithmetic):
         """Return x as the implementation stores it: its own numbers if they match, else x with its
         bound.
         """
-        return self._seen(super().stored(x), name)
+        return self._replace_columns(super().stored(x), name)
 
     def act(self, name: str, z: Bounded) -> tuple[Bounded, Bounded | None]:
         """Return the activation of z and its derivative; z and then the activation are replaced by
         the implementation's own numbers.
         """
-        h, slope = super().act(name, self._seen(z))
-        return self._seen(h, name), slope
+        h, slope = super().act(name, self._replace_columns(z))
+        return self._replace_columns(h, name), slope
 
     def softmax(self, z: Bounded, among: Mask | None = None) -> Bounded:
         """Return softmax; z is replaced by the implementation's own numbers.
@@ -67,15 +67,15 @@ class StagedArithmetic(BoundedArithmetic):
         The probabilities are not replaced. A loss of logits does not store them; if their bound is
         wider than they are large, their gradient p / R (for R rows) would be mistaken for them.
         """
-        return super().softmax(self._seen(z), among)
+        return super().softmax(self._replace_columns(z), among)
 
     def log_softmax(self, z: Bounded) -> Bounded:
         """Return log-softmax; z and then the result are replaced by the implementation's own
         numbers.
         """
-        return self._seen(super().log_softmax(self._seen(z)))
+        return self._replace_columns(super().log_softmax(self._replace_columns(z)))
 
-    def _seen(self, x: Bounded, name: str = "") -> Bounded:
+    def _replace_columns(self, x: Bounded, name: str = "") -> Bounded:
         """Replace each column (one unit) of x by the implementation's columns within its bound, in
         any order.
 

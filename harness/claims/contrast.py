@@ -70,7 +70,7 @@ def contrast_verdict(
         if Status.FAIL in (claim.status, example.status):
             form = Form.NOT_ZERO if claim.status is Status.FAIL else Form.ZERO
             return with_finding(failed, finding_of(failed, trial, form, combination.asks))
-        if reason := _object(trial, cache, problem, claimed, combination, sides):
+        if reason := _find_objection(trial, cache, problem, claimed, combination, sides):
             finding = Finding(Form.REASON, title_of(trial), reason)
             return with_finding(replace(failed, status=Status.FAIL), finding)
         why = (
@@ -95,7 +95,7 @@ def _other_widths(problem: Problem, claimed: Problem) -> str:
     )
 
 
-def _object(
+def _find_objection(
     trial: Trial,
     cache: Cache,
     problem: Problem,

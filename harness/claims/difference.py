@@ -54,7 +54,7 @@ def difference_verdict(comparison: Comparison, judgement: Judgement, verdict: Ve
         return replace(verdict, status=Status.PASS, why=why)
     if not isinstance(trial.subject, Candidate) or comparison.quantity != "forward":
         return replace(verdict, status=Status.PASS, why=why)
-    reason, remark = _object(comparison, outside)
+    reason, remark = _find_objection(comparison, outside)
     if reason:
         return _fail(comparison, verdict, reason)
     return replace(verdict, status=Status.PASS, why=f"{why}{remark}; {NOT_ASKED}")
@@ -82,7 +82,7 @@ def _fail(comparison: Comparison, verdict: Verdict, reason: str) -> Verdict:
     return with_finding(replace(verdict, status=Status.FAIL), finding)
 
 
-def _object(comparison: Comparison, outside: str) -> tuple[str, str]:
+def _find_objection(comparison: Comparison, outside: str) -> tuple[str, str]:
     """Return why a subject's difference from the network does not count, and a remark on it; at
     least one is "".
 

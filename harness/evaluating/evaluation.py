@@ -57,24 +57,24 @@ class Question:
 
 def evaluate(module: Any, question: Question) -> Answers:
     """Return all answers of a module, which may have been compiled."""
-    with _asked(module, question):
+    with _hold_mode_and_seed(module, question):
         return _answer(module, question)
 
 
 def survey(module: Any, question: Question) -> tuple[Answers, Survey]:
     """Return the answers, and a survey: how many numbers were computed, and which were random."""
-    with _asked(module, question), uncompiled(), Survey() as surveyed:
+    with _hold_mode_and_seed(module, question), uncompiled(), Survey() as surveyed:
         return _answer(module, question), surveyed
 
 
 def watch_evaluation(module: Any, question: Question) -> Watched:
     """Evaluate a module and record every operation."""
-    with _asked(module, question), uncompiled():
+    with _hold_mode_and_seed(module, question), uncompiled():
         return watch(lambda: _answer(module, question), module)
 
 
 @contextmanager
-def _asked(module: Any, question: Question) -> Iterator[None]:
+def _hold_mode_and_seed(module: Any, question: Question) -> Iterator[None]:
     """Put a module into the question's mode, and seed torch, in this context."""
     set_mode(module, question.mode)
     device = next((each.device for each in module.parameters()), torch.device("cpu"))
@@ -86,7 +86,7 @@ def _asked(module: Any, question: Question) -> Iterator[None]:
 
 def call_before(module: Any, question: Question) -> None:
     """Call a module as a question describes, and drop its answers."""
-    with _asked(module, question), users(), torch.enable_grad():
+    with _hold_mode_and_seed(module, question), users(), torch.enable_grad():
         module(*question.batch.args, **question.batch.kwargs)
 
 

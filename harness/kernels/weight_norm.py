@@ -23,13 +23,10 @@ def normalise(steps: Steps, call: Call) -> Sequence[Error]:
     narrower.
     """
     v = steps.exact(call["v"])
-    lengths = find_norm(steps, Number(abs(v.value), v.error), 2.0, find_axes(*_given(call)), True)
+    axes = find_axes(call["v"], call["dim"])
+    lengths = find_norm(steps, Number(abs(v.value), v.error), 2.0, axes, True)
     weights = steps.mul(v, steps.div(steps.exact(call["g"]), lengths))
     return [steps.store(weights), lengths.error]
-
-
-def _given(call: Call) -> tuple[Tensor, int]:
-    return call["v"], call["dim"]
 
 
 @repeat("_weight_norm_interface_backward")

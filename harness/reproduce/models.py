@@ -81,7 +81,7 @@ class _Writer:
 
     def __init__(self, trial: Trial, models: Any, worst: Any, mode: str) -> None:
         self.trial, self.models, self.worst, self.mode = trial, models, worst, mode
-        self.ask = worst.asked.ask
+        self.ask = worst.result.ask
         self.source = Source()
 
     def compose(self) -> str:
@@ -161,7 +161,7 @@ class _Writer:
         if answer.startswith(GRADIENT):
             return "gradient", answer.removeprefix(GRADIENT), 0
         inputs = [
-            one.answer for one in self.worst.asked.compared if one.answer.startswith(BY_INPUT)
+            one.answer for one in self.worst.result.compared if one.answer.startswith(BY_INPUT)
         ]
         if answer in inputs:
             return "gradient by an input", "", inputs.index(answer)

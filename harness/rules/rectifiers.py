@@ -23,13 +23,13 @@ SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805
 def leaky_relu(steps: Steps, call: Call) -> Error:
     """Return the error of where(x > 0, x, c x)."""
     x = call["self"]
-    return lean(steps, x, x, call["negative_slope"])
+    return scale_negative(steps, x, x, call["negative_slope"])
 
 
 @rule("leaky_relu_backward")
 def leaky_relu_backward(steps: Steps, call: Call) -> Error:
     """Return the error of where(x > 0, g, c g)."""
-    return lean(steps, call["self"], call["grad_output"], call["negative_slope"])
+    return scale_negative(steps, call["self"], call["grad_output"], call["negative_slope"])
 
 
 @repeat("rrelu_with_noise")
@@ -63,7 +63,7 @@ def rrelu(steps: Steps, call: Call) -> Error:
     x = call["self"]
     if call["training"]:
         return torch.full_like(x, torch.inf)
-    return lean(steps, x, x, (float(call["lower"]) + float(call["upper"])) / 2)
+    return scale_negative(steps, x, x, (float(call["lower"]) + float(call["upper"])) / 2)
 
 
 @rule("rrelu_with_noise_backward")
@@ -74,10 +74,10 @@ def rrelu_backward(steps: Steps, call: Call) -> Error:
     g = call["grad_output"]
     if call["training"] and float(call["upper"]) - float(call["lower"]) > DRAWN:
         return steps.store(steps.mul(steps.exact(g), steps.exact(call["noise"])))
-    return lean(steps, call["self"], g, (float(call["lower"]) + float(call["upper"])) / 2)
+    return scale_negative(steps, call["self"], g, (float(call["lower"]) + float(call["upper"])) / 2)
 
 
-def lean(steps: Steps, x: Tensor, of: Tensor, slope: float) -> Error:
+def scale_negative(steps: Steps, x: Tensor, of: Tensor, slope: float) -> Error:
     """Return the error of where(x > 0, of, slope of)."""
     stepwise = steps.stepwise()
     times = stepwise.mul(stepwise.constant(slope, x), stepwise.exact(of))

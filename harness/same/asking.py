@@ -39,7 +39,7 @@ class Outside:
 
 
 @dataclass(frozen=True, eq=False)
-class Asked:
+class Result:
     """The result of evaluating both models at one point, in the reference's parameters.
 
     `first` has, for each answer that differs, the operations at which the subject's numbers leave
@@ -103,12 +103,12 @@ class Asker:
     numbers, bit by bit, by the same operations.
     """
 
-    def __init__(self, models: Models, setting: Setting, known: Sequence[Asked] = ()) -> None:
+    def __init__(self, models: Models, setting: Setting, known: Sequence[Result] = ()) -> None:
         self.models, self.setting, self.known = models, setting, known
         self.made = models.subject.builder.make(setting.dtype, setting.device)
         self.made_reference = models.reference.builder.make(setting.dtype_reference, setting.device)
 
-    def ask(self, ask: Ask) -> Asked:
+    def ask(self, ask: Ask) -> Result:
         """Return the result at one point; an error of a model is part of it."""
         models, setting = self.models, self.setting
         theirs = Respondent(
@@ -125,25 +125,25 @@ class Asker:
             built = models.mapping.convert(models.reference.built)
             mine.prepare(ask, models.mapping.convert(stored), built)
         except Exception as error:  # a user's model may raise anything
-            return Asked(ask, broken=f"{models.given.name} {raised(error)}")
+            return Result(ask, broken=f"{models.given.name} {raised(error)}")
         try:
             ran = mine.run(ask)  # the first call of a new module
         except Exception as error:
-            return Asked(ask, broken=f"{models.given.name} {raised(error)}")
+            return Result(ask, broken=f"{models.given.name} {raised(error)}")
         for one in (theirs, mine):
             try:
                 one.look(ask)
             except Exception as error:
                 reason = ", when it was called again, so something is kept between calls"
                 more = reason if one is mine else ""
-                return Asked(ask, broken=f"{one.side.builder.name} {raised(error)}{more}")
+                return Result(ask, broken=f"{one.side.builder.name} {raised(error)}{more}")
         random, missing = compare_draws(mine, theirs, ask)
         if random or missing:
-            return Asked(ask, random=random, missing=missing)
+            return Result(ask, random=random, missing=missing)
         digest = mine.digest + theirs.digest + digest_answers(ran)
-        for asked in self.known:
-            if asked.ask.seed == ask.seed and asked.digest == digest:
-                return asked
+        for result in self.known:
+            if result.ask.seed == ask.seed and result.digest == digest:
+                return result
         return replace(self._compare(ask, mine, theirs, stored, ran), digest=digest)
 
     def _compare(
@@ -153,12 +153,12 @@ class Asker:
         theirs: Respondent,
         stored: State,
         ran: Mapping[str, Tensor],
-    ) -> Asked:
+    ) -> Result:
         """Compare the evaluations of both models."""
         try:
             subject, reference = mine.shadow(ask), theirs.shadow(ask)
         except Exception as error:
-            return Asked(ask, broken=f"operations cannot be followed: watching {raised(error)}")
+            return Result(ask, broken=f"operations cannot be followed: watching {raised(error)}")
         carry = self.models.mapping.at(stored)
         both = subject, reference, carry, ask.seed, lambda: mine.run(ask), ran
         compared, fused = compare_as_run(*both)
@@ -173,7 +173,7 @@ class Asker:
         for one in compared:
             if one.outcome == "differs":
                 first[one.answer] = locate_first(subject, reference, one, theirs.side.builder.name)
-        return Asked(
+        return Result(
             ask,
             compared,
             first,

@@ -181,7 +181,7 @@ class SameModels:
         known: list[Any] = []
         for other in MODES:
             found = cache.get(EvidenceIn(Same(self), trial.device, trial.dtype, other))
-            known += getattr(found, "asked", ())
+            known += getattr(found, "results", ())
         say = patient(lambda how: cache.say(f"{trial.case.name}: {how}"))
         make = partial(self.find_evidence, models, trial, mode, known, say)
         evidence = cache.get_or_make(key, make)
@@ -222,10 +222,10 @@ class SameModels:
         try:
             with kind_of(trial.device).hold_precision(trial.device, trial.dtype):
                 asker = Asker(models, setting, known)
-                asked = []
+                results = []
                 for ask in list_asks(models):
                     say(f"{trial.dtype}, {mode}(): parameters {ask.label}")
-                    asked.append(asker.ask(ask))
-                return Evidence(asked)
+                    results.append(asker.ask(ask))
+                return Evidence(results)
         except Exception as error:  # a user's model may raise anything
             return Missing(Status.BROKEN, raised(error))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from harness.core.finding import Located
-from harness.same.asking import Asked, Outside
+from harness.same.asking import Outside, Result
 from harness.same.compare import GRADIENT, WIDEST, Compared
 
 SMALL = 1e-9  # of the largest gradient: what is allowed for a smaller one tells that it is 0
@@ -22,35 +22,35 @@ class Shown:
 
     answer: str
     compared: Compared
-    asked: Asked
+    result: Result
 
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
     """The results of all evaluations in a setting."""
 
-    asked: Sequence[Asked]
+    results: Sequence[Result]
 
     @property
     def broken(self) -> str:
         """The reason why there are no answers; "" if there are some."""
-        return next((each.broken for each in self.asked if each.broken), "")
+        return next((each.broken for each in self.results if each.broken), "")
 
     @property
     def random(self) -> str:
         """The reason why random numbers prevent a comparison; "" if they do not."""
-        return next((each.random for each in self.asked if each.random), "")
+        return next((each.random for each in self.results if each.random), "")
 
     @property
     def missing(self) -> str:
         """The reason why the randomness of both certainly differs; "" if it may be the same."""
-        return next((each.missing for each in self.asked if each.missing), "")
+        return next((each.missing for each in self.results if each.missing), "")
 
     def list_names(self) -> list[str]:
         """Return the names of all answers, in order."""
         names: dict[str, None] = {}
-        for asked in self.asked:
-            names |= dict.fromkeys(one.answer for one in asked.compared)
+        for result in self.results:
+            names |= dict.fromkeys(one.answer for one in result.compared)
         return list(names)
 
     def failures(self) -> list[Shown]:
@@ -60,10 +60,10 @@ class Evidence:
         return [shown for name in self.list_names() if (shown := self._find_failure(name))]
 
     def _find_failure(self, name: str) -> Shown | None:
-        for asked in self.asked:
-            for one in asked.compared:
+        for result in self.results:
+            for one in result.compared:
                 if one.answer == name and is_failure(one):
-                    return Shown(name, one, asked)
+                    return Shown(name, one, result)
         return None
 
     def judged(self) -> list[Shown]:
@@ -73,21 +73,21 @@ class Evidence:
         judged = []
         for name in self.list_names():
             same = [
-                Shown(name, one, asked)
-                for asked in self.asked
-                for one in asked.compared
+                Shown(name, one, result)
+                for result in self.results
+                for one in result.compared
                 if one.answer == name and one.outcome == "same"
             ]
             if same:
                 judged.append(max(same, key=lambda shown: shown.compared.factor))
         return judged
 
-    def left(self) -> Shown | None:
+    def find_left(self) -> Shown | None:
         """Return the first answer that cannot be judged because numbers leave torch."""
-        for asked in self.asked:
-            for one in asked.compared:
+        for result in self.results:
+            for one in result.compared:
                 if one.outcome == "left torch":
-                    return Shown(one.answer, one, asked)
+                    return Shown(one.answer, one, result)
         return None
 
     def unjudged(self) -> dict[str, str]:
@@ -95,8 +95,8 @@ class Evidence:
         judged = {shown.answer for shown in self.judged()}
         return {
             one.answer: one.outcome
-            for asked in self.asked
-            for one in asked.compared
+            for result in self.results
+            for one in result.compared
             if one.answer not in judged
         }
 
@@ -105,8 +105,8 @@ class Evidence:
         there.
         """
         are_zero: dict[str, bool] = {}
-        for asked in self.asked:
-            gradients = [one for one in asked.compared if one.answer.startswith("gradient ")]
+        for result in self.results:
+            gradients = [one for one in result.compared if one.answer.startswith("gradient ")]
             largest = max((one.size for one in gradients), default=0.0)
             for one in gradients:
                 if one.outcome == "too wide":
@@ -117,21 +117,21 @@ class Evidence:
     def unruled(self) -> list[Located]:
         """Return the operations without a rule, one of each kind."""
         by_name: dict[str, Located] = {}
-        for asked in self.asked:
-            for each in asked.unruled:
+        for result in self.results:
+            for each in result.unruled:
                 by_name.setdefault(each.operation, each)
         return list(by_name.values())
 
-    def outside(self) -> tuple[Outside, Asked] | None:
+    def outside(self) -> tuple[Outside, Result] | None:
         """Return the operation furthest outside its own bound, and the evaluation that shows it."""
-        worst = [(each.outside[0], each) for each in self.asked if each.outside]
+        worst = [(each.outside[0], each) for each in self.results if each.outside]
         return max(worst, key=lambda one: one[0].share) if worst else None
 
     def wrong_backwards(self) -> list[str]:
         """Return the subject's own autograd functions whose backward pass is not their
         derivative.
         """
-        return list(dict.fromkeys(each for asked in self.asked for each in asked.backwards))
+        return list(dict.fromkeys(each for result in self.results for each in result.backwards))
 
     def worst_run(self) -> Shown | None:
         """Return the answer of the usual run that uses most of its bound, among those with a narrow
@@ -168,9 +168,9 @@ class Evidence:
     def _list_compared(self, name: str) -> list[Shown]:
         """Return the comparisons of an answer that have bounds."""
         return [
-            Shown(one.answer, one, asked)
-            for asked in self.asked
-            for one in asked.compared
+            Shown(one.answer, one, result)
+            for result in self.results
+            for one in result.compared
             if one.answer == name and one.outcome in BOUNDED and not math.isnan(one.actual)
         ]
 

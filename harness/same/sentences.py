@@ -10,7 +10,7 @@ from harness.core.verdict import Status
 from harness.evaluating.evaluation import BY_INPUT
 from harness.mapping.finding import list_shapes
 from harness.mapping.models import Models, is_output
-from harness.same.asking import AS_BUILT, Asked, Outside
+from harness.same.asking import AS_BUILT, Outside, Result
 from harness.same.compare import GRADIENT
 from harness.same.evidence import Evidence, Shown, count_answers
 from harness.shadow.located import locate
@@ -24,7 +24,7 @@ MOST_NAMED = 6
 def name_element(shown: Shown) -> str:
     """Return the name of an element of an answer, with the draw: "output[3, 2] (drawn 1)"."""
     index = ", ".join(map(str, shown.compared.where))
-    return f"{shown.answer}{f'[{index}]' if index else ''} ({shown.asked.ask.label})"
+    return f"{shown.answer}{f'[{index}]' if index else ''} ({shown.result.ask.label})"
 
 
 def list_names(names: Sequence[str]) -> str:
@@ -40,19 +40,19 @@ def describe_function(models: Models, evidence: Evidence, mode: str) -> str:
     judged = evidence.judged()
     factor = max(shown.compared.factor for shown in judged)
     resolution = max(shown.compared.resolution for shown in judged)
-    labels = dict.fromkeys(asked.ask.label for asked in evidence.asked)
+    labels = dict.fromkeys(result.ask.label for result in evidence.results)
     answers = count_answers([shown.answer for shown in judged])
     used = describe_used(factor, "float64")
     if not factor:
         used = "to the last bit of float64"
     sentence = (
-        f"the same function in {mode}(): {answers} agree in {len(evidence.asked)} draws"
+        f"the same function in {mode}(): {answers} agree in {len(evidence.results)} draws"
         f" ({', '.join(labels)}), {used}; resolution {resolution:.1g}; parameters"
         f" {models.mapping.text}"
     )
-    if any(asked.rounded for asked in evidence.asked):
+    if any(result.rounded for result in evidence.results):
         sentence += "; constants that one of them holds rounded may be off by that rounding"
-    if any(asked.draws for asked in evidence.asked):
+    if any(result.draws for result in evidence.results):
         sentence += "; random numbers repeat under one seed"
     if left_out := _describe_left_out(models, evidence):
         sentence += f"; not judged: {left_out}"
@@ -138,10 +138,10 @@ def describe_unjudged(models: Models, evidence: Evidence) -> tuple[Status, str] 
     """
     unjudged = evidence.unjudged()
     judged = evidence.judged()
-    if left := evidence.left():
+    if left := evidence.find_left():
         return Status.VACUOUS, (
             f"{left.answer} differs by no more than what its dtype may lose, and numbers leave"
-            f" torch in {left.asked.left}: what NumPy, Python or another thread computes of them"
+            f" torch in {left.result.left}: what NumPy, Python or another thread computes of them"
             " has no bounds"
         )
     if any(outcome == "no rule" for outcome in unjudged.values()):
@@ -188,7 +188,7 @@ def describe_difference(shown: Shown) -> str:
     """Return the headline of an answer that differs."""
     compared = shown.compared
     if compared.outcome == "not finite":
-        return shown.asked.not_finite.get(shown.answer, f"{shown.answer} is not finite")
+        return shown.result.not_finite.get(shown.answer, f"{shown.answer} is not finite")
     if math.isnan(compared.actual):
         return f"{shown.answer} differs: its whole numbers are not equal"
     if math.isinf(compared.factor):
@@ -223,16 +223,16 @@ def describe_shape(models: Models, shown: Shown, mode: str) -> str:
     return f"{given.name} has no {shown.answer}: something is detached, or not used"
 
 
-def describe_outside(outside: Outside, asked: Asked, dtype: str) -> str:
+def describe_outside(outside: Outside, result: Result, dtype: str) -> str:
     """Return the headline of an operation outside its own bound."""
     operation = describe_operation(outside.operation)
     if math.isinf(outside.share):
         return (
             f"{operation} gave other numbers than it computes from its inputs, beyond all rounding:"
-            f" was its memory written from outside torch? ({asked.ask.label})"
+            f" was its memory written from outside torch? ({result.ask.label})"
         )
     factor = format_factor(outside.share)
-    return f"{operation} errs by {factor} times its {dtype} rounding bound ({asked.ask.label})"
+    return f"{operation} errs by {factor} times its {dtype} rounding bound ({result.ask.label})"
 
 
 def describe_well_computed(evidence: Evidence, dtype: str) -> str:
@@ -240,7 +240,7 @@ def describe_well_computed(evidence: Evidence, dtype: str) -> str:
     worst = evidence.worst_run()
     assert worst is not None
     share, size = worst.compared.run_factor, worst.compared.run_resolution
-    fused = max(asked.fused for asked in evidence.asked)
+    fused = max(result.fused for result in evidence.results)
     if fused:
         return (
             f"its fused attention errs by {format_factor(fused)} times the {dtype} rounding bound"
@@ -284,7 +284,7 @@ def list_notes(
     given, mapping = models.given, models.mapping
     notes: list[tuple[HintKind, str]] = []
     for shown in failures:
-        other = shown.asked.swapped.get(shown.answer)
+        other = shown.result.swapped.get(shown.answer)
         if other is not None:
             cause = f"{shown.answer} is what {given.name_reference} gives as {other}"
             notes.append((HintKind.LIKELY, cause))
@@ -324,17 +324,19 @@ def _describe_circumstances(
 ) -> list[tuple[HintKind, str]]:
     """Return in which draws the answers differ, unless they differ in all."""
     failing = [
-        asked for asked in evidence.asked if any(one.outcome == "differs" for one in asked.compared)
+        result
+        for result in evidence.results
+        if any(one.outcome == "differs" for one in result.compared)
     ]
-    if not failures or len(failing) in (0, len(evidence.asked)):
+    if not failures or len(failing) in (0, len(evidence.results)):
         return []
-    agreeing = [asked for asked in evidence.asked if asked not in failing]
-    if all(asked.ask.before is not None for asked in failing) and all(
-        asked.ask.before is None for asked in agreeing
+    agreeing = [result for result in evidence.results if result not in failing]
+    if all(result.ask.before is not None for result in failing) and all(
+        result.ask.before is None for result in agreeing
     ):
         sentence = "only after an earlier call on other data: something is kept between calls"
         return [(HintKind.LIKELY, sentence)]
-    if all(asked.ask.label == AS_BUILT for asked in agreeing):
+    if all(result.ask.label == AS_BUILT for result in agreeing):
         sentence = (
             "as built they agree: something that is 0, or 1, as built acts in one of them only"
         )

@@ -116,7 +116,7 @@ def _fail_function(judged: Judged, failures: list[Shown]) -> Verdict:
         figure(compared.factor),
         witness=models.given.name_reference,
         hints=_make_hints(list_notes(models, evidence, failures)),
-        first_operations=tuple(worst.asked.first.get(compared.answer, ())),
+        first_operations=tuple(worst.result.first.get(compared.answer, ())),
     )
     verdict = replace(
         blank(judged.trial, Status.FAIL, ""),
@@ -173,7 +173,7 @@ def judge_computed(judged: Judged) -> Verdict:
         return _fail(
             judged,
             f"{worst.answer}, as {trial.subject.name} ran, errs by {factor} times the"
-            f" {trial.dtype} rounding bound of its own operations ({worst.asked.ask.label})",
+            f" {trial.dtype} rounding bound of its own operations ({worst.result.ask.label})",
         )
     sentence = describe_well_computed(evidence, trial.dtype)
     if wrong:

@@ -81,10 +81,10 @@ class Shadow:
             in_float64.append(checked.in_float64)
             as_run.append(add_branches(checked.errors, exact, results))
             as_declared.append(add_branches(self._declared(checked), exact, results))
-        return Nodes(self.replay, [in_float64, as_run, as_declared], self._held)
+        return Nodes(self.replay, [in_float64, as_run, as_declared], self._rounded_numbers)
 
     @property
-    def _held(self) -> list[tuple[Tensor, Sequence[Error]]]:
+    def _rounded_numbers(self) -> list[tuple[Tensor, Sequence[Error]]]:
         """The numbers that the run stored rounded, with the error that this causes in each
         scenario.
         """

@@ -179,13 +179,13 @@ def _draw_without_blocks(draw: Draw) -> Array:
 def _choose_size(sizes: Sizes) -> Wanted:
     """Return the function that chooses the size of a layer, see `scale_layers`."""
 
-    def wanted(activation: str, before: Array) -> Array:
+    def find_size(activation: str, before: Array) -> Array:
         exponents = {"relu": sizes.hidden, "identity": sizes.values}.get(activation)
         if exponents is None:
             return np.asarray(2.0**sizes.arguments)
         return np.asarray(np.minimum(2.0**exponents, before * 2.0**GAIN))
 
-    return wanted
+    return find_size
 
 
 def _mix(rng: np.random.Generator, exponents: Array, shape: tuple[int, ...]) -> Array:

@@ -183,7 +183,7 @@ def _column(name: str, given: object) -> Column:
     if values.ndim != 1:
         raise ValueError(f"column {name} has shape {values.shape}, expected one value a row")
     if values.dtype.kind in "fiu":
-        return _settled(values)
+        return _freeze(values)
     if values.dtype.kind == "b":
         return tuple("TRUE" if value else "FALSE" for value in values.tolist())
     listed = [None if _is_missing(value) else value for value in values.tolist()]
@@ -223,7 +223,7 @@ def _is_missing(value: object) -> bool:
         return True
 
 
-def _settled(values: NDArray[Any]) -> Array:
+def _freeze(values: NDArray[Any]) -> Array:
     column = np.array(values, dtype=np.float64)
     column.flags.writeable = False
     return column
@@ -232,7 +232,7 @@ def _settled(values: NDArray[Any]) -> Array:
 def _read_column(texts: Sequence[str | None]) -> Column:
     """Return texts as numbers if all of them are numbers or missing."""
     try:
-        return _settled(np.array([np.nan if text is None else _to_number(text) for text in texts]))
+        return _freeze(np.array([np.nan if text is None else _to_number(text) for text in texts]))
     except ValueError:
         return tuple(texts)
 

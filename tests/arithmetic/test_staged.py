@@ -118,7 +118,7 @@ def test_what_is_no_row_of_numbers_is_left_as_it_is() -> None:
     once = m.stored(bounded((1.2, 0.5)))
     assert isinstance(once, Replaced)
     asked = m.asked
-    assert m._seen(once) is once
+    assert m._replace_columns(once) is once
     assert m.asked == asked
     assert before(bounded((1, 0))).value == 1
 

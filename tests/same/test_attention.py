@@ -3,7 +3,7 @@
 import random
 
 from harness.evaluating.data import Batch
-from harness.same.asking import Asked
+from harness.same.asking import Result
 from harness.same.attention import compare_as_run
 from harness.same.compare import ByName, Compared
 from harness.same.evidence import Evidence
@@ -30,5 +30,5 @@ def test_steps_decide_where_fused_attention_is_outside() -> None:
 def test_fused_attention_is_said(approved: Approved) -> None:
     """With how much it loses."""
     one = Compared("output", "same", actual=1.0, run_factor=0.1, run_resolution=1e-9)
-    asked = Asked(Ask("as built", {}, Batch((), {})), [one], fused=2.41)
+    asked = Result(Ask("as built", {}, Batch((), {})), [one], fused=2.41)
     approved(describe_well_computed(Evidence([asked]), "float64"), mask_figures=True)

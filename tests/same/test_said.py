@@ -9,7 +9,7 @@ from torch.utils._python_dispatch import _len_torch_dispatch_stack as count_watc
 
 from harness.core.finding import Located
 from harness.core.verdict import Status
-from harness.same.asking import Asked, Outside
+from harness.same.asking import Outside, Result
 from harness.same.case import same
 from harness.same.respondent import Ask
 from harness.same.sentences import describe_outside
@@ -177,7 +177,7 @@ def test_each_sentence_is_said(what: str, approved: Approved) -> None:
 def test_an_operation_outside_its_bound_is_named(approved: Approved) -> None:
     """With its layer, its line and the draw."""
     located = Located("tanh", "hidden", "net.py:12", "h = torch.tanh(z)")
-    asked = Asked(Ask("drawn 1", {}, None))  # type: ignore[arg-type] # no batch is looked at
+    asked = Result(Ask("drawn 1", {}, None))  # type: ignore[arg-type] # no batch is looked at
     approved(describe_outside(Outside(located, 5.0), asked, "float32"))
 
 

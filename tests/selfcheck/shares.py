@@ -42,7 +42,7 @@ class Told(StagedArithmetic):
         self.layers = layers
         self.shares: list[float] = []
 
-    def _seen(self, x: Bounded, name: str = "") -> Bounded:
+    def _replace_columns(self, x: Bounded, name: str = "") -> Bounded:
         if isinstance(x, Replaced) or len(self.shares) == len(self.layers):
             return x
         own = self.layers[len(self.shares)]
