@@ -1,4 +1,5 @@
-"""The judge: what is asked, answered, compared and said. It knows no equation of any network.
+"""The judge: evaluates implementations, compares their answers within rounding bounds, and reports.
+It knows no equation of any network.
 
 Importing it loads neither torch nor rpy2 nor pytest.
 """

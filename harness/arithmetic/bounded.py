@@ -258,7 +258,7 @@ class BoundedArithmetic(BoundedProbabilities):
         return Bounded(value, round_result(value, error, count, self.u, lost) * DIRECTED)
 
     def act(self, name: str, z: Bounded) -> tuple[Bounded, Bounded | None]:
-        """Return the activation of z and its derivative; None is a derivative of 1."""
+        """Return the activation of z and its derivative; None stands for a derivative of 1."""
         if name == "identity":
             return z, None
         if name == "relu":

@@ -106,8 +106,8 @@ class GridArithmetic:
         return self._unproved(a.value)
 
     def scale(self, a: OnGrid, factor: Array | float, slack: float = 0.0) -> OnGrid:
-        """Return a times a constant; it is on a grid only if the constant is 0 or a power of two
-        and has no slack (error).
+        """Return a times a constant; it is on a grid only if the constant is 0 or a power of two,
+        without `slack`.
         """
         if slack or not are_exact_factors(factor).all():
             return OnGrid(a.value * factor, a.quantum, np.full(len(a.value), NEVER), a.size)
@@ -121,7 +121,7 @@ class GridArithmetic:
         return x
 
     def act(self, name: str, z: OnGrid) -> tuple[OnGrid, OnGrid | None]:
-        """Return the activation of z and its derivative; None is a derivative of 1.
+        """Return the activation of z and its derivative; None stands for a derivative of 1.
 
         ReLU is exact everywhere; tanh and the logistic are exact only in draws in which every z is
         0.

@@ -107,14 +107,14 @@ class LogitRows:
 
     @cached_property
     def rounding_of_sum(self) -> Array:
-        """The rounding error of logsumexp."""
+        """The largest rounding error of logsumexp, for any usual formula."""
         k, u = self._exp_roundings, total_roundoff(self.contract)
         form = np.maximum(self._size_of_sum + k * self._log_of_sum, self._of_unshifted)
         return self._slack * (u * form + self._in_sum)
 
     @cached_property
     def rounding_of_log(self) -> Array:
-        """The rounding error of log-softmax."""
+        """The largest rounding error of log-softmax, for any usual formula."""
         k, u = self._exp_roundings, total_roundoff(self.contract)
         form = np.maximum(self._gap, self._size_of_sum) + k * self._log_of_sum
         form = np.maximum(form, self._of_unshifted)
@@ -187,13 +187,15 @@ class LogitRows:
 
     @property
     def _of_unshifted(self) -> Array:
-        """k |m + L|, the roundings of log(sum of exp(z)), if nothing overflows there."""
+        """k |m + L|, the rounding error of log(sum of exp(z)) in units of u, as large as it can be
+        without overflow.
+        """
         largest = np.log(self.contract.largest)
         return np.asarray(self._exp_roundings * np.minimum(self._size_of_sum, largest))
 
     @cached_property
     def _in_sum(self) -> Array:
-        """The error of the logarithm of the sum that the sum itself has."""
+        """The error of the logarithm of the sum that comes from rounding inside the sum."""
         u = total_roundoff(self.contract)
         summed = sum_roundoff(self.count, self.contract) + self.count * self.contract.tiny
         lost = -np.log1p(-summed)  # no number if all of the sum may be lost

@@ -45,7 +45,7 @@ class StagedArithmetic(BoundedArithmetic):
 
     @cached_property
     def tree(self) -> ColumnTree:
-        """The own columns, of D R numbers each."""
+        """The implementation's columns, D R numbers each, as a tree for looking them up."""
         return ColumnTree(self.own.reshape(-1, self.own.shape[-1]))
 
     def stored(self, x: Bounded, name: str = "") -> Bounded:

@@ -269,8 +269,8 @@ def _judge_element(
 
 
 def _draws_beyond(oracle: Bounded, largest: float) -> NDArray[np.bool_] | None:
-    """Return a mask (D, 1, ...) of the draws whose exact answer lies beyond the dtype's range; None
-    if no draw's does.
+    """Return a mask (D, 1, ...) of the draws whose exact answer is beyond the dtype's range; None
+    if there are none.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         if abs(oracle.value).max() + oracle.error.max() <= largest:  # nearly always, found sooner
@@ -283,7 +283,7 @@ def _draws_beyond(oracle: Bounded, largest: float) -> NDArray[np.bool_] | None:
 def _join(
     some: NDArray[np.bool_] | None, others: NDArray[np.bool_] | None
 ) -> NDArray[np.bool_] | None:
-    """Return the draws that are marked in either mask; None if there are no masks."""
+    """Return the union of two masks of draws; None if both are None."""
     if some is None or others is None:
         return others if some is None else some
     return some | others

@@ -223,7 +223,7 @@ class Loss:
         return np.broadcast_to(given, (layout.size,))
 
     def of_rows(self, rows: slice | NDArray[np.intp]) -> Loss:
-        """Return the loss of some of the rows."""
+        """Return the loss restricted to some of the rows."""
         weights = self.row_weights
         return self if weights is None else replace(self, weights=weights[rows])
 

@@ -231,7 +231,7 @@ class Report:
         return [verdict for verdict in self.verdicts if verdict.status.fails]
 
     def record(self) -> dict[str, object]:
-        """Return the report as JSON holds it."""
+        """Return the report as a dict for JSON."""
         verdicts = [verdict.record() for verdict in self.verdicts]
         return {"schema": SCHEMA, **asdict(self), "verdicts": verdicts}
 

@@ -27,7 +27,7 @@ class Status(StrEnum):
 
     @property
     def judges(self) -> bool:
-        """Did the trial find something out, good or bad?"""
+        """Does this status come from a judgement, whether it passed or failed?"""
         return self.fails or self in (Status.KNOWN, Status.PASS)
 
 

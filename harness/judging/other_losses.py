@@ -121,7 +121,7 @@ def _list_losses(problem: Problem) -> Iterator[Loss]:
 
 
 def _ask(comparison: Comparison, problem: Problem) -> Observation | None:
-    """Return the model's answers to a problem, or None if its loss is missing."""
+    """Return the model's answers to a problem, or None if they have no loss."""
     trial = comparison.trial
     answered = comparison.cache.subject(trial.subject, problem, trial.dtype, trial.device)
     return None if isinstance(answered.answer("loss"), Missing) else answered

@@ -70,7 +70,7 @@ def _align_matrices(
 
 
 class _Aligner:
-    """Aligns two lists in order."""
+    """Aligns two ordered lists of tensors."""
 
     def __init__(self, rules: Rules) -> None:
         self.rules = rules
@@ -135,7 +135,9 @@ def list_forms(name: str, found: Shape, wanted: Shape, turned: bool) -> Iterator
 
 
 def list_joints(theirs: Sequence[Named], wanted: Shape) -> Iterator[Part]:
-    """Yield expressions that join tensors to a wanted shape, in their order first."""
+    """Yield expressions that join tensors to a wanted shape; joins in the given order come
+    first.
+    """
     for turn in (False, True):
         shapes = [shape[::-1] if turn else shape for _, shape in theirs]
         if turn and any(len(shape) != 2 for shape in shapes):

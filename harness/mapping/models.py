@@ -159,7 +159,7 @@ def _expect_small(given: Given, subject: Side, reference: Side) -> None:
 
 
 def make_generator(seed: int) -> torch.Generator:
-    """Return a generator of random numbers for data."""
+    """Return a seeded random generator for data."""
     return torch.Generator().manual_seed(1 + seed)
 
 

@@ -1,4 +1,4 @@
-"""The roundoff of one operation of torch: of its result, and of the steps inside."""
+"""The roundoff of one torch operation: of its result, and of the steps inside it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Functions that kernels compute in several steps: the error function and softplus."""
+"""Functions that kernels compute in several steps, with their errors: the error function and
+softplus.
+"""
 
 from __future__ import annotations
 

@@ -198,7 +198,7 @@ def compare_draws(mine: Respondent, theirs: Respondent, ask: Ask) -> tuple[str, 
 
 
 def _acts(one: Respondent, ask: Ask) -> bool:
-    """Do a model's answers depend on the seed?"""
+    """Do a model's answers depend on the random seed?"""
     drawn = one.drawn
     first, second = one.look(ask, 1), one.look(ask, 2)
     one.drawn = drawn

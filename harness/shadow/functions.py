@@ -37,14 +37,14 @@ class Function:
 
 @dataclass(eq=False)
 class Functions:
-    """The calls of such functions while a recorder runs."""
+    """The calls of a user's own autograd Functions while a recorder runs."""
 
     recorder: Recorder
     calls: list[Function] = field(default_factory=list)
 
     @contextmanager
     def follow(self) -> Iterator[None]:
-        """Follow every call while the `with` block runs."""
+        """Store every call of an autograd Function while the `with` block runs."""
         plain = torch.autograd.Function.__dict__["apply"]
         functions = self
 

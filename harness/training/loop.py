@@ -207,7 +207,7 @@ class Training:
         return np.stack([to_array(state, draws, -1) for state in self._states])
 
     def optimiser_gradients(self) -> Array:
-        """Return the gradients that the optimiser read at each step (K, D, P)."""
+        """Return the gradients that the optimiser used at each step (K, D, P)."""
         draws = self.learner.problem.draws
         return np.stack([to_array(gradients, draws, -1) for gradients in self._gradients])
 

@@ -115,7 +115,7 @@ class Tape(Generic[V]):
         return self.add(a, self.scale(b, -1.0))
 
     def mul(self, a: Node[V], b: Node[V]) -> Node[V]:
-        """Return a times b, number by number; both have one shape."""
+        """Return a times b, element by element; both have one shape."""
         self._expect(a.shape == b.shape, "mul", (a, b), "two of one shape")
         pulls = (a, self._times(b.value)), (b, self._times(a.value))
         return self._plain(self.m.stored(self.m.mul(a.value, b.value)), a.shape, pulls)

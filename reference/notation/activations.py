@@ -1,4 +1,4 @@
-"""The names of activations, as networks and equations take them."""
+"""The names of activations in networks and equations."""
 
 from harness.text.harmless import class_name, shown
 

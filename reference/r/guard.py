@@ -34,7 +34,7 @@ PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 
 
 def control(option: int, value: int) -> None:
-    """Call prctl, on Linux."""
+    """Call prctl(option, value), on Linux only."""
     if sys.platform == "linux":
         with suppress(ImportError, OSError, AttributeError):
             import_module("ctypes").CDLL(None).prctl(option, value, 0, 0, 0)
