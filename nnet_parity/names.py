@@ -1,4 +1,4 @@
-"""Explains clashes with other packages that are called `harness` or `reference` too."""
+"""Detects clashes with other packages that are also called `harness` or `reference`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NAMES_OF_OURS = (*OURS, "harness.py", "reference.py")  # of folders and files
 
 
 def explain_shadowing(name: str) -> str:
-    """Return a sentence if Python finds another package in place of ours; "" if it finds ours."""
+    """Return a sentence if Python finds another package instead of ours; "" if it finds ours."""
     place = _find_place(name)
     if place == HERE / name:
         return ""
@@ -25,7 +25,7 @@ def explain_shadowing(name: str) -> str:
 
 
 def explain_hiding(name: str) -> str:
-    """Return a sentence if Python finds our package in place of a user's package or module of this
+    """Return a sentence if Python finds our package instead of a user's package or module of this
     name.
 
     Return "" if the user has none.
@@ -44,7 +44,7 @@ def explain_hiding(name: str) -> str:
 
 
 def has_names_of_ours(folders: Iterable[Path]) -> bool:
-    """Does one of the folders hold a package or module that Python could import in place of ours?
+    """Does one of the folders hold a package or module that Python could import instead of ours?
 
     pytest puts the folder of a test file on the path only when it imports the file.
     """
@@ -55,7 +55,7 @@ def has_names_of_ours(folders: Iterable[Path]) -> bool:
 
 
 def _find_place(name: str) -> Path | None:
-    """Return the folder of the package, or the file of the module, that Python finds under this
+    """Return the folder of the package, or the file of the module, that Python imports under this
     name.
 
     Return None if Python finds nothing.

@@ -1,1 +1,3 @@
-"""Diagnoses a failed trial: the first mismatch, its cause, and a look at other formulations."""
+"""Diagnoses a failed trial: the first mismatch, its cause, and a second judgement by the model's
+own operations.
+"""

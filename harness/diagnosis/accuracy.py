@@ -1,4 +1,4 @@
-"""Hints on a subject that is a function of NumPy arrays: how accurately it computes."""
+"""Hints on the accuracy of a subject that is a function of NumPy arrays."""
 
 from dataclasses import replace
 
@@ -15,8 +15,10 @@ COARSE_ULP = 4.0  # of exp and tanh in JAX and ONNX Runtime, as measured
 
 
 def find_hint(comparison: Comparison) -> Hint | None:
-    """Return the arithmetic that explains the failure of a function of NumPy arrays, or that it has
-    weights of its own; None if neither does, or for another subject.
+    """Return a hint that explains the failure of a function of NumPy arrays: by its arithmetic, or
+    by weights of its own.
+
+    Return None if neither explains it, and for any other subject.
     """
     if not isinstance(comparison.trial.subject, Computed):
         return None
@@ -25,7 +27,9 @@ def find_hint(comparison: Comparison) -> Hint | None:
 
 
 def _in_float32(comparison: Comparison) -> Hint | None:
-    """Return a hint if the answers are those of float32 in a trial of float64."""
+    """Return a hint if the answers of a float64 trial are those of float32 arithmetic, else
+    None.
+    """
     promised = comparison.contracts[0]
     if promised.dtype != "float64" or not _passes(comparison, replace(promised, dtype="float32")):
         return None
@@ -37,7 +41,9 @@ def _in_float32(comparison: Comparison) -> Hint | None:
 
 
 def _with_coarse_functions(comparison: Comparison) -> Hint | None:
-    """Return a hint if the failure vanishes with exp and tanh as JAX and ONNX Runtime have them."""
+    """Return a hint if the failure vanishes with the exp and tanh of JAX and ONNX Runtime, else
+    None.
+    """
     promised, name = comparison.contracts[0], called(comparison.trial.subject.name)
     if promised.exp_ulp >= COARSE_ULP:
         return None

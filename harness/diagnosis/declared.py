@@ -1,4 +1,4 @@
-"""Explains by their contracts why the exact answers of two implementations may differ."""
+"""Explains differences of two implementations' exact answers by their contracts."""
 
 from harness.core.contract import Contract
 from harness.judging.comparison import Comparison
@@ -7,7 +7,7 @@ from harness.judging.comparison import Comparison
 def explain_contracts(comparison: Comparison, witness: str) -> str:
     """Return how the two contracts of a comparison differ, as "R clips its logistic at ±15".
 
-    `witness` is the name of the reference. Returns "" if the difference has no words here.
+    `witness` is the name of the reference. Returns "" for differences without a sentence here.
     """
     activations = comparison.problems[0].formulation.network.activations
     mine, theirs = comparison.contracts

@@ -20,8 +20,10 @@ NEAR = 0.01  # of the difference of an answer: numbers that are nearer are the s
 
 
 def find_first_operations(comparison: Comparison, judgement: Judgement) -> tuple[Located, ...]:
-    """Return the operations at which the subject leaves the numbers of its network, in the worst
-    draw; none if the subject is no PyTorch model, or cannot be followed.
+    """Return the operations at which the subject's numbers leave those of its network, in the worst
+    draw.
+
+    Return none if the subject is no PyTorch model, or cannot be followed.
     """
     model = comparison.cache.model(comparison.trial)
     if model is None or comparison.trial.dtype == "tf32":

@@ -1,7 +1,7 @@
-"""Finds own parameters on which a subject's outputs do not depend, though the network's do.
+"""Finds own parameters that the network's outputs depend on, but the subject's do not.
 
-An export that holds weights of its own, and a compiled function that captured them when it was
-traced, compute the same whatever parameters they are given.
+For example, an export with weights of its own, or a compiled function that captured them when it
+was traced, computes the same for all given parameters.
 """
 
 import numpy as np
@@ -18,7 +18,9 @@ ROWS = 5
 
 def find_ignored(comparison: Comparison, all_of_them: bool = False) -> Hint | None:
     """Return a hint with the own parameters whose change changes no output of a function of NumPy
-    arrays; None if there are none or, with `all_of_them`, if one changes an output.
+    arrays.
+
+    Return None if there are none or, with `all_of_them`, unless it is all of them.
     """
     if not isinstance(comparison.trial.subject, Computed):
         return None
@@ -41,7 +43,9 @@ def find_ignored(comparison: Comparison, all_of_them: bool = False) -> Hint | No
 
 
 def _make_problem(comparison: Comparison) -> Problem:
-    """Return a problem whose draws differ in one own tensor each from the first one."""
+    """Return a problem in which each draw but the first changes one own tensor of the first
+    draw.
+    """
     formulation = comparison.problems[0].formulation
     network, own = formulation.network, formulation.own
     random = np.random.default_rng(0)
@@ -61,7 +65,5 @@ def _make_problem(comparison: Comparison) -> Problem:
 
 
 def _list_moved(outputs: Array) -> list[bool]:
-    """Return for each draw after the first one whether its outputs differ from those of the
-    first.
-    """
+    """Return for each draw but the first whether its outputs differ from those of the first."""
     return [not np.array_equal(each, outputs[0], equal_nan=True) for each in outputs[1:]]

@@ -1,3 +1,1 @@
-"""Looks at a model that a command line names: finds it in its file, and says what it takes and
-returns.
-"""
+"""Finds the model that a command line names, and examines its parameters, inputs and outputs."""

@@ -1,4 +1,4 @@
-"""Sentences for what people give in place of the name of a model."""
+"""Sentences for wrong names of models on the command line."""
 
 from __future__ import annotations
 

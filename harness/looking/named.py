@@ -1,4 +1,4 @@
-"""Loads what a command line names: "model.py:Net", a class or function in a file of Python."""
+"""Loads the class or function that a command line names: "model.py:Net"."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ class Named:
 
 
 def load_named(text: str, say: Say) -> Named:
-    """Import the file that a text like "model.py:Net" names, and return the class or function.
+    """Import the file in a text like "model.py:Net", and return the class or function.
 
-    `say` tells that an import takes long. Raises ValueError, in a sentence that says what to write,
-    if there is no such file or name, or the file cannot be imported.
+    `say` gets a message if the import takes long. Raises ValueError, with a sentence that gives
+    advice, if there is no such file or name, or the file cannot be imported.
     """
     path, name = _split(text)
     if sentence := describe_mistake(path, name):
@@ -64,7 +64,7 @@ def load_named(text: str, say: Say) -> Named:
 def load_model(text: str, say: Say) -> Named:
     """Load a class of models, or a function that builds one.
 
-    Raises ValueError, in a sentence, for anything else, as a class that needs arguments.
+    Raises ValueError, with a sentence, for anything else, such as a class that needs arguments.
     """
     named = load_named(text, say)
     file, name, thing = named.file.name, named.name, named.thing
@@ -137,7 +137,9 @@ def _is_file_of(module: Any, file: Path) -> bool:
 
 @contextmanager
 def _as_script(file: Path, say: Say) -> Iterator[None]:
-    """Hide our own arguments from a file, and say so if its import takes long."""
+    """Hide our own command-line arguments from a file, and send a message if its import takes
+    long.
+    """
     told = (
         f"{file.name} is still running, since Python runs a file to import it: put what trains"
         ' below `if __name__ == "__main__":`'

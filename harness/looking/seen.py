@@ -1,4 +1,4 @@
-"""Looks at a model: its parameters, its inputs and outputs, and the activations that it calls."""
+"""Examines a model: its parameters, its inputs and outputs, and the activations that it calls."""
 
 from __future__ import annotations
 
@@ -42,7 +42,9 @@ KNOWN = ("logistic", "tanh", "relu", "softmax")
 
 @dataclass(frozen=True)
 class Call:
-    """The widths of a model's groups of inputs, and of the heads of outputs that it then gives."""
+    """The widths of a model's groups of inputs, and of the heads of outputs that it returns for
+    them.
+    """
 
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
@@ -50,11 +52,11 @@ class Call:
 
 @dataclass(frozen=True)
 class Seen:
-    """What was seen of a model.
+    """Observations of a model.
 
     `shapes` are those of its parameters by name, `calls` the ways in which it can be called with
     rows of numbers, and `activations` the functions that it calls, in their order. If it cannot be
-    called so, `why` is the reason.
+    called with rows, `why` is the reason.
     """
 
     shapes: Mapping[str, tuple[int, ...]]
@@ -64,12 +66,12 @@ class Seen:
 
     @property
     def unknown(self) -> list[str]:
-        """The activations that no network of ours has."""
+        """The activations that our networks do not support."""
         return [name for name in dict.fromkeys(self.activations) if name not in KNOWN]
 
 
 def look_at(module: torch.nn.Module) -> Seen:
-    """Look at a module of real numbers; its numbers stay as they are."""
+    """Examine a module of real numbers; its parameters do not change."""
     shapes = {}
     for name, parameter in module.named_parameters():
         shapes[name] = tuple(to_plain(parameter).shape)
@@ -100,7 +102,7 @@ def _try_calls(
 def _list_widths(
     module: torch.nn.Module, shapes: Mapping[str, tuple[int, ...]]
 ) -> Iterator[tuple[int, ...]]:
-    """Yield the widths of inputs that the parameters' shapes make possible."""
+    """Yield the widths of inputs that fit the parameters' shapes."""
     sizes = {1}
     for shape in shapes.values():
         sizes.update(shape)
@@ -110,7 +112,7 @@ def _list_widths(
 
 
 def _count_groups(forward: Callable[..., Any]) -> Sequence[int]:
-    """Return the numbers of inputs with which a forward method may be called."""
+    """Return the possible numbers of inputs of a forward method."""
     needed = len(list_needed(forward))
     if needed:
         return (needed,)
@@ -121,7 +123,7 @@ def _count_groups(forward: Callable[..., Any]) -> Sequence[int]:
 def _try_call(module: torch.nn.Module, widths: tuple[int, ...]) -> tuple[int, ...]:
     """Return the widths of the outputs for rows of these widths.
 
-    Raises WrongAnswer if the outputs are no rows of numbers, and whatever the module raises.
+    Raises WrongAnswer if the outputs are no rows of numbers, and the module's own errors.
     """
     kind = next((each.dtype for each in module.parameters()), torch.get_default_dtype())
     found: tuple[int, ...] = ()

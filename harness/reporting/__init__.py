@@ -1,3 +1,3 @@
-"""One result, told to people and machines: screen, page, Markdown, JSON, GitHub, and what changed
-since an older run.
+"""One result for people and machines: screen, page, Markdown, JSON, GitHub, and changes since an
+older run.
 """

@@ -1,4 +1,4 @@
-"""A picture of a network of the two-headed family, with its weights.
+"""Draws a network of the two-headed family, with its weights.
 
 The family is h = g(W1 x1 + V1 x2 + b), o1 = f(W2 h + b_w), o2 = f(V2 h + b_v); with skip
 connections o1 = f(W2 h + S1_w x1 + S2_w x2 + b_w). A block is one of its matrices or vectors of
@@ -56,8 +56,8 @@ class Edge(NamedTuple):
 def diagram(name: str, label: str, weights: Mapping[str, float]) -> Markup | None:
     """Draw a network from its weights by name, with bias nodes as squares.
 
-    Returns None if a weight's name is of no block of the two-headed family. `name` and `label` are
-    those of `draw`.
+    Returns None if a weight's name belongs to no block of the two-headed family. `name` and `label`
+    are those of `draw`.
     """
     edges = []
     for place, weight in weights.items():
@@ -90,7 +90,7 @@ def diagram(name: str, label: str, weights: Mapping[str, float]) -> Markup | Non
 
 
 def _parse_edge(place: str, weight: float) -> Edge | None:
-    """Return the edge of a weight from the weight's name; None if the name is of no block in
+    """Return the edge of a weight, given the weight's name; None if the name belongs to no block in
     JOINS.
     """
     match = re.fullmatch(WEIGHT, place)

@@ -21,8 +21,7 @@ def limit_threads() -> None:
     """Limit torch and NumPy's BLAS to one thread each.
 
     The number of their threads changes the last bits of results, and R needs a core too. The
-    objects loaded by now stay until the process ends, so the garbage collector is told to skip
-    them.
+    objects loaded by now stay until the process ends, so the garbage collector is set to skip them.
     """
     import scipy.linalg  # noqa: F401 (it brings a BLAS of its own: whoever needs it later finds it limited)
     import threadpoolctl

@@ -1,4 +1,4 @@
-"""Reads the findings (failures as data) of older reports, which had them as sentences only."""
+"""Reads the findings (failures as data) of older reports, which stored them only as sentences."""
 
 from dataclasses import replace
 
@@ -11,10 +11,10 @@ BLAMED = " is the one outside"
 
 
 def add_finding(verdict: Verdict) -> Verdict:
-    """Return the verdict with a finding; a failed verdict without one gets it from the sentences in
-    `why`.
+    """Return the verdict with a finding; for a failed verdict without one, it is read from the
+    sentences in `why`.
 
-    `why` stays as it is. The new finding has no figures.
+    `why` stays unchanged. The new finding has no figures.
     """
     if verdict.finding is not None or not verdict.status.fails:
         return verdict

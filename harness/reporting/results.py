@@ -1,4 +1,4 @@
-"""Reads results.json strictly into a report; a file that is not whole and sound is refused."""
+"""Reads results.json strictly into a report; an incomplete or damaged file is refused."""
 
 import json
 import math
@@ -30,9 +30,8 @@ WIDE = (re.compile(rb"\\u[dD][89abAB]"), re.compile(rb"[\xc4-\xff]"))
 
 
 class VerdictInFile(TypedDict):
-    """The fields that a verdict must have in a file, though they have defaults in memory.
-
-    A comparison of reports looks at them.
+    """The fields that a verdict must have in a file, though they have defaults in memory, because
+    comparisons of reports use them.
     """
 
     budget_used: Annotated[float, msgspec.Meta(ge=0)] | None
@@ -50,8 +49,8 @@ class ReportInFile(TypedDict):
 
 
 def read(path: Path) -> Report:
-    """Return the report of a results.json. Raises ValueError, in a sentence, if it is not whole and
-    sound.
+    """Return the report of a results.json. Raises ValueError, with a sentence, if it is incomplete
+    or damaged.
     """
     try:
         data = read_regular(path, MOST_BYTES)
@@ -95,7 +94,7 @@ def parse_strictly(data: bytes, what: str, convert: Callable[[Any], T]) -> T:
 
 
 def explain_size(path: Path) -> str:
-    """Return why a report that was written is too large to be read again; "" if it is not."""
+    """Return why a written report is too large to be read again; "" if it is not."""
     try:
         _check_size(read_regular(path, MOST_BYTES))
     except (ValueError, OSError) as error:
@@ -128,7 +127,7 @@ def _check_report(found: Any) -> Report:
 
 
 def _check_pass(verdict: Verdict, place: str) -> None:
-    """Check that a trial that passes says which share of its bound it used.
+    """Check that a passing trial has the share of its bound that it used.
 
     Raises msgspec.ValidationError, which names the place.
     """

@@ -1,4 +1,4 @@
-"""The JSON Schema of results.json, made from the types by which it is written and read.
+"""The JSON Schema of results.json, made from the types that write and read it.
 
 `python -m harness.reporting.schema --write` renews results.schema.json.
 """

@@ -25,8 +25,8 @@ def write(report: Report, folder: Path, exchange: Exchange) -> None:
     """Write `results.json`, `report.md` and `index.html` into the folder, and `speed.json` if there
     were races.
 
-    `exchange` is entered while the files take the places of an older report's. Raises OSError or,
-    if the report cannot be read back, ValueError; then none of them has been written.
+    `exchange` is entered while the files replace those of an older report. Raises OSError or, if
+    the report cannot be read back, ValueError; then none of them has been written.
     """
     results, trust = _json(report.record()), read_beside(folder, report.commit)
     texts = {
@@ -41,9 +41,10 @@ def write(report: Report, folder: Path, exchange: Exchange) -> None:
 
 
 def replace_report(report: Report, folder: Path) -> None:
-    """Write the files of a report into a folder, in place of those of an older one.
+    """Write the files of a report into a folder, replacing those of an older one.
 
-    Raises FileExistsError, in a sentence, for files of these names without a results.json of ours.
+    Raises FileExistsError, with a sentence, for files of these names without a results.json of
+    ours.
     """
     left = list_left(folder)
     schema = f'"schema": "{SCHEMA}"'
@@ -55,7 +56,7 @@ def replace_report(report: Report, folder: Path) -> None:
 
 
 def list_left(folder: Path) -> list[str]:
-    """Return the names of a report's files that lie in the folder."""
+    """Return the names of a report's files in the folder."""
     return [name for name in (RESULTS, MARKDOWN, PAGE, SPEED) if os.path.isfile(folder / name)]
 
 
@@ -64,6 +65,6 @@ def _json(value: Any) -> str:
 
 
 def summarise(report: Report) -> None:
-    """Append the report as Markdown to the file that $GITHUB_STEP_SUMMARY names, if it is set."""
+    """Append the report as Markdown to the file in $GITHUB_STEP_SUMMARY, if it is set."""
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
         append_whole(Path(summary), markdown(report))

@@ -1,1 +1,1 @@
-"""A failure made small, and the script that fails in the same way by itself."""
+"""Reduces a failure to a small problem, and writes a script that reproduces it."""

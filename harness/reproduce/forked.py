@@ -3,11 +3,11 @@
 Its arguments are the file descriptor of its socket, the process id of its parent, and, as JSON, the
 environment variables that set a script's number of threads; this process itself has one thread. It
 imports NumPy and torch once, for all scripts. It reads lines {"script", "folder", "deadline",
-"file"} from the socket, and answers each with a line {"code", "said", "why"}: the exit code of the
-script, its output, and why it has none. It ends when its parent does.
+"file"} from the socket. It answers each with a line {"code", "said", "why"}: the exit code of the
+script, its output, and the reason if there is no exit code. It ends when its parent does.
 
-A script that needs a user's file is a fork of a process in which that file has been run: a file is
-run once, however many scripts need it.
+A script that needs a user's file is a fork of a process that has run this file. So a file is run
+once, however many scripts need it.
 """
 
 import json
@@ -33,7 +33,7 @@ KILLED = "was killed: it was out of memory, or of CPU time"
 
 
 def main(fd: int, parent: int, threads: dict[str, str | None]) -> None:
-    """Run the scripts that the parent asks for, until it closes its end of the socket, or ends."""
+    """Run the scripts that the parent requests, until it closes its end of the socket, or ends."""
     import numpy  # noqa: F401
     import torch  # noqa: F401
 
@@ -91,14 +91,14 @@ def _answer(
 class Loaded:
     """A process that has run a user's file, and makes a fork of itself for each script.
 
-    `why` says why it answers nothing any more, or "".
+    `why` is the reason why it answers no more, or "".
     """
 
     def __init__(self, file: str, folder: str, others: Sequence[socket.socket]) -> None:
         """Start to run the file, in a folder.
 
         `others` are the sockets of other processes. The new process closes them, since each of
-        those processes waits until nobody holds the other end of its socket.
+        those processes waits until no process holds the other end of its socket.
         """
         self.file, self.why = file, ""
         self.socket, theirs = socket.socketpair()
@@ -111,13 +111,13 @@ class Loaded:
         theirs.close()
 
     def ask(self, asked: dict[str, str]) -> None:
-        """Ask for a script; `listen` returns the answer."""
+        """Request a script; `listen` returns the answer."""
         if not self.why:
             with suppress(OSError):  # it has ended: `listen` tells
                 self.socket.sendall(json.dumps(asked).encode() + b"\n")
 
     def listen(self, seconds: float) -> dict[str, Any] | None:
-        """Return the answer to a script; None if there is none within some seconds."""
+        """Return the answer to a script; None if there is none within this number of seconds."""
         if self.why:
             return {"code": None, "said": "", "why": self.why}
         if not select.select([self.socket], [], [], seconds)[0]:
@@ -138,13 +138,13 @@ class Loaded:
         return self.give_up(why)
 
     def give_up(self, why: str) -> dict[str, Any]:
-        """Kill the process; return the answer to this script and to all that follow."""
+        """Kill the process; return the answer for this script and all later ones."""
         self.kill()
         self.why = why
         return {"code": None, "said": "", "why": why}
 
     def kill(self) -> None:
-        """Kill the process and all that it has started."""
+        """Kill the process and all its descendants."""
         if self.pid:
             _kill(self.pid)
         self.pid = 0
@@ -194,17 +194,19 @@ def _load(file: str) -> str:
 
 
 def limit_cpu() -> None:
-    """End this process, and each that it starts, by SIGXCPU after CPU seconds of a core."""
+    """Let this process, and each that it starts, be ended by SIGXCPU after CPU seconds of a
+    core.
+    """
     hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
     if hard == resource.RLIM_INFINITY or hard > CPU:
         resource.setrlimit(resource.RLIMIT_CPU, (CPU, hard))
 
 
 def _wait(ours: socket.socket, parent: int, seconds: float) -> bool:
-    """Wait until the parent asks, closes the socket, or ends; return False if it does none of these
-    in time.
+    """Wait until the parent sends a request, closes the socket, or ends; return False if none of
+    these happens in time.
 
-    The parent's end is looked for separately, since a fork of the parent may hold the socket open.
+    The parent's end is checked separately, since a fork of the parent may hold the socket open.
     """
     return os.getppid() != parent or bool(select.select([ours], [], [], seconds)[0])
 
@@ -238,7 +240,7 @@ def _run(
 
 
 def _kill(child: int) -> None:
-    """Kill a script and the processes that it has started."""
+    """Kill a script and all its descendants."""
     for kill in (os.killpg, os.kill):  # just after the fork it has no group of its own
         with suppress(OSError):
             kill(child, signal.SIGKILL)

@@ -78,10 +78,10 @@ def is_plain(loss: Loss) -> bool:
 def write_loss(problem: Problem) -> dict[str, Any]:
     """Return the template's variables on the loss.
 
-    `decay` is a number, and `decays` and `own_decays` are lists of it for each of the network's
-    blocks and of the model's parameters, if single weights or blocks have a decay of their own.
+    `decay` is a number. If single weights or blocks have a decay of their own, `decays` and
+    `own_decays` are lists of it, for each of the network's blocks and of the model's parameters.
     `weights` are those of the rows. `in_torch` and `in_numpy` are lines that compute the errors;
-    none for a plain sum or mean of squares.
+    empty for a plain sum or mean of squares.
     """
     loss, formulation = problem.loss, problem.formulation
     written: dict[str, Any] = {"decay": 0.0, "decays": None, "own_decays": None, "weights": None}
@@ -145,7 +145,7 @@ def _write_error(error: str, from_logits: bool, language: str) -> str:
 
 
 def _write_share(shares: Array, language: str) -> str:
-    """Return the weight of each error (R, K) of a head as text: a number, or one for each row."""
+    """Return the weight of each error (R, K) of a head as Python: a number, or one for each row."""
     if (shares == shares[0, 0]).all():
         return repr(float(shares[0, 0]))
     rows = shares[:, :1].tolist()
@@ -155,7 +155,7 @@ def _write_share(shares: Array, language: str) -> str:
 
 
 def _write_changes(loss: Loss, language: str) -> Sequence[str]:
-    """Return the lines that make `targets` of t, by label smoothing and class weights."""
+    """Return the lines that compute `targets` from t, by label smoothing and class weights."""
     lines = ["targets = t"]
     if loss.label_smoothing:
         share = loss.label_smoothing

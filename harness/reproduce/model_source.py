@@ -1,4 +1,4 @@
-"""Writes the part of a script that has the model: a copy of its source, or its file."""
+"""Writes the part of a script with the model: a copy of its source, or an import of its file."""
 
 from inspect import getfile
 from pathlib import Path
@@ -16,7 +16,7 @@ from harness.text.python import Code
 
 
 def describe_framework(trial: Trial, model: dict[str, Any]) -> dict[str, Any]:
-    """Return the template's variables on what computes: torch, or a function of NumPy arrays."""
+    """Return the template's variables on the framework: torch, or functions of NumPy arrays."""
     if not isinstance(trial.subject, Computed):
         settings = Code("\n".join(settings_lines(trial.case.settings)))
         dtype = held_in(trial.dtype)
@@ -27,14 +27,16 @@ def describe_framework(trial: Trial, model: dict[str, Any]) -> dict[str, Any]:
 
 
 def _functions(subject: Subject | Computed) -> tuple[Any, Any]:
-    """Return what a script calls: the model and its loss, or its outputs and its slopes."""
+    """Return the functions that a script calls: the model and its loss, or its outputs and its
+    slopes.
+    """
     if isinstance(subject, Computed):
         return subject.answer, subject.slopes
     return subject.build, subject.loss
 
 
 def copy_source(subject: Subject | Computed, case: Case) -> dict[str, Any]:
-    """Return the template's variables for a script that has a copy of the model's source."""
+    """Return the template's variables for a script with a copy of the model's source."""
     source = Source()
     function, own_loss = _functions(subject)
     build = source.expression(function)
@@ -46,16 +48,14 @@ def copy_source(subject: Subject | Computed, case: Case) -> dict[str, Any]:
 
 
 def _is_exported(subject: Subject | Computed) -> bool:
-    """Return whether a subject's factory makes programs of torch.export."""
+    """Does a subject's factory return programs of torch.export?"""
     if isinstance(subject, Computed) or subject.shapes is not None:
         return False
     return not isinstance(subject.build, type) and is_exported(subject.build())
 
 
 def _is_lazy(subject: Subject | Computed) -> bool:
-    """Return whether a newly built model has parameters whose shapes are decided by its first
-    call.
-    """
+    """Does a newly built model have parameters whose shapes are set by its first call?"""
     if isinstance(subject, Computed) or subject.shapes is not None:
         return False
     from torch.nn.parameter import is_lazy
@@ -77,8 +77,8 @@ def _model(build: str, loss: str | None, source: str, origin: str, lazy: bool) -
 
 
 def import_file(subject: Subject | Computed, case: Case) -> dict[str, Any]:
-    """Return the template's variables for a script that imports the model's file; of a function of
-    NumPy arrays, the file of its case.
+    """Return the template's variables for a script that imports the model's file or, for a function
+    of NumPy arrays, the file of its case.
     """
     is_computed = isinstance(subject, Computed)
     file = case.file if is_computed and case.file else getfile(_functions(subject)[0])

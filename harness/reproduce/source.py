@@ -1,5 +1,5 @@
-"""Copies the statements that a model needs from its author's files, or the cells of a notebook, so
-that it runs without them.
+"""Copies the statements that a model needs from its author's files, or from the cells of a
+notebook, so that it runs without them.
 """
 
 from __future__ import annotations
@@ -47,8 +47,7 @@ MOST_NUMBERS = 1_000  # of an array that is written out
 class Source:
     """The copied statements, by the name that each defines, in an order in which they run.
 
-    `values` has the object that each name stands for; `origins` names the files that the statements
-    are from.
+    `values` has the object of each name; `origins` names the files of the statements.
     """
 
     def __init__(self) -> None:
@@ -74,7 +73,7 @@ class Source:
         return re.sub("\n{4,}", "\n\n\n", "\n".join(spaced)).strip()
 
     def expression(self, thing: Any) -> str:
-        """Return an expression that gives this object, if it is evaluated after the statements.
+        """Return an expression for this object, to be evaluated after the statements.
 
         Statements that it needs are added. Raises Unwritten if there is no such expression.
         """
@@ -97,8 +96,8 @@ class Source:
         return self._define(name, thing, copy)
 
     def _variable(self, thing: Any, module: Any) -> str:
-        """Add the statement that gives a user's callable its name, as `@jax.jit` does; return the
-        name, "" if it has none.
+        """Add the statement that defines the name of a user's callable, as `@jax.jit` does; return
+        the name, "" if it has none.
         """
         if not callable(thing) or not _is_own(module):
             return ""
@@ -115,7 +114,7 @@ class Source:
         return f"{self.expression(called)}({', '.join(arguments)})"
 
     def _define(self, name: str, value: Any, text: Callable[[], str]) -> str:
-        """Add the statement `text()`, which gives a value the name `name`; return the name.
+        """Add the statement `text()`, which assigns a value to the name `name`; return the name.
 
         Nothing is added if the name is defined already, or is being defined: a statement may read
         its own name. Raises Unwritten if another value has this name.
@@ -165,9 +164,9 @@ class Source:
             self._value(name, value, module)
 
     def _value(self, name: str, value: Any, module: ModuleType) -> None:
-        """Add the statements of a file that give a name its value, or else `name = expression`.
+        """Add the statements of a file that define a name or, failing that, `name = expression`.
 
-        What was typed is tried the other way round, since it may have been run in any order.
+        For typed code the order is reversed, since it may have been run in any order.
         """
         before = dict(self.statements), dict(self.values)
 
@@ -185,8 +184,8 @@ class Source:
             second()
 
     def _bind(self, name: str, value: Any) -> None:
-        """Add the statement `name = expression`, unless the value already has this name by its
-        definition.
+        """Add the statement `name = expression`, unless the value's definition already gives it
+        this name.
         """
         if getattr(value, "__name__", "") != name or self.expression(value) != name:
             self._define(name, value, lambda: f"{name} = {self.expression(value)}")
@@ -203,7 +202,7 @@ class Source:
         return f"{name} = {self.expression(SimpleNamespace)}({words})"
 
     def _statements(self, name: str, module: ModuleType) -> str:
-        """Return the statements of a file that give a name its value."""
+        """Return the statements of a file that assign a value to a name."""
         copies = []
         for text, node in list_statements(module):
             if name in _find_names_given(node):
@@ -213,8 +212,7 @@ class Source:
         return "\n".join(copies)
 
     def _literal(self, value: Any) -> str:
-        """Return an expression for a value that has a short one, such as a number, a text or a
-        list.
+        """Return an expression for a value with a short one, such as a number, a text or a list.
 
         Raises Unwritten for any other value.
         """
@@ -252,8 +250,8 @@ class Source:
 
 
 def _expect_names(*names: str) -> None:
-    """Raise Unwritten for a text that cannot be the name of a variable; a `__name__` may be any
-    text.
+    """Raise Unwritten for a text that cannot be the name of a variable (a `__name__` may be any
+    text).
     """
     for name in names:
         if type(name) is not str or not name.isidentifier() or iskeyword(name):
@@ -261,7 +259,7 @@ def _expect_names(*names: str) -> None:
 
 
 def _is_own(module: ModuleType | None) -> bool:
-    """Return whether a module is the user's: a file, not of an installed package, or typed."""
+    """Is a module the user's own: typed, or a file outside installed packages?"""
     if is_typed(module):
         return True
     root = getattr(module, "__name__", "").partition(".")[0]
@@ -271,7 +269,7 @@ def _is_own(module: ModuleType | None) -> bool:
 
 
 def _find_names_given(node: ast.stmt) -> set[str]:
-    """Return the names to which a statement gives values; names of imports are left out."""
+    """Return the names that a statement assigns; imports are left out."""
     if isinstance(node, ast.ClassDef | ast.FunctionDef):
         return {node.name}
     names = set()
@@ -297,8 +295,8 @@ def _lambda(thing: Any, module: ModuleType) -> str:
 
 
 def _enclosed(thing: Any) -> dict[str, Any]:
-    """Return the values that a function, or a class's methods, read from enclosing functions, by
-    name.
+    """Return the values, by name, that a function, or a class's methods, read from enclosing
+    functions.
 
     The values of default arguments (`x=x`) are among them.
     """
@@ -315,9 +313,7 @@ def _enclosed(thing: Any) -> dict[str, Any]:
 
 
 def _find_names_read(text: str) -> list[str]:
-    """Return the global names that a piece of source reads, in order; names in annotations are left
-    out.
-    """
+    """Return the global names that a piece of source reads, in order; annotations are left out."""
     codes: list[CodeType] = [
         compile(text, "", "exec", flags=annotations.compiler_flag, dont_inherit=True)
     ]

@@ -1,4 +1,4 @@
-"""Finds the source of what was typed into a notebook or a REPL, and not written in a file."""
+"""Finds the source of code that was typed into a notebook or a REPL."""
 
 from __future__ import annotations
 
@@ -15,26 +15,28 @@ parse = lru_cache(maxsize=8)(ast.parse)  # a text is parsed for each of many nam
 
 
 class Unwritten(Exception):
-    """The reason why an object cannot be written as code that runs without the object's file."""
+    """Raised with the reason why an object cannot be written as code that runs without the object's
+    file.
+    """
 
 
 def is_typed(module: Any) -> bool:
-    """Is a module what is typed into a notebook or a REPL, or given to `python -c`?"""
+    """Is a module a notebook, a REPL, or the code of `python -c`?"""
     name = getattr(module, "__name__", "")
     return name == MAIN and not getattr(module, "__file__", None)
 
 
 def name_origin(module: ModuleType) -> str:
-    """Return how a script names the origin of a module's statements."""
+    """Return the script's name for the origin of a module's statements."""
     if is_typed(module):
         return "a notebook or REPL"
     return ascii(Path(str(module.__file__)).name)
 
 
 def find_source(thing: type | FunctionType) -> str:
-    """Return the source of a class or function. Raises Unwritten if it is not kept.
+    """Return the source of a class or function. Raises Unwritten if it is not available.
 
-    Python looks for a class in its module's file alone, so a class that was typed is found by its
+    Python looks for a class only in its module's file, so a class that was typed is found by its
     methods.
     """
     try:
@@ -47,9 +49,8 @@ def find_source(thing: type | FunctionType) -> str:
 
 
 def find_whole(function: FunctionType) -> str:
-    """Return the whole text of the file, cell or input in which a function is written.
-
-    Raises Unwritten if it is not kept.
+    """Return the whole text of the file, cell or input that defines a function. Raises Unwritten if
+    it is not available.
     """
     try:
         return "".join(findsource(function)[0])
@@ -71,7 +72,7 @@ def segment(text: str, node: ast.stmt) -> str:
 
 
 def list_statements(module: ModuleType) -> Iterator[tuple[str, ast.stmt]]:
-    """Yield the statements of a module, each with the text that it is in.
+    """Yield the statements of a module, each with the text that contains it.
 
     Those of a notebook are the statements of its cells, in the order in which they were run.
     """
@@ -86,7 +87,7 @@ def list_statements(module: ModuleType) -> Iterator[tuple[str, ast.stmt]]:
 
 
 def _list_methods(thing: object) -> Iterator[FunctionType]:
-    """Yield the functions that the body of a class defines; none for anything but a class."""
+    """Yield the functions that the body of a class defines; nothing for any other object."""
     if not isinstance(thing, type):
         return
     for value in vars(thing).values():
@@ -96,7 +97,7 @@ def _list_methods(thing: object) -> Iterator[FunctionType]:
 
 
 def _find_class(name: str, method: FunctionType) -> str:
-    """Return the source of the class of this name around a method; "" if it is not kept."""
+    """Return the source of the class with this name around a method; "" if it is not available."""
     try:
         text = find_whole(method)
     except Unwritten:

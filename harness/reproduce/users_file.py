@@ -1,4 +1,4 @@
-"""Runs a user's file once more, for a script that needs it, and finds a subject there."""
+"""Runs a user's file once more for a script that needs it, and finds a subject in it."""
 
 import sys
 from contextlib import suppress

@@ -1,1 +1,3 @@
-"""What pytest runs: trials, what a process finds, processes of xdist, interruptions, races."""
+"""Runs trials under pytest or `check`: collects findings, merges those of xdist's processes,
+handles interruptions and races.
+"""

@@ -1,5 +1,5 @@
-"""Collects what the subjects of a case were asked: numbers of rows, sizes of numbers, and ways of
-calling.
+"""Collects the reach of a case: the numbers of rows, the sizes of numbers and the ways of calling
+of its problems.
 
 In shapes, D counts draws (problems of a stack).
 """
@@ -15,8 +15,8 @@ from harness.judging.cache import Cache, Problems, SubjectAnswers
 
 
 def collect_asked(cache: Cache) -> Asked | None:
-    """Return what the subjects of a case were asked; None if they were asked no problems of
-    probes.
+    """Return the problems on which the subjects of a case were evaluated; None if there were none
+    from probes.
 
     Sizes hold for every subject and every tensor: the smallest size is the largest of the smallest
     ones, and the largest size the smallest of the largest ones.
@@ -98,7 +98,7 @@ def _find_narrowest(sizes: Sequence[Sizes]) -> Sizes:
 
 
 def _list_ways(cache: Cache) -> tuple[str, ...]:
-    """Return the ways of calling, and the layouts of inputs, in which every subject was asked."""
+    """Return the ways of calling, and the layouts of inputs, in which every subject was called."""
     by_subject: dict[tuple[str, str, str], set[str]] = {}
     for key, observed in cache.get_items(SubjectAnswers):
         who = key.subject, key.dtype, key.device

@@ -39,7 +39,7 @@ class Entry:
     """A model that enters a speed race against a pacemaker.
 
     The race measures the time of one loss with its gradient or, with `fits`, of training until the
-    pacemaker's final loss is reached. `case` tests whether the model is right: only a model that
+    pacemaker's final loss is reached. `case` tests whether the model is correct: only a model that
     passes every trial may race. `population` has the data; with `fits` each round has a start of
     its own.
     """
@@ -92,9 +92,9 @@ class Turn(NamedTuple):
     """A model's turn in a race.
 
     `take(draw, wanted)` runs the model on a draw (one problem of a stack) until the loss is at most
-    `wanted`, and returns the loss that it reached. `evaluations` is the number of evaluations in a
-    turn. `warm()` is called between the pacemaker's turn and the model's first turn, so that this
-    turn starts under the same conditions as the model's second turn.
+    `wanted`, and returns the final loss. `evaluations` is the number of evaluations in a turn.
+    `warm()` is called between the pacemaker's turn and the model's first turn, so that this turn
+    starts under the same conditions as the model's second turn.
     """
 
     take: Callable[[int, float], float]
@@ -103,10 +103,10 @@ class Turn(NamedTuple):
 
 
 def _gradients(entry: Entry, start: Problem, dtype: str, device: str) -> Turn:
-    """Return a turn that evaluates the loss and its gradient several times in a row.
+    """Return a turn that evaluates the loss and its gradient several times in a row, often enough
+    to be timed.
 
-    The number of evaluations is large enough for the turn to be timed. There is no loss to be
-    reached.
+    There is no wanted loss.
     """
     training = entry.trained.training(start, dtype, device)
 
@@ -126,9 +126,8 @@ def _gradients(entry: Entry, start: Problem, dtype: str, device: str) -> Turn:
 
 
 def _fits(entry: Entry, start: Problem, dtype: str, device: str) -> Turn:
-    """Return a turn that trains the model from a draw's start until the wanted loss is reached.
-
-    It needs no warming, since it is long.
+    """Return a turn that trains the model from a draw's start until the wanted loss is reached. It
+    is long, and needs no warming.
     """
 
     def fit(draw: int, wanted: float) -> float:

@@ -1,6 +1,6 @@
 """Finds classes and functions of a case that its user has changed since the case was made.
 
-In a notebook a class is written anew while an older case still holds the older class.
+In a notebook a class may be redefined while an older case still holds the older class.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from harness.judging.case import Case
 
 
 def find_redefined(case: Case) -> str:
-    """Return a sentence on a class or function of a case that has changed since; "" if none has."""
+    """Return a sentence on a class or function of a case that has changed since then; "" if there
+    is none.
+    """
     for thing in _list_written(case):
         module = sys.modules.get(thing.__module__)
         if module is None or "<locals>" in thing.__qualname__:
@@ -37,7 +39,7 @@ def find_redefined(case: Case) -> str:
 
 
 def _list_written(case: Case) -> Iterator[type | FunctionType]:
-    """Yield the classes and functions that a case holds, or that its parts hold."""
+    """Yield the classes and functions in a case or in its parts."""
     parts = [case.network, case.problems, case.answer, *case.subjects, *case.references]
     for part in parts:
         for thing in (part, *getattr(part, "__dict__", {}).values()):
@@ -59,7 +61,7 @@ def _list_codes(thing: type | FunctionType) -> Iterator[CodeType]:
 
 
 def _is_defined_anew(thing: Any, codes: list[CodeType], module: ModuleType) -> bool:
-    """Has the name of a class or function another meaning now, with other code?
+    """Does the name of a class or function now refer to another one, with other code?
 
     Two runs of one statement, in a loop or a cell, give the same code.
     """
@@ -74,7 +76,7 @@ def _is_defined_anew(thing: Any, codes: list[CodeType], module: ModuleType) -> b
 
 
 def _is_edited(codes: list[CodeType], module: ModuleType) -> bool:
-    """Does a file say something else now than the code that was imported from it?
+    """Has a file changed since the code was imported from it?
 
     Code that did not come from a plain file, such as that of pytest's test files, is not compared.
     """
@@ -93,7 +95,7 @@ def _is_edited(codes: list[CodeType], module: ModuleType) -> bool:
 
 
 def _list_inner(code: CodeType) -> Iterator[CodeType]:
-    """Yield the code of everything that is defined inside of some code."""
+    """Yield a code object and all code objects inside it."""
     for each in code.co_consts:
         if isinstance(each, CodeType):
             yield each

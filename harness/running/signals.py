@@ -1,5 +1,5 @@
-"""Signals to stop: SIGTERM and SIGHUP end a run as Ctrl-C does, and none of them interrupts the
-writing of the report.
+"""Stop signals: SIGTERM and SIGHUP end a run as Ctrl-C does, and no signal interrupts the writing
+of the report.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,7 +20,7 @@ class StopSignals:
         self.are_watched = False
 
     def watch(self) -> None:
-        """Note that this run has a case, and let the signals act as Ctrl-C from now on."""
+        """Let the signals act as Ctrl-C from now on, because this run has a case."""
         if not self.are_watched:
             self.are_watched = True
             self._config.add_cleanup(as_ctrl_c())
@@ -28,8 +28,7 @@ class StopSignals:
 
 def as_ctrl_c() -> Callable[[], Any]:
     """Let each of LIKE_CTRL_C raise KeyboardInterrupt, unless the program handles or ignores it.
-
-    Returns a function that undoes this.
+    Returns a function that restores them.
     """
     if current_thread() is not main_thread():
         return lambda: None

@@ -1,3 +1,3 @@
-"""What the command `nnet-parity` offers beyond comparing reports: back, check, doctor, init, port,
-record, selfcheck.
+"""The commands of `nnet-parity` besides comparing reports: back, check, doctor, init, port, record,
+selfcheck.
 """

@@ -1,4 +1,4 @@
-"""The verb `nnet-parity back`: writes the weights of a port into a copy of the fitted object."""
+"""The command `nnet-parity back`: writes the weights of a port into a copy of the fitted object."""
 
 from __future__ import annotations
 
@@ -107,7 +107,9 @@ def _write_back(given: Namespace) -> int:
 
 
 def _expect_free(given: Namespace) -> None:
-    """Raise ValueError if the new file is there and may not be overwritten, or rows are missing."""
+    """Raise ValueError if the new file exists and may not be overwritten, or if rows are
+    missing.
+    """
     if given.new.exists() and not given.force:
         raise ValueError(f"{given.new} is there: give another file (-o), or --force overwrites it")
     if (given.x is None) != (given.y is None):
@@ -117,7 +119,7 @@ def _expect_free(given: Namespace) -> None:
 
 
 def _read_theta(given: Namespace, net: FittedNet) -> Array:
-    """Return the weights of the port's network, as the object can hold them."""
+    """Return the weights of the port's network in a form that the object can hold."""
     tensors = read_tensors(given.weights)
     if tensors.fit not in ("", net.digest) and not given.force:
         raise ValueError(

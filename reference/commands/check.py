@@ -1,4 +1,4 @@
-"""The verb `nnet-parity check`: judges a model without a test file."""
+"""The command `nnet-parity check`: judges a model without a test file."""
 
 from __future__ import annotations
 
@@ -116,9 +116,8 @@ def _check(given: Namespace) -> int:
 
 
 def _make_case(named: Named, given: Namespace) -> Case:
-    """Return the case that the options ask for.
-
-    Raises ValueError or TypeError, in a sentence, for options that do not go together.
+    """Return the case for the options. Raises ValueError or TypeError, with a sentence, for options
+    that do not go together.
     """
     if given.like and given.nnet:
         raise ValueError("--nnet and --like were given, expected one of them")
@@ -146,10 +145,10 @@ def _make_case(named: Named, given: Namespace) -> Case:
 
 
 def _make_subject(named: Named, network: Network) -> Subject:
-    """Return the model as a subject; where its parameters' names and shapes do not tell which block
-    each of them is, this is found by trying, else assumed.
+    """Return the model as a subject.
 
-    Raises ValueError if the parameters are not those of a network of these sizes.
+    If names and shapes do not determine the blocks of its parameters, they are found by trying,
+    else assumed. Raises ValueError if the parameters do not fit a network of these sizes.
     """
     subject = Subject(named.thing, name=named.name)
     try:
@@ -177,7 +176,7 @@ def _show_sizes(proposal: Proposal) -> str:
 
 
 def _describe(named: Named, proposal: Proposal) -> str:
-    """Return the options of a proposed network, or what to do with several layers."""
+    """Return the options of a proposed network, or advice on several layers."""
     if isinstance(proposal.network, Network):
         return f"`{show_options(proposal.network)}`"
     return (
@@ -187,12 +186,12 @@ def _describe(named: Named, proposal: Proposal) -> str:
 
 
 def _propose(named: Named) -> Proposal | None:
-    """Return the network that a model looks like, if it looks like one."""
+    """Return the network that a model seems to compute, or None."""
     return propose(Subject(named.thing, name=named.name), _look(named))
 
 
 def _explain(named: Named, case: Case) -> str:
-    """Return a sentence if a model that failed computes another network than the one asked for;
+    """Return a sentence if a model that failed computes another network than the requested one;
     else "".
     """
     if not isinstance(case.network, Network):
@@ -232,7 +231,7 @@ def _compare(named: Named, given: Namespace) -> Case:
 
 
 def _path(text: str) -> Path:
-    """Return the path of a file of rows. Raises ValueError if it is not there."""
+    """Return the path of a file of rows. Raises ValueError if it does not exist."""
     path = Path(text).absolute()
     if not path.is_file():
         raise ValueError(f"--data {text} is not there (in {Path.cwd()}), expected a file of rows")
@@ -240,7 +239,7 @@ def _path(text: str) -> Path:
 
 
 def _read_data(text: str) -> Any:
-    """Return data as `same` takes them: a shape, words, or what a file of Python has."""
+    """Return data in a form for `same`: a shape, words, or an object of a Python file."""
     if ".py" in text:
         return load_named(text, _say).thing
     try:

@@ -1,4 +1,4 @@
-"""The verb `nnet-parity init`: writes a test of a model."""
+"""The command `nnet-parity init`: writes a test of a model."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def _init(given: Namespace) -> int:
 
 
 def _describe(named: Named, file: Path, proposal: Proposal | None, seen: Seen) -> list[str]:
-    """Return lines on what was written, what it proves, and what to do next."""
+    """Return lines on the written test, on what it proves, and on the next steps."""
     run = shell_line("pytest", path_word(_show(file)))
     name = named.name
     lines = [f"wrote    {_show(file)}"]
@@ -109,7 +109,7 @@ def _find(name: str, proposal: Proposal, seen: Seen) -> str:
 
 
 def _show(file: Path) -> str:
-    """Return a path as it is seen from the working folder, if it is in it."""
+    """Return a path relative to the working folder, if it is in it."""
     path = file.absolute()
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 

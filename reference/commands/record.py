@@ -1,5 +1,5 @@
-"""The verb `nnet-parity record`: makes all calls to R that the cases of test files need, and stores
-the answers.
+"""The command `nnet-parity record`: makes all calls to R that the cases of test files need, and
+stores the answers.
 """
 
 import io
@@ -89,16 +89,15 @@ def _record(given: Namespace) -> int:
 
 
 def _cases(files: list[str], mode: str) -> list[tuple[Case, str]] | str:
-    """Return the cases that pytest collects from these files, each with its file.
-
-    Return pytest's output as text if it finds none.
+    """Return the cases that pytest collects from these files, each with its file, or pytest's
+    output if it finds none.
     """
     import pytest
 
     from harness.running.plugin import TrialItem
 
     class Collector:
-        """A plugin of pytest that notes the cases of the collected items."""
+        """A pytest plugin that stores the cases of the collected items."""
 
         def __init__(self) -> None:
             self.verifications: dict[int, Any] = {}
@@ -163,7 +162,7 @@ def _record_case(case: Case, file: str, given: Namespace) -> str:
 def _record_fitted(fitted: FittedObject, path: Path, given: Namespace) -> str:
     """Write R's answers about a fitted object to a file, and return a sentence about the result.
 
-    Raises ValueError if they were written before and the intent is not to renew them.
+    Raises ValueError if the file exists and the intent is not to renew it.
     """
     if fitted.path.suffix == ".json":
         return "holds R's answers itself"
@@ -179,9 +178,8 @@ def _record_fitted(fitted: FittedObject, path: Path, given: Namespace) -> str:
 
 @ours()
 def _ask(case: Case, recorder: Recorder, starts: int) -> None:
-    """Make all calls to R that judging the case needs; the recorder keeps their answers.
-
-    Raises RError if R fails.
+    """Make all calls to R that judging the case needs; the recorder stores their answers. Raises
+    RError if R fails.
     """
     limit_threads()
     cache = Cache(case, starts)

@@ -1,1 +1,3 @@
-"""Explains a failure: the search for a mistake, or another scaling, that explains answers."""
+"""Explains a failure: searches for a mistake, or another scaling, that would give the observed
+answers.
+"""

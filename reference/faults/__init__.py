@@ -1,1 +1,1 @@
-"""What a fault is: the equations with one mistake, their answers, and the bounds of these."""
+"""Kinds of faults: the equations with one mistake, their answers, and the bounds of these."""

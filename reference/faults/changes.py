@@ -1,4 +1,4 @@
-"""Changes that mistakes make: to arrays, to blocks of parameters, and to answers."""
+"""Changes that mistakes make to arrays, to blocks of parameters, and to answers."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -72,8 +72,8 @@ def change_block(which: Which | Named, change: Change) -> ChangeOfBlocks:
 
 
 def change_first_entry(which: Which | Named, change: Change) -> ChangeOfBlocks:
-    """Return a function that changes the first entry of a block that is not 0, or its very first
-    entry if all are 0.
+    """Return a function that changes the first nonzero entry of a block, or its first entry if all
+    are 0.
     """
 
     def changed(w: Array) -> Array:
@@ -122,14 +122,14 @@ def multiply_by_size(where: Callable[[Change], Callable[..., Any]]) -> Callable[
 
 
 def column_order(w: Array) -> Array:
-    """Return the entries of a matrix (n, k), in row-major order, filled into a matrix (n, k) column
-    by column, as R does.
+    """Return a matrix (n, k) whose entries, in row-major order, are filled in column by column, as
+    R does.
     """
     return w.ravel().reshape(w.shape[::-1]).T
 
 
 def roll(w: Array) -> Array:
-    """Return an array whose entries are moved by one place along its last axis."""
+    """Return an array with its entries shifted by one along its last axis."""
     return np.roll(w, 1, -1)
 
 

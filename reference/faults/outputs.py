@@ -1,5 +1,5 @@
-"""Kinds of faults in the outputs of classifiers and in their losses; gradients go back through what
-is computed, as autograd's do.
+"""Kinds of faults in the outputs of classifiers and in their losses. Gradients are those of the
+wrong computation, as with autograd.
 """
 
 from __future__ import annotations
@@ -33,10 +33,9 @@ ErrorsOf = Callable[[Tape[Any], Head[Any]], Errors[Any]]
 
 
 class WrongTape(Tape[V]):
-    """A tape on which `change` takes the place of one activation, named `of`, of a network's
-    outputs.
+    """A tape on which `change` replaces one activation, named `of`, of a network's outputs.
 
-    `before` is the number of activations that come before those of the outputs.
+    `before` is the number of activations before those of the outputs.
     """
 
     def __init__(
@@ -62,7 +61,7 @@ class WrongTape(Tape[V]):
         return outputs
 
     def softmax_over_rows(self, z: Node[V]) -> Node[V]:
-        """Return softmax over the rows of each column, in place of the columns of each row."""
+        """Return softmax over the rows of each column, instead of over the columns of each row."""
         m = self.m
         p = m.softmax(m.each(_turn, z.sum.formed))
 
@@ -75,7 +74,8 @@ class WrongTape(Tape[V]):
     def log_softmax(self, z: Node[V]) -> Node[V]:
         """Return the logarithm of softmax.
 
-        A loss of it that is the same for all logits of the same softmax has the same slope by both.
+        A loss that depends on the logits only through their softmax has the same gradient with
+        either.
         """
         return self._plain(self.m.log_softmax(z.sum.formed), z.shape, ((z, _same),))
 
@@ -89,7 +89,7 @@ def _turn(a: Array) -> Array:
 
 
 def find_any_errors(tape: Tape[V], head: Head[V]) -> Errors[V]:
-    """Return the errors of a head's outputs, whatever activation these come from."""
+    """Return the errors of a head's outputs, for any activation of the outputs."""
     is_squares = head.error == "squares"
     activation = head.activated[0] if head.activated else ""
     if head.from_logits or is_squares or activation == ACTIVATION_OF[head.error]:
@@ -98,7 +98,9 @@ def find_any_errors(tape: Tape[V], head: Head[V]) -> Errors[V]:
 
 
 def _through_outputs(m: Arithmetic[V], head: Head[V]) -> Errors[V]:
-    """Return the errors of outputs p that are taken for probabilities, and their slope by p."""
+    """Return the errors of outputs p that are treated as probabilities, and their derivative by
+    p.
+    """
     t, p = head.targets, head.outputs.value
     roundings = ROUNDINGS * m.contract.roundoff
     pairs, slope = [], m.lift(np.zeros(t.shape))
@@ -126,13 +128,15 @@ def _entropy(t: Array) -> Array:
 
 
 def find_errors_of_logits(tape: Tape[V], head: Head[V]) -> Errors[V]:
-    """Return the errors of a head whose outputs are logits, though its loss is of probabilities."""
+    """Return the errors of a head whose outputs are treated as logits, though its loss is of
+    probabilities.
+    """
     return find_errors(tape, replace(head, from_logits=True))
 
 
 @dataclass(frozen=True)
 class Output(Fault):
-    """Other outputs in place of those of the activation `of`, or other errors of them.
+    """Other outputs instead of those of the activation `of`, or other errors of them.
 
     `change` takes a tape and the argument z of the activation, and returns the outputs. A head
     whose outputs are logits has the activation "identity". `errors_of` computes the errors.
@@ -142,7 +146,7 @@ class Output(Fault):
     errors_of: ErrorsOf = find_any_errors
 
     def suits(self, loss: Loss, network: Family) -> bool:
-        """Has the network outputs with this activation, and a loss of them among `errors`?"""
+        """Does the network have outputs with this activation, and a loss of them among `errors`?"""
         if not isinstance(network, Network):
             return False
         heads = len(network.outputs)
@@ -176,7 +180,7 @@ class OtherLoss(Fault):
     spoils: str = "loss"
 
     def suits(self, loss: Loss, network: Family) -> bool:
-        """Is the other loss another one, and the right one no loss of squares?"""
+        """Does the mistake change the loss, and is the right one no loss of squares?"""
         outputs: tuple[int, ...] = network.outputs
         return not loss.is_squares and self.change(loss, outputs) not in (None, loss)
 
@@ -186,7 +190,7 @@ class OtherLoss(Fault):
         return problem if loss is None else replace(problem, loss=loss)
 
     def equations(self, problem: Problem) -> Callable[..., Any]:
-        """Return the equations with errors of any outputs."""
+        """Return the equations with errors that accept any outputs."""
         return partial(evaluate, errors_of=find_any_errors)
 
     def run(self, problem: Problem, contract: Contract) -> Answers:

@@ -1,1 +1,3 @@
-"""The catalogue of mistakes that ports make: planted to test the judge, and tried on failures."""
+"""The catalogue of mistakes of ports: planted to test the judge, and tried as explanations of
+failures.
+"""

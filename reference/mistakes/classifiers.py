@@ -1,4 +1,4 @@
-"""Mistakes that ports of classifiers make, in their outputs and their classes."""
+"""Mistakes of ported classifiers in their outputs and classes."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Numbers that are slightly wrong: stored in a narrower dtype, or off by a relative size."""
+"""Slightly wrong numbers: stored in a narrower dtype, or off by a relative size."""
 
 from functools import partial
 

@@ -43,7 +43,7 @@ class Chain:
         return found
 
     def words(self) -> dict[str, str]:
-        """Return which parameter is which block."""
+        """Return the parameter's name for each block."""
         found = {}
         for number, layer in enumerate(self.layers, 1):
             found[f"W{number}"] = layer.weight
@@ -101,7 +101,9 @@ def list_chains(seen: Seen) -> Iterator[Chain]:
 
 
 def _read_layers(seen: Seen, width: int) -> list[Layer]:
-    """Return the layers that the parameters form in their order; none if they form no chain."""
+    """Return the layers that the parameters form in their order; an empty list if they form no
+    chain.
+    """
     layers: list[Layer] = []
     for name, shape in seen.shapes.items():
         before = layers[-1] if layers else None
@@ -116,7 +118,7 @@ def _read_layers(seen: Seen, width: int) -> list[Layer]:
 
 
 def _may_stand(activations: Sequence[str], layers: int) -> bool:
-    """Are there as many activations as layers, or one fewer, and known ones?"""
+    """Are the activations known ones, as many as layers or one fewer?"""
     return len(activations) in (layers - 1, layers) and set(activations) <= set(OUTPUTS)
 
 

@@ -1,4 +1,4 @@
-"""Tries whether a network's equations compute what a model computes."""
+"""Tests whether a network's equations compute the same outputs as a model."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DTYPE = "float64"
 
 
 class Tried:
-    """A model's outputs at random numbers (D, R, O), to be compared with those of networks.
+    """A model's outputs at random numbers (D, R, O), for comparison with those of networks.
 
     `formulation` is the map of the model's parameters; all networks have its layout.
     """
@@ -27,7 +27,7 @@ class Tried:
         self.outputs = subject.observe(self.problem, DTYPE).answer("forward")
 
     def is_computed_by(self, network: Family, formulation: Formulation) -> bool:
-        """Are the model's outputs those of the network, up to rounding?"""
+        """Does the network compute the model's outputs, up to rounding?"""
         if isinstance(self.outputs, Missing):
             return False
         bound = network.oracle(_draw(formulation), self.contract)["forward"]
@@ -35,7 +35,7 @@ class Tried:
 
 
 def _draw(formulation: Formulation) -> Problem:
-    """Draw a problem; formulations with as many parameters get the same numbers."""
+    """Draw a problem; formulations with equal numbers of parameters get the same numbers."""
     network, draw = formulation.network, np.random.default_rng(0)
     own = draw.uniform(-1, 1, (DRAWS, formulation.own.size))
     inputs = draw.uniform(-1, 1, (DRAWS, ROWS, sum(network.inputs)))

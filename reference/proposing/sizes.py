@@ -1,4 +1,4 @@
-"""Sizes of a network as R's print() shows them: "1-4-1", with several groups or heads
+"""Sizes of a network in the notation of R's print(): "1-4-1", with several groups or heads
 "5+3-10-4+2".
 """
 

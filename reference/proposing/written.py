@@ -1,4 +1,4 @@
-"""Writes the test file of a model, for a person to read and to complete."""
+"""Writes the test file of a model, to be read and completed by a person."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def _order(name: str) -> tuple[bool, str]:
 
 
 def _describe(name: str, proposal: Proposal) -> str:
-    """Return what is known of the network, and what its user has to look at."""
+    """Return the known facts about the network, and the points that its user has to check."""
     network = proposal.network
     if proposal.is_computed:
         said = f"This network was read off {name}: both give the same outputs at random numbers. "
@@ -150,7 +150,7 @@ def _write_subject(name: str, proposal: Proposal) -> list[str]:
 
 
 def write_words(words: Mapping[str, Any]) -> str:
-    """Return the text of a dict that says which parameter is which block."""
+    """Return the text of a dict from each block to its parameter."""
     parts = []
     for block, part in words.items():
         parts.append(f"{quoted(block)}: {_write_part(part)}")
