@@ -5,6 +5,7 @@ says how to install the rest.
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 import tempfile
@@ -222,7 +223,8 @@ def plugin() -> Finding:
             f"--rootdir={empty}",
         )
         _, output = _run(sys.executable, "-m", "pytest", *options, str(empty))
-    if f"<module 'nnet_parity.plugin' from '{ours}'>" not in output:
+    loaded = re.search(r"<module 'nnet_parity\.plugin' from '(.*)'>", output)
+    if loaded is None or Path(loaded[1]).resolve() != ours.resolve():
         mend = shell_line(sys.executable, "-m", "pytest", "-p", "nnet_parity.plugin")
         return Finding("pytest", "", f"it does not load {ours}", mend)
     _, shadowing = _run(sys.executable, "-c", SHADOWED)

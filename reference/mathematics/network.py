@@ -195,7 +195,7 @@ class Network(Derived):
         places = np.where(exists, np.cumsum(exists) - 1, -1)
         return places[: A.size].reshape(A.shape), places[A.size :].reshape(B.shape)
 
-    @cached_property
+    @property
     def layout(self) -> Layout:
         """The blocks of theta.
 
@@ -205,6 +205,10 @@ class Network(Derived):
         units there are only S1_w, ... and the biases of the heads; without skip connections there
         is no S1_w, ...
         """
+        return self._layout
+
+    @cached_property
+    def _layout(self) -> Layout:
         A, B = self._places
         blocks: list[Block] = []
         if self.hidden:

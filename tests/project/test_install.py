@@ -14,7 +14,21 @@ import pytest
 from tests.conftest import Approved, part_of, unfolded
 
 ROOT = Path(__file__).parents[2]
-DISTRIBUTED = ("harness", "reference", "nnet_parity", "pyproject.toml", "README.md", "LICENSE")
+DISTRIBUTED = (
+    "harness",
+    "reference",
+    "nnet_parity",
+    "build_backend.py",
+    "pyproject.toml",
+    "README.md",
+    "LICENSE",
+)
+TYPED = """
+from nnet_parity import Contract, Network
+
+width: str = Network(1, 4, 1).hidden
+reveal_type(Contract())
+"""
 MODELS = """
 from torch import nn
 
@@ -111,3 +125,44 @@ def test_what_a_user_writes_works_as_written(
     approved(unfolded(part_of(screen.split("\n"))), mask_figures=True)
     assert "14 passed, 2 skipped" in screen
     assert (mine / "build" / "report" / "index.html").exists()
+
+
+@pytest.mark.parametrize("python", ["editable"], indirect=True)
+def test_type_checkers_see_an_editable_installation(python: Path, tmp_path: Path) -> None:
+    """mypy finds the types of public names, and a user's mistake; only our packages can be imported
+    from what is installed.
+    """
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "typed.py").write_text(TYPED)
+    options = ["--python-executable", python, "--ignore-missing-imports", "typed.py"]
+    command = list(map(str, [sys.executable, "-m", "mypy", *options]))
+    said = subprocess.run(command, cwd=mine, capture_output=True, text=True, timeout=300).stdout
+    assert "Contract" in said
+    assert 'expression has type "int", variable has type "str"' in said
+    names = ran(
+        python, "-c", "import nnet_parity; print(nnet_parity.__path__[0])", folder=mine
+    ).strip()
+    folder = Path(names).parent
+    packages = {path.parent.name for path in folder.glob("*/__init__.py")}
+    assert packages == {"harness", "nnet_parity", "reference"}
+
+
+def test_a_file_system_without_links_gets_a_finder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An editable installation works there as well, though type checkers do not see it."""
+    import build_backend
+
+    def refuse(self: Path, target: Path) -> None:
+        raise OSError("no links here")
+
+    monkeypatch.setattr(build_backend, "EDITABLE", tmp_path / "links")
+    monkeypatch.setattr(Path, "symlink_to", refuse)
+    built: list[str] = []
+    monkeypatch.setattr(
+        build_backend.build_meta, "build_editable", lambda *given: built.append(os.getcwd())
+    )
+    before = os.getcwd()
+    build_backend.build_editable(str(tmp_path))
+    assert built == [before]
