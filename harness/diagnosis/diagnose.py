@@ -19,12 +19,14 @@ from harness.core.finding import (
 )
 from harness.core.formulation import Formulation
 from harness.core.judge import Judgement, budget
-from harness.core.problem import ORDER, STEP
+from harness.core.problem import ORDER
 from harness.core.verdict import Status, Verdict
 from harness.diagnosis.accuracy import find_hint
+from harness.diagnosis.batch import find_batch
 from harness.diagnosis.declared import explain_contracts
 from harness.diagnosis.first_operation import find_first_operations
 from harness.diagnosis.ignored import find_ignored
+from harness.diagnosis.narrower import find_narrower
 from harness.foreign.computed import Computed
 from harness.judging.comparison import Comparison, finding_of
 from harness.judging.other_losses import find_loss, has_own_loss, spell_loss
@@ -76,7 +78,8 @@ def diagnose(comparison: Comparison, judgement: Judgement, located: Finding) -> 
     first_outside = located.first_outside
     if first_outside is not None and first_outside.quantity == comparison.quantity:
         first = hints[0] or _in_float32(comparison, judgement) or find_hint(comparison)
-        first = first or _likely(comparison) or find_ignored(comparison)
+        first = first or _likely(comparison, judgement) or find_ignored(comparison)
+        first = first or find_narrower(comparison, judgement) or find_batch(comparison)
         hints = [first, *_of_its_parameters(comparison)]
         hints.append(_other_loss(comparison, is_explained=any(hints)))
         operations = find_first_operations(comparison, judgement)
@@ -314,14 +317,31 @@ def _vanishes(comparison: Comparison, way: Words) -> bool:
     return True
 
 
-def _likely(comparison: Comparison) -> Hint | None:
-    """Return a hint with the known fault that explains the observed answers, else None."""
+def _likely(comparison: Comparison, judgement: Judgement) -> Hint | None:
+    """Return the known fault that explains the observed answers, else None.
+
+    They are the reference's if the reference alone is outside its own bounds.
+    """
     trial, cache = comparison.trial, comparison.cache
-    if comparison.quantity == STEP:
-        return None
-    observed = [comparison.subject(problem).values for problem in comparison.problems]
-    told, contract = f"{trial.case.name}: {trial.subject.name}", trial.subject.contract(trial.dtype)
+    of_reference = judgement.outside == ("reference",)
+    asked = comparison.reference if of_reference else comparison.subject
+    observed = []
+    for problem in comparison.problems:
+        answers = asked(problem)
+        values = dict(answers.values)
+        if "gradient" in values and not answers.by_own:
+            values["gradient"] = problem.formulation.pull_back(values["gradient"])
+        observed.append(values)
+    told = f"{trial.case.name}: {trial.subject.name}"
+    contract = comparison.contracts[1 if of_reference else 0]
     network = comparison.problems[0].formulation.network
     say = patient(lambda how: cache.say(f"{told}: {how}"))
     fault = network.likely(comparison.problems, observed, comparison.quantity, contract, say)
-    return Hint(HintKind.LIKELY, fault) if fault else None
+    if not fault:
+        return None
+    return Hint(HintKind.LIKELY, _say_of_reference(fault, trial.against) if of_reference else fault)
+
+
+def _say_of_reference(fault: str, name: str) -> str:
+    """Return a fault as one of the reference, which is compared with the case's equations."""
+    return f"in the reference {name}: {fault.replace('the reference', 'the case')}"

@@ -34,7 +34,9 @@ from harness.pytorch.mapping import (
     read_formulation,
 )
 from harness.pytorch.parameters import Words, list_shapes
+from harness.pytorch.sizes import describe_size
 from harness.pytorch.trying import candidate_mappings, matching
+from harness.pytorch.unregistered import describe_unregistered
 from harness.text.harmless import class_name, exact, shown
 from harness.text.python import called
 from harness.waiting.progress import Say, silent
@@ -164,7 +166,24 @@ class Subject:
         """
         network = self.network or network
         own, buffers = self._read_state(network)
-        return replace(read_formulation(self, own, network, say), buffers=buffers)
+        try:
+            read = read_formulation(self, own, network, say)
+        except ValueError as error:
+            raise self._explain_layout(own, network) or error from None
+        return replace(read, buffers=buffers)
+
+    def _explain_layout(self, own: Layout, network: Family) -> ValueError | None:
+        """Return an error with the reason why the model's parameters are not those of the network,
+        if it is plain; else None.
+        """
+        if self.shapes is not None:
+            return None
+        said = describe_unregistered(self.build_module(network)) or describe_size(own, network)
+        if not said:
+            return None
+        found = [f"{name} {shape}" for name, shape in list_shapes(own).items()]
+        held = ", ".join(found) or "none"
+        return ValueError(f"{self.name}: {said}; its parameters are {held}")
 
     def meanings(self, network: Family) -> tuple[int, list[Words] | None]:
         """Try all ways in which the model's parameters may be the network's blocks.

@@ -5,21 +5,27 @@ mistake.
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 from harness.core.contract import Array, Contract
+from harness.core.formulation import Family
 from harness.core.judge import outside as is_outside
-from harness.core.problem import QUANTITIES, Problem
+from harness.core.problem import QUANTITIES, STEP, Problem
 from harness.waiting.progress import Say, silent
+from reference.explaining.loss_parts import find_losses
+from reference.explaining.orders import find_orders
 from reference.explaining.scaling import UNEXPLAINED, describe_left, describe_scaling
+from reference.explaining.stacks import Stack
+from reference.explaining.steps import find_accumulated, likely_step
 from reference.faults.bounds import bounds
 from reference.faults.kinds import Answers, Fault, solve
 from reference.mistakes.catalogue import made_in
 
+SAME = 2.0**10  # roundings of a difference: faults that leave less explain it equally well
 LITTLE = 1e-4  # of the size of a draw's answers, which rounding may be without counting less
 
 
@@ -42,8 +48,10 @@ def likely(
 ) -> str:
     """Return the mistake that explains observed answers, in words; "" if there is none.
 
-    See `offered`.
+    See `offered`; a step of an optimiser has mistakes of its own.
     """
+    if outside == STEP:
+        return likely_step(problems, observed, contract)
     offer = offered(problems, observed, outside, contract, say=say)
     return offer.words if offer else ""
 
@@ -82,7 +90,9 @@ def offered(
     plain = as_computed(contract)
     solve_with = run or (lambda fault, problem: fault.run(problem, plain))
     losses = {problem.loss for problem in problems}
-    faults, found = made_in(problems[0].formulation.network, losses), []
+    known = made_in(problems[0].formulation.network, losses)
+    faults = [fault for fault in (*known, *search.propose()) if search.is_early(fault)]
+    found = []
     for number, fault in enumerate(faults, 1):
         say(f"looking for a likely mistake, {number} of {len(faults)}")
         wrong = search.solve_if_near(partial(solve_with, fault), fault.across_draws)
@@ -97,8 +107,19 @@ def offered(
         weights = [scales["forward"] for scales in search.scales]
         words = describe_scaling(problems, observed, weights, contract.roundoff, say)
         return Offer("", words) if words else None
-    _, left_over, fault = min(found, key=lambda each: each[0])
-    return Offer(fault.name, f"{fault.words} ({describe_left(left_over)})")
+    rounding = SAME * contract.roundoff
+    # the first of those that explain it equally well
+    _, left_over, fault = min(found, key=lambda each: max(each[0], rounding))
+    words = _say(fault, problems[0].formulation.network)
+    return Offer(fault.name, f"{words} ({describe_left(left_over)})")
+
+
+def _say(fault: Fault, network: Family) -> str:
+    """Return a fault in words; a network of one head has no first one."""
+    if len(network.outputs) > 1:
+        return fault.words
+    words = fault.words.replace("first head's", "outputs'")
+    return words.replace("of the first head", "of the outputs")
 
 
 class _Search:
@@ -126,12 +147,36 @@ class _Search:
                 problems, self.scales, observed, self.right, strict=True
             )
         ]
+        self._leave_out_lost_draws()
         self.apart = [_norm(apart) for apart in by_draw]
         stack = int(np.argmax(self.apart))
         draw = int(np.argmax(np.linalg.norm(by_draw[stack], axis=1)))
         self.worst_draw = problems[stack].part(slice(draw, draw + 1))
         self.seen_there = observed[stack][outside][draw : draw + 1]
         self.scale_there = self.scales[stack][outside][draw : draw + 1]
+
+    def _leave_out_lost_draws(self) -> None:
+        """Do not count the later quantities of draws whose observed loss is not finite."""
+        for seen, scales in zip(self.observed, self.scales, strict=True):
+            if "loss" not in seen or self.outside == "loss":
+                continue
+            lost = ~np.isfinite(seen["loss"])
+            for name in QUANTITIES[QUANTITIES.index(self.outside) + 1 :]:
+                scales[name][lost] = 0.0
+
+    def propose(self) -> Iterator[Fault]:
+        """Yield faults that are made from the observed answers."""
+        stacks = list(map(Stack, self.problems, self.observed, self.right))
+        if self.outside == "forward":
+            yield from find_orders(stacks)
+        elif self.outside == "loss":
+            yield from find_losses(stacks)
+        elif self.problems[0].recipe is not None:
+            yield find_accumulated(self.problems[0].runs)
+
+    def is_early(self, fault: Fault) -> bool:
+        """May a fault change the first quantity that is outside?"""
+        return QUANTITIES.index(fault.spoils) <= QUANTITIES.index(self.outside)
 
     def solve_if_near(
         self, run: Callable[[Problem], Answers], across_draws: bool

@@ -31,6 +31,7 @@ from reference.faults.kinds import (
     undecayed,
 )
 from reference.faults.outputs import OtherLoss, Output
+from reference.faults.rewired import Rewired
 from reference.mathematics.equations import column, equations_of, evaluate, flat, row
 from reference.mathematics.oracle import oracle
 from reference.mathematics.questions import at_theta, chunks
@@ -104,11 +105,16 @@ def _(fault: Output, problem: Problem, contract: Contract) -> Found:
 
 
 @bounds.register
+def _(fault: Rewired, problem: Problem, contract: Contract) -> Found:
+    return _evaluated(fault, problem, contract)
+
+
+@bounds.register
 def _(fault: OtherLoss, problem: Problem, contract: Contract) -> Found:
     return _evaluated(fault, fault.other(problem), contract)
 
 
-def _evaluated(fault: Output | OtherLoss, problem: Problem, contract: Contract) -> Found:
+def _evaluated(fault: Output | OtherLoss | Rewired, problem: Problem, contract: Contract) -> Found:
     """Return every quantity by a fault's own equations, some draws at a time."""
     parts = []
     for draws in chunks(problem):

@@ -207,9 +207,14 @@ class Posed(Fault):
 
 @dataclass(frozen=True)
 class Data(Fault):
-    """Inputs or targets (D, R, ...) that are read wrongly; `part` says which of the two."""
+    """Inputs or targets (D, R, ...) that are read wrongly; `part` says which of the two.
+
+    `matrix` returns the linear map that `change` is, for inputs of a shape (R, I), both flat; it is
+    needed unless each input that is read is one given input times a factor.
+    """
 
     part: str = "inputs"
+    matrix: Callable[[tuple[int, ...]], LinearMap] | None = None
 
     def fits(self, network: Family) -> bool:
         widths = network.inputs if self.part == "inputs" else network.outputs
@@ -226,9 +231,9 @@ class Data(Fault):
     def reads(self, shape: tuple[int, ...]) -> LinearMap:
         """Return the linear map from the given inputs (R, I) to the inputs that are read, both
         flat.
-
-        Each input that is read is one given input times a factor.
         """
+        if self.matrix is not None:
+            return self.matrix(shape)
         size = int(np.prod(shape))
         factor = self.change(np.ones((1, *shape))).ravel()
         numbered = self.change(np.arange(size).reshape(1, *shape)).ravel()

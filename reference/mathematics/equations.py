@@ -7,8 +7,8 @@ in the loss, and theta the vector of the network's T parameters, each with a dec
 shapes, D counts draws (problems of a stack), R rows of data, I inputs of all groups, O outputs of
 all heads, and P own parameters (a model's own tensors, flattened).
 
-Gradients are computed backwards over the tape on which the network's outputs were computed. Decay
-is a term inside the sum: nnet's C code starts the sum with 2 decay w.
+Gradients go back over the tape on which the network's outputs were computed. Decay enters inside
+the sum, as nnet's C code starts the sum with 2 decay w.
 """
 
 from __future__ import annotations
@@ -38,15 +38,17 @@ class HasEquations(Family, Protocol):
 
     @property
     def parts(self) -> tuple[Block, ...]:
-        """The blocks of parameters as matrices (n, k), in the form of the tape."""
+        """The blocks of parameters, (n, k) each, in the form that the tape takes."""
 
     @property
     def added(self) -> int:
-        """The largest number of matrix products and single terms in one sum."""
+        """The largest number of matrix products and single terms that are added up to one
+        number.
+        """
 
     def outputs_on(self, tape: Tape[V], blocks: Sequence[Node[V]], x: Node[V]) -> Node[V]:
-        """Return the outputs of all heads, joined along the last axis, from the network's blocks
-        and its inputs x.
+        """Return the outputs, with the heads side by side, from the network's parts and its inputs
+        x.
         """
 
     def connected(self, entries: Array) -> Array:
@@ -56,7 +58,7 @@ class HasEquations(Family, Protocol):
 
 
 def equations_of(network: Family) -> HasEquations:
-    """Return the same network, typed as a network with equations on a tape."""
+    """Return the same network, typed as one whose equations are written on a tape."""
     assert hasattr(network, "outputs_on"), network.sentence()
     return cast(HasEquations, network)
 
@@ -79,8 +81,9 @@ def flat(a: Array) -> Array:
 def outputs(
     tape: Tape[V], network: HasEquations, theta: V, inputs: V
 ) -> tuple[list[Node[V]], Node[V], Node[V]]:
-    """Return the network's blocks, its inputs and its outputs as nodes, at theta (D, T) and inputs
-    (D, R, I).
+    """Return three things as nodes: the network's parts, its inputs and its outputs.
+
+    They are computed at theta (D, T) and inputs (D, R, I).
     """
     blocks = [
         tape.leaf(tape.m.each(part.of, theta), part.places.shape, part.places)
@@ -91,9 +94,7 @@ def outputs(
 
 
 def list_heads(tape: Tape[V], problem: Problem, output: Node[V]) -> list[Head[V]]:
-    """Return the heads of the outputs (D, R, O) of a problem; all heads with squares are joined to
-    one.
-    """
+    """Return the heads of the outputs (D, R, O) of a problem; all squares together are one."""
     loss, shares = problem.loss, problem.shares
     if loss.is_squares:
         return [Head("squares", False, output, None, problem.targets, shares)]
@@ -122,12 +123,13 @@ def evaluate(
     problem: Problem,
     tape_of: Callable[..., Tape[V]] = Tape,
     errors_of: Callable[[Tape[V], Head[V]], Errors[V]] = find_errors,
+    outputs_of: Callable[..., tuple[list[Node[V]], Node[V], Node[V]]] = outputs,
 ) -> dict[str, V]:
     """Return the four quantities of a problem by name, computed in arithmetic m.
 
     They are forward (D, R, O), loss (D,), gradient by own parameters (D, P) and input_gradient (D,
-    R, I). `tape_of` makes the tape, and `errors_of` computes the errors of a head; planted mistakes
-    replace either.
+    R, I). `tape_of` makes the tape, `outputs_of` computes the outputs as `outputs` does, and
+    `errors_of` the errors of a head: an implementation with a mistake has others.
     """
     formulation, decays = problem.formulation, problem.decays
     network = equations_of(formulation.network)
@@ -139,7 +141,7 @@ def evaluate(
         inputs = m.widen(inputs, problem.input_error)
     theta = m.linear(formulation.matrix, own, formulation.constant, formulation.forward_roundings)
     tape = tape_of(m, problem.draws, problem.rows, formulation.extra_terms)
-    blocks, x, output = outputs(tape, network, theta, inputs)
+    blocks, x, output = outputs_of(tape, network, theta, inputs)
     o = output.sum.formed
 
     slack = m.contract.loss_slack

@@ -261,13 +261,13 @@ class Network(Derived):
         """
         *_, B = blocks
         if not self.hidden:
-            return self._activate(tape, tape.weigh(x, B))
+            return self.activate(tape, tape.weigh(x, B))
         h = tape.act(self.activation, tape.weigh(x, blocks[0]))
         if self.has_skip:
             h = tape.beside(h, x)
-        return self._activate(tape, tape.weigh(h, B))
+        return self.activate(tape, tape.weigh(h, B))
 
-    def _activate(self, tape: Tape[V], z: Node[V]) -> Node[V]:
+    def activate(self, tape: Tape[V], z: Node[V]) -> Node[V]:
         """Return the outputs: the activations of z."""
         if isinstance(self.output, str) and (self.output != "softmax" or len(self.outputs) == 1):
             return tape.act(self.output, z)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import partial
 
 import numpy as np
+from scipy import special
 
 from harness.arithmetic.plain import logistic
 from harness.core.contract import Array
@@ -163,5 +164,55 @@ FAULTS: tuple[Fault, ...] = (
         lambda z, h, d: (h, _tanh_slope(h)),
         "gradient",
         of="tanh",
+    ),
+)
+
+
+def _gelu_slope(z: Array) -> Array:
+    density = np.exp(-z * z / 2) / np.sqrt(2 * np.pi)
+    return np.asarray(special.ndtr(z) + z * density)
+
+
+def _silu_slope(z: Array) -> Array:
+    return np.asarray(logistic(z) + z * _logistic_slope(z))
+
+
+def _instead(
+    name: str,
+    called: str,
+    of: str,
+    act: Callable[[Array], Array],
+    slope: Callable[[Array], Array],
+) -> Fault:
+    right = {"relu": "ReLU", "tanh": "tanh", "logistic": "the logistic"}
+    words = " or ".join(right[each] for each in of.split())
+    return Hidden(name, f"{called} in place of {words}", _replace_by(act, slope), of=of)
+
+
+# tried to explain a failure
+OTHERS: tuple[Fault, ...] = (
+    *(
+        _instead(
+            f"relu_for_{of}",
+            "ReLU",
+            of,
+            lambda z: np.maximum(z, 0),
+            lambda z: np.where(z > 0, 1, 0),
+        )
+        for of in ("tanh", "logistic")
+    ),
+    _instead("tanh_for_relu", "tanh", "relu", np.tanh, _tanh_slope),
+    _instead("logistic_for_relu", "the logistic (sigmoid)", "relu", logistic, _logistic_slope),
+    _instead("gelu", "GELU", "relu", lambda z: z * special.ndtr(z), _gelu_slope),
+    _instead("silu", "SiLU (swish)", "relu", lambda z: z * logistic(z), _silu_slope),
+    *(
+        _instead(
+            f"softsign_for_{of}",
+            "softsign, z / (1 + |z|),",
+            of,
+            lambda z: z / (1 + abs(z)),
+            lambda z: 1 / (1 + abs(z)) ** 2,
+        )
+        for of in ("tanh", "logistic")
     ),
 )

@@ -44,7 +44,8 @@ def _freeze_hidden(p: Blocks) -> Blocks:
 FAULTS: tuple[Fault, ...] = (
     Answer(
         "gradient_halved",
-        "factor 2 of the square left out",
+        "the gradient is one half of the right one: the factor 2 of the square's derivative is left"
+        " out",
         change_error(change_answers(SLOPES, multiply_by(0.5))),
         "gradient",
         errors=("squares",),

@@ -20,6 +20,7 @@ from reference.mistakes import (
     inexact,
     losses,
     parameters,
+    wiring,
 )
 
 SIZES = (1e-3, 1e-6, 1e-12)  # of numbers that are off, relative to them
@@ -41,6 +42,15 @@ FAULTS: tuple[Fault, ...] = (
 
 # most are of losses other than squares
 OF_CLASSIFIERS: tuple[Fault, ...] = (*classifiers.FAULTS, *entropies.FAULTS)
+
+# of one hidden layer: tried to explain a failure, and not planted by the selfcheck
+FURTHER: tuple[Fault, ...] = (
+    *wiring.FAULTS,
+    *activations.OTHERS,
+    *parameters.OTHERS,
+    *losses.OTHERS,
+    *data.OTHERS,
+)
 
 
 class InBlock(NamedTuple):
@@ -67,11 +77,11 @@ IN_A_BLOCK = (
 def made_in(network: Family, losses: Iterable[Loss] = (SUM_OF_SQUARES,)) -> list[Fault]:
     """Return the faults that a network with any of these losses can have."""
     if isinstance(network, Network):
-        faults = [*FAULTS, *OF_CLASSIFIERS]
+        faults = [*FAULTS, *OF_CLASSIFIERS, *FURTHER]
     else:
         faults = [
             fault
-            for fault in (*FAULTS, *OF_CLASSIFIERS)
+            for fault in (*FAULTS, *OF_CLASSIFIERS, *FURTHER)
             if not isinstance(fault, OnBlocks | Hidden)
         ]
         for block in network.layout.blocks:

@@ -1,8 +1,10 @@
 """Mistakes in how inputs and targets are read."""
 
 import numpy as np
+from scipy import sparse
 
 from harness.core.contract import Array
+from harness.core.linear import LinearMap
 from reference.faults.changes import reverse_rows, roll
 from reference.faults.kinds import Data, Fault
 
@@ -31,4 +33,27 @@ FAULTS: tuple[Fault, ...] = (
         errors=("squares",),
     ),
     Data("targets_rolled", "columns of the targets rolled", roll, "loss", part="targets"),
+)
+
+
+def _centre(x: Array) -> Array:
+    return np.asarray(x - x.mean(axis=1, keepdims=True))
+
+
+def _centring(shape: tuple[int, ...]) -> LinearMap:
+    """Return the map of inputs (R, I) to their differences from the mean of their column."""
+    rows, width = shape
+    less_mean = np.eye(rows) - 1 / rows
+    return LinearMap(sparse.csr_array(np.kron(less_mean, np.eye(width))))
+
+
+# tried to explain a failure
+OTHERS: tuple[Fault, ...] = (
+    Data(
+        "inputs_centred",
+        "the inputs are centred by the mean of the rows that are given, so that a row's outputs"
+        " depend on the other rows",
+        _centre,
+        matrix=_centring,
+    ),
 )

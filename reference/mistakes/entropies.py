@@ -177,15 +177,19 @@ class _Broadcast(Output):
 
 FAULTS: tuple[Fault, ...] = (
     OtherLoss(
-        "errors_averaged", "mean of the errors in place of their sum", _reduce_as("mean", "sum")
+        "errors_averaged",
+        "the loss is the mean of the errors, the reference's is their sum",
+        _reduce_as("mean", "sum"),
     ),
     OtherLoss(
         "errors_averaged_over_rows",
-        "mean over rows in place of the sum",
+        "the loss is the mean over rows, the reference's is the sum",
         _reduce_as("mean_of_rows", "sum"),
     ),
     OtherLoss(
-        "errors_summed", "sum of the errors in place of their mean", _reduce_as("sum", "mean")
+        "errors_summed",
+        "the loss is the sum of the errors, the reference's is their mean",
+        _reduce_as("sum", "mean"),
     ),
     OtherLoss(
         "mean_not_divided",
@@ -193,7 +197,11 @@ FAULTS: tuple[Fault, ...] = (
         " of their classes",
         _reduce_as("mean_of_rows", "mean"),
     ),
-    OtherLoss("errors_halved", "one half of the errors", _times(0.5)),
+    OtherLoss(
+        "errors_halved",
+        "the loss is one half of the reference's: one of them has a factor 1/2 before its errors",
+        _times(0.5),
+    ),
     OtherLoss("log_base_2", "logarithms to the base 2", _times(1 / log(2))),
     OtherLoss("log_base_10", "logarithms to the base 10", _times(1 / log(10))),
     OtherLoss("first_head_forgotten", "loss of the first head left out", _forget_head(0)),

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from harness.core.contract import Contract
+from harness.core.formulation import Family
 from harness.core.problem import Problem
 from reference.faults.changes import ChangeOfAnswers, change_answers, multiply_by
 from reference.faults.kinds import SLOPES, Answer, Answers, Fault, Posed, solve, undecayed
@@ -93,11 +94,21 @@ def _leave_biases_undecayed(a: Answers, problem: Problem) -> Answers:
 
 def _take_root(a: Answers, problem: Problem) -> Answers:
     """Return answers whose loss is the root of the mean square."""
-    mean = _take_mean(a, problem)
-    root = np.sqrt(mean["loss"])
+    return _root(_take_mean(_as_sum(a, problem), problem))
+
+
+def _as_sum(a: Answers, problem: Problem) -> Answers:
+    """Return answers whose loss is the sum of squares, whatever the problem's is."""
+    if problem.loss.reduction == "sum":
+        return a
+    return solve(replace(problem, loss=replace(problem.loss, reduction="sum")), Contract())
+
+
+def _root(a: Answers) -> Answers:
+    root = np.sqrt(a["loss"])
     found = {**a, "loss": root}
     for name in SLOPES:
-        slope = mean[name]
+        slope = a[name]
         found[name] = slope / (2 * root.reshape(-1, *[1] * (slope.ndim - 1)))
     return found
 
@@ -105,14 +116,14 @@ def _take_root(a: Answers, problem: Problem) -> Answers:
 FAULTS: tuple[Fault, ...] = (
     Answer(
         "mean_for_sum",
-        "mean in place of the sum",
+        "the loss is the mean over rows and outputs, the reference's is the sum",
         change_error(_take_mean),
         "loss",
         errors=("squares",),
     ),
     Answer(
         "half_square",
-        "one half of the squared error",
+        "the loss is one half of the reference's: one of them has a factor 1/2 before its errors",
         change_error(change_answers(SCALED, multiply_by(0.5))),
         "loss",
         errors=("squares",),
@@ -126,12 +137,49 @@ FAULTS: tuple[Fault, ...] = (
     Answer("biases_undecayed", "decay left out for biases", _leave_biases_undecayed, "loss"),
     Answer(
         "root_mean_square",
-        "root of the mean square in place of the sum",
+        "the loss is the root of the mean square (RMSE)",
         change_error(_take_root),
         "loss",
         errors=("squares",),
     ),
     Answer(
         "last_row_dropped", "last row left out of the loss", change_error(_drop_last_row), "loss"
+    ),
+)
+
+
+def _take_root_of_sum(a: Answers, problem: Problem) -> Answers:
+    return _root(_as_sum(a, problem))
+
+
+def _exchange_targets(problem: Problem) -> Problem:
+    """Return the problem with the targets of two heads exchanged."""
+    width = problem.formulation.network.outputs[0]
+    exchanged = np.concatenate([problem.targets[..., width:], problem.targets[..., :width]], -1)
+    return replace(problem, targets=exchanged)
+
+
+class _OfEqualHeads(Posed):
+    """A mistake of two heads of one width."""
+
+    def fits(self, network: Family) -> bool:
+        outputs = network.outputs
+        return len(outputs) == 2 and outputs[0] == outputs[1]
+
+
+# tried to explain a failure
+OTHERS: tuple[Fault, ...] = (
+    Answer(
+        "root_of_sum",
+        "the loss is the root of the sum of squares (a norm)",
+        change_error(_take_root_of_sum),
+        "loss",
+        errors=("squares",),
+    ),
+    _OfEqualHeads(
+        "targets_of_heads_exchanged",
+        "the targets of the two heads are exchanged",
+        _exchange_targets,
+        "loss",
     ),
 )

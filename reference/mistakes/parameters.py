@@ -1,5 +1,7 @@
 """Mistakes in the meaning of parameters, and in their numbers."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from harness.core.contract import Array
@@ -126,18 +128,18 @@ FAULTS: tuple[Fault, ...] = (
         change_block(W2, _exchange_units),
     ),
     Misread(
-        "bias_last", "nnet's order, each unit's bias first, read as bias last", _read_bias_last
+        "bias_last", "each unit's bias is read last, nnet's order has it first", _read_bias_last
     ),
     Misread("skip_dropped", "connections from inputs to outputs left out", _drop_skip),
     Misread(
         "skip_first",
-        "nnet's order, an output's inputs after its hidden units, read as inputs first",
+        "an output's inputs are read before its hidden units, nnet's order has them after these",
         _read_skip_first,
     ),
     Misread("S1_w_transposed", "square S1_w transposed", change_block(S1_W, np.transpose)),
     Misread("S1_w_column_order", "S1_w read in R's column order", change_block(S1_W, column_order)),
-    Misread("inputs_swapped", "W1 and V1 exchanged", swap_blocks((W1, V1))),
-    Misread("heads_swapped", "the heads exchanged", swap_blocks((W2, V2), (B_W, B_V))),
+    Misread("inputs_swapped", "the two inputs are exchanged, or W1 and V1", swap_blocks((W1, V1))),
+    Misread("heads_swapped", "the two heads are exchanged", swap_blocks((W2, V2), (B_W, B_V))),
     Misread("head_weights_swapped", "W2 and V2 exchanged", swap_blocks((W2, V2))),
     Misread("head_bias_swapped", "b_w and b_v exchanged", swap_blocks((B_W, B_V))),
     Off("W1_off_1ulp", "one entry of W1 off by 1ulp", change_first_entry(W1, _add_one_ulp)),
@@ -147,4 +149,26 @@ FAULTS: tuple[Fault, ...] = (
         "0.1 added to the bias as a float32 constant and taken off in double",
         change_block(B, _add_a_lost_tenth),
     ),
+)
+
+
+def _drop_biases(of_hidden: bool) -> Callable[[Blocks], Blocks]:
+    """Return a function that leaves out the biases of all heads, and those of the hidden units if
+    `of_hidden`.
+    """
+
+    def changed(p: Blocks) -> Blocks:
+        found = dict(p)
+        for block, b in p.items():
+            if block.role == "bias" and (of_hidden or block.head is not None):
+                found[block] = np.zeros_like(b)
+        return found
+
+    return changed
+
+
+# tried to explain a failure
+OTHERS: tuple[Fault, ...] = (
+    Misread("output_biases_dropped", "biases of all heads left out", _drop_biases(False)),
+    Misread("all_biases_dropped", "all biases left out", _drop_biases(True)),
 )

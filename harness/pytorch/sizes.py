@@ -1,0 +1,52 @@
+"""Says how the sizes of a model differ from those of the network that it is judged as."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from harness.core.formulation import Family
+from harness.core.layout import Block, Layout
+
+
+def describe_size(own: Layout, network: Family) -> str:
+    """Return a sentence if a model has all blocks of a network of one hidden layer with another
+    number of hidden units, inputs or outputs; "" otherwise.
+    """
+    blocks = network.layout.blocks
+    if any(block.layer not in (1, 2) for block in blocks):
+        return ""
+    found = Counter(block.places.shape for block in own.blocks)
+    flipped = Counter(block.places.shape[::-1] for block in own.blocks)
+    sizes = {size for shape in found for size in shape}
+    for name, before in _list_sizes(network, blocks):
+        for size in sorted(sizes - {before}):
+            shapes = Counter(_change(block, name, size) for block in blocks)
+            if shapes in (found, flipped):
+                return f"the model has {size} {name}, the network of the case has {before}"
+    return ""
+
+
+def _list_sizes(network: Family, blocks: tuple[Block, ...]) -> list[tuple[str, int]]:
+    """Return the sizes that a model may have otherwise, by name."""
+    sizes = [("hidden units", len(b.places)) for b in blocks if (b.role, b.layer) == ("bias", 1)]
+    if len(network.inputs) == 1:
+        sizes.append(("inputs", network.inputs[0]))
+    if len(network.outputs) == 1:
+        sizes.append(("outputs", network.outputs[0]))
+    return sizes
+
+
+def _change(block: Block, name: str, size: int) -> tuple[int, ...]:
+    """Return the shape of a block in a network with another number of units of a name."""
+    shape = list(block.places.shape)
+    if name == "hidden units":
+        if block.layer == 1:
+            shape[0] = size
+        elif block.role == "weight" and block.group is None:
+            shape[1] = size
+    elif name == "inputs":
+        if block.group is not None:
+            shape[1] = size
+    elif block.head is not None:
+        shape[0] = size
+    return tuple(shape)
