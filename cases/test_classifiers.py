@@ -17,8 +17,8 @@ from cases.classifiers import (
 )
 from nnet_parity import Case, Loss, Network, Subject, numpy_net, probes, r_nnet, verify
 
-SAME = "Do these classifiers compute and differentiate what nnet's softmax and entropy do?"
-WRONG = "Is softmax twice, or over rows, another function?"
+SAME = "Classifiers = nnet's softmax and entropy?"
+WRONG = "Softmax twice, or over rows: same function?"
 BOTH = [r_nnet, numpy_net]
 SCORES = Network(INPUTS, HIDDEN, CLASSES, "logistic")
 SOFTMAX = Network(INPUTS, HIDDEN, CLASSES, "logistic", "softmax")
@@ -71,7 +71,7 @@ test_censored = verify(
 test_class_weights = verify(
     Case(
         name="classifier-class-weights",
-        question="Is CrossEntropyLoss with class weights, smoothing and labels understood?",
+        question="Cross-entropy with class weights, smoothing?",
         network=SCORES,
         subjects=[
             Subject(
@@ -101,7 +101,7 @@ test_class_weights = verify(
 test_two_heads = verify(
     Case(
         name="classifier-two-heads",
-        question="May each head have a loss of its own?",
+        question="Two heads, each with a loss of its own?",
         network=Network(INPUTS, HIDDEN, (1, CLASSES), "logistic"),
         subjects=[Subject(TwoHeads, loss=of_two_heads)],
         references=[numpy_net],

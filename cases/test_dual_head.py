@@ -21,7 +21,7 @@ for g, f in ACTIVATIONS:
     globals()[f"test_dual_same_{g}_{f}"] = verify(
         Case(
             name=f"dual-same-{name}",
-            question="Do these compute and differentiate the two-headed network?",
+            question="Two-headed net, 6 ways to write it: equal?",
             network=seed.network,
             subjects=seed.same(),
             references=BOTH,
@@ -32,7 +32,7 @@ for g, f in ACTIVATIONS:
     globals()[f"test_dual_widths_{g}_{f}"] = verify(
         Case(
             name=f"dual-widths-{name}",
-            question="And with unequal widths (inputs 5 and 3, heads 4 and 2)?",
+            question="Two-headed net of unequal widths, 6 ways: equal?",
             network=uneven.network,
             subjects=uneven.same(),
             references=BOTH,
@@ -42,7 +42,7 @@ for g, f in ACTIVATIONS:
     globals()[f"test_dual_larger_{g}_{f}"] = verify(
         Case(
             name=f"dual-larger-{name}",
-            question="Do these compute larger networks of their own?",
+            question="Block-diagonal, separate = larger networks?",
             network=seed.network,
             subjects=[seed.block_diagonal(), seed.sparse_blocks(), seed.separate()],
             references=BOTH,
@@ -52,7 +52,7 @@ for g, f in ACTIVATIONS:
     globals()[f"test_dual_interaction_{g}_{f}"] = verify(
         Case(
             name=f"dual-interaction-{name}",
-            question="Can these express every two-headed network?",
+            question="Block-diagonal layers: do inputs interact?",
             network=seed.network,
             subjects=[seed.partial_concat(), seed.block_diagonal(), seed.sparse_blocks()],
             references=BOTH,
@@ -69,7 +69,7 @@ for g, f in ACTIVATIONS:
     globals()[f"test_dual_independence_{g}_{f}"] = verify(
         Case(
             name=f"dual-independence-{name}",
-            question="Does each head still see both inputs?",
+            question="Two separate nets: heads see both inputs?",
             network=seed.network,
             subjects=[seed.separate()],
             references=BOTH,
@@ -86,7 +86,7 @@ for g, f in ACTIVATIONS:
     globals()[f"test_dual_side_by_side_{g}_{f}"] = verify(
         Case(
             name=f"dual-side-by-side-{name}",
-            question="Are heads side by side, [W2 V2], two heads?",
+            question="Heads side by side, [W2 V2] = two heads?",
             network=seed.network,
             subjects=[seed.side_by_side()],
             references=BOTH,
@@ -98,7 +98,7 @@ for g, f in ACTIVATIONS:
 test_dual_stack = verify(
     Case(
         name="dual-stack",
-        question="Do these compute and differentiate the two-headed network?",
+        question="Two-headed net, 6 ways to write it: equal?",
         network=Formulations(**SEED, g="logistic", f="identity").network,
         subjects=Formulations(**SEED, g="logistic", f="identity").same()[-1:],
         references=BOTH,

@@ -79,7 +79,7 @@ def trained(name: str, recipe: Recipe, **how: Any) -> Trained:
 test_dual_alike = verify(
     Case(
         name="dual-alike",
-        question="Do D1 and D3 to D6 train as the network itself?",
+        question="Two-headed net, 5 ways: same SGD steps?",
         network=SEED.network,
         subjects=[
             trained(name, replace(RECIPES[2], steps=20), as_network={})
@@ -96,7 +96,7 @@ test_dual_alike = verify(
 test_dual_ends = verify(
     Case(
         name="dual-ends",
-        question="Do D1 and D6 end alike?",
+        question="Equations, concatenation: fits end alike?",
         network=SEED.network,
         subjects=[trained("ConcatenatedInputs", SHORT, most=12)],
         references=[trained("ParallelInputs", SHORT, most=12)],
@@ -109,7 +109,7 @@ test_dual_ends = verify(
 test_dual_steps = verify(
     Case(
         name="dual-steps",
-        question="Along training runs, is every loss, gradient and step right?",
+        question="Loss, gradient, step along training: right?",
         network=SEED.network,
         subjects=[
             trained(name, recipe)
@@ -126,7 +126,7 @@ test_dual_steps = verify(
 test_dual_clamped_before = verify(
     Case(
         name="dual-clamped-before",
-        question="Does clamping the zeros of D3 before the optimiser's step hold them?",
+        question="Clamping before the step: zeros stay zero?",
         network=SEED.network,
         subjects=[trained("BlockDiagonal", RECIPES[0], after=None, before=clamp)],
         references=[numpy_net],
@@ -139,7 +139,7 @@ test_dual_clamped_before = verify(
 test_dual_fit = verify(
     Case(
         name="dual-heads side by side",
-        question="Do D1, D3, D4, D5 and D6 end at the losses that they claim, from shared starts?",
+        question="Two-headed fits end at the losses they claim?",
         network=SEED.network,
         subjects=[trained(name, SHORT) for name in NAMES],
         references=[nnet_fit(maxit=150, says="{r}, maxit = 150", most=3)],

@@ -11,7 +11,7 @@ seed = Formulations(inputs=(5, 5), hidden=10, outputs=(5, 5), g="tanh", f="ident
 test_sine_in_sixteen_bits = verify(
     Case(
         name="sine-sixteen-bits",
-        question="Do these compute the sine's network in sixteen bits?",
+        question="Sine net in sixteen bits: right?",
         network=Network(inputs=1, hidden=4, outputs=1, activation="tanh"),
         subjects=[sine.TanhSine],
         references=BOTH,
@@ -23,7 +23,7 @@ test_sine_in_sixteen_bits = verify(
 test_dual_in_sixteen_bits = verify(
     Case(
         name="dual-sixteen-bits",
-        question="Do these compute the two-headed network in sixteen bits?",
+        question="Two-headed net in sixteen bits: right?",
         network=seed.network,
         subjects=seed.same()[:2],
         references=BOTH,

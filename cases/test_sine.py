@@ -82,7 +82,7 @@ BY_HAND = [
 test_sine_by_hand = verify(
     Case(
         name="sine-by-hand",
-        question="Do the ReLU networks by hand (S4, S5) compute their formulas?",
+        question="ReLU nets written by hand = their formulas?",
         network=network("relu"),
         subjects=BY_HAND,
         references=BOTH,
@@ -93,7 +93,7 @@ test_sine_by_hand = verify(
 test_sine_tanh = verify(
     Case(
         name="sine-tanh",
-        question="Do the tanh networks (S6, S7) compute what nnet computes?",
+        question="tanh nets, with up to two biases = R nnet?",
         network=network("tanh"),
         subjects=[
             sine.TanhSine,
@@ -107,7 +107,7 @@ test_sine_tanh = verify(
 test_sine_logistic = verify(
     Case(
         name="sine-logistic",
-        question="Does a port of nnet's own network (S1) compute what nnet computes?",
+        question="Logistic net = R nnet's own network?",
         network=network("logistic"),
         subjects=[sine.LogisticSine],
         references=[*BOTH, NumpyNet("float32")],
@@ -118,7 +118,7 @@ test_sine_logistic = verify(
 test_sine_clip = verify(
     Case(
         name="sine-clip",
-        question="Would it without knowing that nnet's logistic is exactly 0 or 1 beyond 15?",
+        question="Logistic net = R nnet if its clip is ignored?",
         network=network("logistic"),
         subjects=[sine.LogisticSine],
         references=[RNnet(declare_clip=False), NumpyNet(logistic_clip=15.0, declare_clip=False)],
@@ -131,7 +131,7 @@ test_sine_clip = verify(
 test_sine_stack = verify(
     Case(
         name="sine-stack",
-        question="Does a port of nnet's own network (S1) compute what nnet computes?",
+        question="Logistic net = R nnet's own network?",
         network=network("logistic"),
         subjects=[sine.LogisticSine],
         references=BOTH,

@@ -58,7 +58,7 @@ SHARED = {"start": starts.uniform(), "stacked": LOGISTIC_STACK}
 test_sine_zeroed = verify(
     Case(
         name="sine-zeroed",
-        question="May gradients be zeroed before the step, or never (S8)?",
+        question="Gradients zeroed before the step, or never: SGD?",
         network=network("relu"),
         subjects=[by_hand("zeroed_before", update_zeroed_before)],
         references=[numpy_net],
@@ -72,7 +72,7 @@ test_sine_zeroed = verify(
 test_sine_never_zeroed = verify(
     Case(
         name="sine-never-zeroed",
-        question="May gradients be zeroed before the step, or never (S8)?",
+        question="Gradients zeroed before the step, or never: SGD?",
         network=network("relu"),
         subjects=[by_hand("never_zeroed", update_never_zeroed)],
         references=[numpy_net],
@@ -86,7 +86,7 @@ test_sine_never_zeroed = verify(
 test_sine_extra_bias = verify(
     Case(
         name="sine-extra-bias",
-        question="Does S7's second bias leave training as it is?",
+        question="A second bias: does training stay the same?",
         network=network("tanh"),
         subjects=[with_both_biases(starts.uniform(), {})],
         references=[numpy_net],
@@ -100,7 +100,7 @@ test_sine_extra_bias = verify(
 test_sine_bias_twice = verify(
     Case(
         name="sine-bias-twice",
-        question="Do S7's biases act as one of twice the learning rate, however they are split?",
+        question="Two biases = one with twice the learning rate?",
         network=network("tanh"),
         subjects=[with_both_biases(split_biases, {"b": 2, "b_w": 2})],
         references=[numpy_net],
@@ -112,7 +112,7 @@ test_sine_bias_twice = verify(
 test_sine_s1 = verify(
     Case(
         name="S1, as written",
-        question="Does nnet learn the sine (S1, R seed 1), and does R's optim from the same start?",
+        question="nnet, optim: fits to the sine as claimed?",
         network=LOGISTIC_NETWORK,
         subjects=[replace(optim_bfgs, start=S1_START, most=1)],
         references=[S1],
@@ -125,7 +125,7 @@ test_sine_s1 = verify(
 test_sine_fit_starts = verify(
     Case(
         name="S1 from many starts",
-        question="Who fits the points of S1 as well as nnet, from shared starts?",
+        question="BFGS of R and SciPy: fits as good as nnet?",
         network=LOGISTIC_NETWORK,
         subjects=[optim_bfgs, scipy_bfgs],
         references=[NNET],
@@ -137,7 +137,7 @@ test_sine_fit_starts = verify(
 test_sine_fit_draws = verify(
     Case(
         name="S1 on many draws of x",
-        question="And on other draws of x, from the start of S1?",
+        question="R's optim on other draws of x = nnet?",
         network=LOGISTIC_NETWORK,
         subjects=[replace(optim_bfgs, start=S1_START)],
         references=[nnet_fit(network=LOGISTIC_NETWORK, start=S1_START)],
@@ -149,7 +149,7 @@ test_sine_fit_draws = verify(
 test_sine_fit_worse = verify(
     Case(
         name="S1 by other optimisers",
-        question="Who fits the points of S1 as well as nnet, from shared starts?",
+        question="Adam, SGD, least squares: fits as good as nnet?",
         network=LOGISTIC_NETWORK,
         subjects=[
             LOGISTIC(ADAM, **SHARED),
@@ -167,7 +167,7 @@ test_sine_fit_worse = verify(
 test_sine_fit_others = verify(
     Case(
         name="S1 by more optimisers",
-        question="Who fits the points of S1 as well as nnet, from shared starts?",
+        question="L-BFGS: fits at the losses they claim?",
         network=LOGISTIC_NETWORK,
         subjects=[
             replace(scipy_lbfgsb, most=5),
@@ -183,10 +183,7 @@ test_sine_fit_others = verify(
 test_sine_fit_modules = verify(
     Case(
         name="S6 and S7 as modules",
-        question=(
-            "Is the loss that S6 and S7 claim, and what they predict, what their final weights"
-            " give?"
-        ),
+        question="tanh fits end at the losses they claim?",
         network=network("tanh"),
         subjects=[TANH_SINE(ADAM), *EXTRA],
         references=[replace(NNET, most=1)],
@@ -199,7 +196,7 @@ test_sine_fit_modules = verify(
 test_sine_changes_forwards = verify(
     Case(
         name="from S4 forwards",
-        question="Why did the PyTorch network (S4) not learn the sine as nnet does?",
+        question="Why does the PyTorch net not learn the sine?",
         network=LOGISTIC_NETWORK,
         subjects=FORWARDS,
         references=[nnet_fit(network=LOGISTIC_NETWORK, maxit=1_000, says="{r}, maxit = 1000")],
@@ -213,7 +210,7 @@ test_sine_changes_forwards = verify(
 test_sine_changes_backwards = verify(
     Case(
         name="from S1 backwards",
-        question="Would nnet have learnt it without biases, or with fewer iterations?",
+        question="nnet without biases, or stopped early: as good?",
         network=LOGISTIC_NETWORK,
         subjects=[
             nnet_fit(
@@ -232,7 +229,7 @@ test_sine_changes_backwards = verify(
 test_sine_steps_by_hand = verify(
     Case(
         name="sine-steps-by-hand",
-        question="Is the update by hand (S4, S5) stochastic gradient descent, step by step?",
+        question="Update written by hand = SGD, step by step?",
         network=network("relu"),
         subjects=[
             *(
@@ -252,7 +249,7 @@ test_sine_steps_by_hand = verify(
 test_sine_steps = verify(
     Case(
         name="sine-steps",
-        question="Along training runs, is every loss, gradient and step right?",
+        question="Loss, gradient, step along training: right?",
         network=network("tanh"),
         subjects=[TANH_SINE(ADAM), TANH_SINE(MOMENTUM), *EXTRA, LOGISTIC(ADAM)],
         references=[r_nnet, numpy_net],
@@ -274,7 +271,7 @@ for plain, stacked in (
     globals()[f"test_sine_steps_stack_{plain.name}"] = verify(
         Case(
             name=f"sine-steps-stack-{plain.name}",
-            question="Do stacks of many starts train as the plain modules do, step by step?",
+            question="Stacks of starts = plain modules, step by step?",
             network=plain.network or network("relu"),
             subjects=[replace(plain, stacked=stacked)],
             references=[plain.subject, numpy_net],

@@ -32,7 +32,7 @@ from harness.training.trainer import Ended
 from harness.words.naming import describe_used
 from harness.words.wording import with_finding
 
-CLAIMS = "Is the loss that each fit claims, and what it predicts, what its final weights give?"
+CLAIMS = "Fits: claimed losses, predictions = their weights'?"
 
 
 @dataclass(frozen=True)

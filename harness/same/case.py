@@ -125,7 +125,7 @@ def same(
         references=[judge],
         problems=judge,
         dtypes=find_dtypes([model, reference]) if dtypes is None else read_dtypes(dtypes),
-        question=f"Is {called} the same model as {called_reference}?",
+        question=f"{called} = {called_reference}?",
     )
 
 

@@ -58,7 +58,8 @@ def make_screen(
 def _group_notes(report: Report, whole: str) -> list[Group]:
     """Return the limits of what the passes prove."""
     caveats = list_caveats(list_sound(report.verdicts, "equal"))
-    rows = [Row(caveat) for caveat in caveats[:MOST_CAVEATS]]
+    are_whole = len(caveats) <= MOST_CAVEATS
+    rows = [Row(caveat, is_whole=are_whole) for caveat in caveats[:MOST_CAVEATS]]
     if left := len(caveats[MOST_CAVEATS:]):
         rows.append(Row(f"… and {left} more: {whole}"))
     return [Group("note", rows)] if rows else []

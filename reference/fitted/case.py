@@ -102,7 +102,7 @@ def fitted(
         references=[judge],
         problems=judge,
         dtypes=[_dtype_of(factory)],
-        question=f"Does {called} predict what R's fitted network in {file} predicts?",
+        question=f"{called} = R's fit ({file})?",
     )
 
 

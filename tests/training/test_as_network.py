@@ -148,7 +148,7 @@ def by_hand_in_network() -> Trained:
 
 def test_the_answer_says_that_only_the_sum_is_identified(approved: Approved) -> None:
     """And how far SGD moves it, before the example."""
-    case = {"question": "Does S7's second bias leave training as it is?", "expect": "differs"}
+    case = {"question": "A second bias: does training stay the same?", "expect": "differs"}
     verdict = judged(in_network({}), **case)
     (answer,) = list_answers(Report({}, [verdict]))[verdict.question]
     approved(answer.text, mask_figures=True)
