@@ -18,9 +18,9 @@ from harness.words.naming import list_names, tensors
 
 GRADIENTS = ("gradient", "input_gradient")
 DRAWS = 3
-STEP = 1e-6  # of the largest number that is moved, to both sides
-SLOPE_OFF = 1e-3  # of a slope: differences to both sides are right to 1e-6 or so
-NOISE = 64 * 2.0**-52  # of a loss, in a difference of two
+STEPS = 1e-3, 2e-3  # of the largest number that is moved, to both sides
+SLOPE_OFF = 0.02  # of a slope: differences to both sides are nearer, where they agree
+STEPS_APART = 1e-3  # of a slope: differences of two steps that are further apart tell nothing
 SIMILAR = 0.1  # of a difference, that may change from one dtype or device to another
 MOST_APART = 0.5  # of the elements outside their bounds
 
@@ -72,7 +72,7 @@ def _list_wrong_slopes(comparison: Comparison) -> list[str]:
     wrong = []
     for number, name in enumerate(names):
         chosen = owners == number
-        if not _has_slope(comparison, problem, field, chosen, loss, gradient):
+        if not _has_slope(comparison, problem, field, chosen, gradient):
             wrong.append(f"gradient of {name}" if field == "own" else f"gradient by {name}")
     return wrong
 
@@ -82,10 +82,9 @@ def _has_slope(
     problem: Problem,
     field: str,
     chosen: Array,
-    loss: Array,
     gradient: Array,
 ) -> bool:
-    """Is a gradient the slope of the subject's loss (D,), in some draw, along the chosen numbers?
+    """Is a gradient the slope of the subject's loss, in some draw, along the chosen numbers?
 
     `field` of the problem has the numbers (D, ...), `chosen` marks those of a tensor in one draw.
     """
@@ -94,17 +93,21 @@ def _has_slope(
     direction = np.where(chosen, signs, 0.0)
     if field == "own":
         direction = np.where(problem.formulation.held, 0.0, direction)
-    step = STEP * max(1.0, float(abs(numbers[:, chosen]).max(initial=0.0)))
-    above = _ask(comparison, _move(problem, field, step * direction), "loss")
-    below = _ask(comparison, _move(problem, field, -step * direction), "loss")
-    if above is None or below is None:
-        return True
+    unit = max(1.0, float(abs(numbers[:, chosen]).max(initial=0.0)))
+    slopes = []
+    for step in STEPS:
+        above = _ask(comparison, _move(problem, field, step * unit * direction), "loss")
+        below = _ask(comparison, _move(problem, field, -step * unit * direction), "loss")
+        if above is None or below is None:
+            return True
+        slopes.append((above - below) / (2 * step * unit))
+    slope = slopes[0]
     with np.errstate(all="ignore"):
-        slope = (above - below) / (2 * step)
         axes = tuple(range(1, gradient.ndim))
         said = (gradient * direction).sum(axis=axes)
         size = np.maximum(abs(gradient * direction).sum(axis=axes), abs(slope))
-        off = abs(slope - said) > SLOPE_OFF * size + NOISE * abs(loss) / step
+        is_clear = abs(slope - slopes[1]) <= STEPS_APART * size
+        off = is_clear & (abs(slope - said) > SLOPE_OFF * size)
     return not bool(off.all())
 
 
