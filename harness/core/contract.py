@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from numbers import Real
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,19 +17,20 @@ from numpy.typing import NDArray
 from harness.text.harmless import shown
 
 Array = NDArray[np.float64]
+Dtype = Literal["float64", "float32", "tf32", "bfloat16", "float16"]
 Number = TypeVar("Number", bound=np.generic)  # of an array of any dtype
 
 # Significand bits of a number, of the factors of a product of matrices, and NumPy's dtype of the
 # same range: IEEE 754-2019, table 3.5; bfloat16 and TF32 are float32 with fewer bits, the latter in
 # factors only.
-PRECISION = {
+PRECISION: dict[str, tuple[int, int, str]] = {
     "float64": (53, 53, "float64"),
     "float32": (24, 24, "float32"),
     "tf32": (24, 11, "float32"),
     "bfloat16": (8, 8, "float32"),
     "float16": (11, 11, "float16"),
 }
-DTYPES = ("float64", "float32")  # the dtypes of a case that names none
+DTYPES: tuple[Dtype, ...] = ("float64", "float32")  # the dtypes of a case that names none
 LOSS_ROUNDINGS = 6  # of a loss of one's own, beyond those of a constant
 SINGLE = 24  # sums of narrower numbers are kept in float32
 NNET_FLOOR, NNET_LOST = 1e-80, 1000.0  # of probabilities in nnet's losses (EPS and fpass in nnet.c)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,6 +18,9 @@ from numpy.typing import ArrayLike, NDArray
 from harness.core.contract import Array
 from harness.core.layout import Layout
 
+Error = Literal["squares", "entropy", "bce", "softmax", "kl", "censored"]
+Reduction = Literal["sum", "mean", "mean_of_rows"]
+Targets = Literal["classes", "labels", "shares"]
 Nested = float | tuple["Nested", ...]  # an array that can be compared and hashed
 OF_WEIGHTS, OF_ROWS = (
     "one number, or one for each of the network's weights",
@@ -76,15 +80,15 @@ class Loss:
     that are not finite numbers from 0.
     """
 
-    reduction: str = "sum"
+    reduction: Reduction = "sum"
     decay: ArrayLike | Mapping[str, ArrayLike] = 0.0
     weights: ArrayLike | None = None
-    error: str | Sequence[str] = "squares"
+    error: Error | Sequence[Error] = "squares"
     from_logits: bool | Sequence[bool] = False
     factor: float | Sequence[float] = 1.0
     class_weights: ArrayLike | None = None
     label_smoothing: float = 0.0
-    targets: str = "classes"
+    targets: Targets = "classes"
 
     def __post_init__(self) -> None:
         _expect("reduction", self.reduction, REDUCTIONS)
@@ -136,7 +140,7 @@ class Loss:
                 f" {self.error!r}: write the weights into the targets"
             )
 
-    def errors(self, heads: int) -> tuple[str, ...]:
+    def errors(self, heads: int) -> tuple[Error, ...]:
         """Return the name of each head's error."""
         return (self.error,) * heads if isinstance(self.error, str) else tuple(self.error)
 

@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import inf
+from typing import Literal
 
 from harness.text.harmless import shown
 
+Optimiser = Literal["sgd", "adam", "lbfgs"]
 SGD = {"lr": 1e-3, "momentum": 0.0, "weight_decay": 0.0}
 ADAM = {"lr": 1e-3, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 0.0}
 LBFGS = {
@@ -15,7 +17,7 @@ LBFGS = {
     "tolerance_grad": 1e-7,
     "tolerance_change": 1e-9,
 }
-OPTIMISERS = {"sgd": SGD, "adam": ADAM, "lbfgs": LBFGS}
+OPTIMISERS: dict[Optimiser, dict[str, float]] = {"sgd": SGD, "adam": ADAM, "lbfgs": LBFGS}
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Recipe:
     that step is at most `until`. Raises ValueError for another optimiser or setting.
     """
 
-    optimiser: str
+    optimiser: Optimiser
     steps: int
     settings: Mapping[str, float] = field(default_factory=dict)
     until: float = -inf

@@ -7,16 +7,18 @@ import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal, cast
 
 from harness.calling.copies import copy_hooks
+from harness.core.contract import Dtype
 from harness.pytorch.exported import is_exported, make_module
 from harness.text.harmless import class_name, shown
 from harness.text.python import called
 
-MODES = ("train", "eval")
-COMPARABLE = ("float64", "float32", "bfloat16", "float16")
-BY_DEFAULT = ("float64", "float32")
+Mode = Literal["train", "eval"]
+MODES: tuple[Mode, ...] = ("train", "eval")
+COMPARABLE: tuple[Dtype, ...] = ("float64", "float32", "bfloat16", "float16")
+BY_DEFAULT: tuple[Dtype, ...] = ("float64", "float32")
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,9 +77,9 @@ def read_words(what: str, given: Any, known: Sequence[str]) -> Sequence[str]:
     return words
 
 
-def read_dtypes(dtypes: Any) -> Sequence[str]:
+def read_dtypes(dtypes: Any) -> Sequence[Dtype]:
     """Return dtypes in which two models can be compared. Raises ValueError for others."""
-    return read_words("dtypes", dtypes, COMPARABLE)
+    return cast("Sequence[Dtype]", read_words("dtypes", dtypes, COMPARABLE))
 
 
 def read_dtype(dtype: Any) -> str:
@@ -182,14 +184,14 @@ def name_module(module: Any) -> str:
     return class_name(module) if inside is None else f"{class_name(inside)}-compiled"
 
 
-def find_dtypes(models: Sequence[Any]) -> Sequence[str]:
+def find_dtypes(models: Sequence[Any]) -> Sequence[Dtype]:
     """Return the default dtypes of a comparison: float64 and float32, or the narrower dtype in
     which a module is stored.
     """
     for model in models:
         if is_module(model):
             kinds = {str(each.dtype).removeprefix("torch.") for each in model.parameters()}
-            narrow = sorted(kinds & set(COMPARABLE) - set(BY_DEFAULT))
-            if narrow:
-                return narrow[:1]
+            for dtype in sorted(set(COMPARABLE) - set(BY_DEFAULT)):
+                if dtype in kinds:
+                    return [dtype]
     return BY_DEFAULT

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 from harness.core.contract import DTYPES, Contract
 from harness.core.formulation import Family, Formulation, Meaning
@@ -63,7 +63,7 @@ class Computed:
     shapes: Mapping[str, tuple[int, ...]] | None = None
     parameters: Words | Meaning | None = None
     network: Family | None = None
-    dtype: str = ""
+    dtype: Literal["float64", "float32", ""] = ""
     exp_ulp: float = 2.0
     relu_at_zero: float = 0.0
     logistic_clip: float | None = None

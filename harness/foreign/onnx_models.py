@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from harness.foreign.computed import Computed
 
 EXP_ULP = 4.0  # of ONNX Runtime's exp and tanh on a CPU: docs/foreign.md says what was measured
 COARSE = "Sigmoid"  # it keeps digits of 1, not of itself
-DTYPES = {1: "float32", 11: "float64"}  # of ONNX's numbers of types
+# by ONNX's numbers of types
+DTYPES: dict[int, Literal["float32", "float64"]] = {1: "float32", 11: "float64"}
 
 
 def onnx_model(

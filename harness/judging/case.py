@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, cast
+from typing import Any, Literal, Protocol, cast
 
-from harness.core.contract import DTYPES, PRECISION
+from harness.core.contract import DTYPES, PRECISION, Dtype
 from harness.core.formulation import Family, Formulation
 from harness.core.numpy_errors import users
 from harness.core.problem import QUANTITIES, STEP, Problem
@@ -19,6 +19,7 @@ from harness.text.harmless import exact, one_line, shown
 from harness.training.trained import Trained
 from harness.training.trainer import Population
 
+Check = Literal["forward", "loss", "gradient", "input_gradient", "step", "final", "fit"]
 ProblemMaker = Callable[[Formulation], Sequence[Problem]]
 ENDS = ("final", "fit")  # checks of the result of training
 # checks of a model in training, at every state that it visits
@@ -93,11 +94,11 @@ class Case:
     subjects: Sequence[Any]
     references: Sequence[Any]
     problems: ProblemMaker | Sequence[ProblemMaker] | Population | SelfJudging
-    expect: str = "equal"
+    expect: Literal["equal", "differs"] = "equal"
     question: str = ""
-    checks: Sequence[str] | None = None
+    checks: Sequence[Check] | None = None
     contrast: Contrast | None = None
-    dtypes: Sequence[str] = DTYPES
+    dtypes: Sequence[Dtype] = DTYPES
     answer: Callable[[Sequence[Row]], str] | None = None
     known: str = ""
     settings: Settings = field(default_factory=read_settings, repr=False)

@@ -13,7 +13,7 @@ from itertools import product
 from harness.calling.targets import suit_targets
 from harness.core.implementation import Candidate, Missing, Observation
 from harness.core.judge import outside
-from harness.core.loss import REDUCTIONS, Loss
+from harness.core.loss import REDUCTIONS, Error, Loss
 from harness.core.problem import QUANTITIES, Problem
 from harness.judging.comparison import Comparison
 
@@ -85,7 +85,7 @@ def _list_questions(problem: Problem) -> Iterator[Problem]:
 
 
 def _ask_of(
-    problem: Problem, errors: tuple[str, ...], logits: tuple[bool, ...]
+    problem: Problem, errors: tuple[Error, ...], logits: tuple[bool, ...]
 ) -> Iterator[Problem]:
     before, widths = problem.loss, problem.formulation.network.outputs
     kinds = [before.targets]

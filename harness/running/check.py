@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from harness.judging.cache import STARTS
 from harness.judging.case import Case, Trial
@@ -22,6 +22,8 @@ from harness.running.runner import Runner
 from harness.text.harmless import shown
 
 FEWEST_STARTS = 2
+Device = Literal["cpu", "cuda"] | str  # "cuda:1" too
+Mode = Literal["auto", "live", "recorded"]
 R_MODES = ("auto", "live", "recorded")
 R_SWITCH, DEVICES = "NNET_PARITY_R", "NNET_PARITY_DEVICES"  # in the environment, as for pytest
 
@@ -29,8 +31,8 @@ R_SWITCH, DEVICES = "NNET_PARITY_R", "NNET_PARITY_DEVICES"  # in the environment
 def check(
     cases: Case | Verification | Sequence[Case | Verification],
     *,
-    devices: str | Sequence[str] = (),
-    r: str = "",
+    devices: Device | Sequence[Device] = (),
+    r: Mode | Literal[""] = "",
     starts: int = STARTS,
     reproducers: str | os.PathLike[str] | None = None,
     progress: bool | None = None,

@@ -14,6 +14,7 @@ from harness.core.verdict import Status, Verdict
 from harness.evaluating.given import (
     MODES,
     Given,
+    Mode,
     find_dtypes,
     is_module,
     make_factory,
@@ -59,7 +60,7 @@ def same(
     parameters: Any = None,
     dtypes: Any = None,
     reference_dtype: Any = "",
-    modes: str | Sequence[str] = MODES,
+    modes: Mode | Sequence[Mode] = MODES,
     draws: int = 2,
     precision_lost: str = "",
     own_backward: str = "",

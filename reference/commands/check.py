@@ -135,7 +135,7 @@ def _make_case(named: Named, given: Namespace) -> Case:
         )
     network, loss = read_network(given)
     return Case(
-        name=named.name,
+        name=f"nnet {given.nnet}",
         network=network,
         subjects=[_make_subject(named, network)],
         references=[numpy_net] if given.no_r else [r_nnet, numpy_net],

@@ -5,9 +5,9 @@ from __future__ import annotations
 from argparse import ArgumentParser as Parser
 from argparse import Namespace
 
-from harness.core.loss import Loss
+from harness.core.loss import Error, Loss
 from reference.mathematics.network import Network
-from reference.notation.activations import ACTIVATIONS
+from reference.notation.activations import ACTIVATIONS, Output
 from reference.proposing.r_call import choose_loss
 from reference.proposing.sizes import parse_sizes, show_sizes
 
@@ -17,6 +17,7 @@ OF_OUTPUTS = {  # nnet's arguments, and what they say
     "softmax": "softmax outputs, fitted by their log-likelihood",
     "censored": "softmax outputs, fitted as censored classes",
 }
+ERRORS: tuple[Error, ...] = ("entropy", "softmax", "censored")
 
 
 def add_network_options(parser: Parser) -> None:
@@ -51,17 +52,25 @@ def read_network(given: Namespace) -> tuple[Network, Loss]:
     Raises ValueError, in a sentence, for sizes that are not understood and options that do not go
     together.
     """
-    error = next((name for name in ("entropy", "softmax", "censored") if vars(given)[name]), "")
+    error = _read_error(given)
     if given.logits and not error:
         raise ValueError("--logits goes with --entropy, --softmax or --censored: say which")
     inputs, hidden, outputs = parse_sizes(given.nnet)
-    output = "logistic"
+    output: Output = "logistic"
     if given.linout or given.logits:
         output = "identity"
     elif error in ("softmax", "censored"):
         output = "softmax"
     network = Network(inputs, hidden, outputs, given.activation, output, skip=given.skip)
     return network, choose_loss(network, error, given.logits)
+
+
+def _read_error(given: Namespace) -> Error | None:
+    """Return the error by which nnet() fits the outputs; None for squares."""
+    for error in ERRORS:
+        if vars(given)[error]:
+            return error
+    return None
 
 
 def show_options(network: Network) -> str:

@@ -7,9 +7,9 @@ import sys
 from collections.abc import Callable
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast
 
-from harness.core.contract import PRECISION
+from harness.core.contract import PRECISION, Dtype
 from harness.core.numpy_errors import users
 from harness.judging.case import Case
 from harness.pytorch.subject import Subject
@@ -32,7 +32,7 @@ def fitted(
     prepare: str = "",
     predictions: object = None,
     encode: Encode | None = None,
-    stored: str = "",
+    stored: Dtype | Literal[""] = "",
     parameters: Any = None,
     clip: float | None = None,
     trust: bool = False,
@@ -132,7 +132,7 @@ def _factory(port: Any) -> tuple[Callable[[], Any], str]:
     return port, getattr(port, "__name__", class_name(port))
 
 
-def _dtype_of(factory: Callable[[], Any]) -> str:
+def _dtype_of(factory: Callable[[], Any]) -> Dtype:
     """Return the dtype of the port's weights; float64 if it cannot be built (its trials report
     why).
     """
@@ -144,6 +144,6 @@ def _dtype_of(factory: Callable[[], Any]) -> str:
     if not hasattr(module, "parameters"):
         return "float64"
     try:
-        return find_dtype(module)
+        return cast("Dtype", find_dtype(module))
     except ValueError as error:
         raise ValueError(f"the port {class_name(module)}: {error}") from None

@@ -17,7 +17,7 @@ from reference.mathematics.nodes import Node
 from reference.mathematics.numbers import list_numbers
 from reference.mathematics.oracle import oracle, stages
 from reference.mathematics.tape import Tape
-from reference.notation.activations import expect_activation
+from reference.notation.activations import Activation, Output, expect_activation
 from reference.notation.given import (
     LETTERS,
     count_hidden,
@@ -122,8 +122,8 @@ class Network(Derived):
         inputs: int | Sequence[int],
         hidden: int,
         outputs: int | Sequence[int],
-        activation: str = "tanh",
-        output: str | Sequence[str] = "identity",
+        activation: Activation = "tanh",
+        output: Output | Sequence[Output] = "identity",
         to_hidden: ArrayLike | None = None,
         to_output: ArrayLike | None = None,
         skip: bool | ArrayLike = False,

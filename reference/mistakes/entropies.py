@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from harness.core.formulation import Family
-from harness.core.loss import OF_A_ROW, Loss
+from harness.core.loss import OF_A_ROW, Error, Loss, Reduction
 from harness.core.problem import Problem
 from reference.faults.kinds import Fault, Posed
 from reference.faults.outputs import (
@@ -42,7 +42,7 @@ def _times(factor: float) -> Change:
     return lambda loss, widths: _multiply(loss, factor, widths)
 
 
-def _reduce_as(reduction: str, before: str) -> Change:
+def _reduce_as(reduction: Reduction, before: Reduction) -> Change:
     """Return a change of the reduction `before` to another one."""
 
     def changed(loss: Loss, widths: Widths) -> Loss | None:
@@ -53,7 +53,7 @@ def _reduce_as(reduction: str, before: str) -> Change:
     return changed
 
 
-def _take_error(error: str, before: str) -> Change:
+def _take_error(error: Error, before: Error) -> Change:
     """Return a change of the error `before`, of all heads, to another one."""
 
     def changed(loss: Loss, widths: Widths) -> Loss | None:

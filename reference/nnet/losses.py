@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from harness.core.contract import Array
-from harness.core.loss import OF_A_ROW, SUM_OF_SQUARES, Loss
+from harness.core.loss import OF_A_ROW, SUM_OF_SQUARES, Error, Loss
 from harness.core.problem import Problem
 from reference.mathematics.losses import ACTIVATION_OF
 from reference.mathematics.network import Network
 from reference.nnet.networks import BEYOND_MEMORY, is_beyond_memory
 
-IN_R = {"bce": "entropy"}  # of targets 0 and 1; nnet takes the entropy of any others off
+# of targets 0 and 1; nnet takes the entropy of any others off
+IN_R: dict[Error, Error] = {"bce": "entropy"}
 # nnet's errors of probabilities; squares are of linear and logistic outputs
 OF_PROBABILITIES = ("entropy", "softmax", "censored")
 
@@ -112,7 +113,7 @@ def without_loss(problem: Problem) -> Problem:
     return replace(problem, loss=Loss(error="softmax") if is_softmax else SUM_OF_SQUARES)
 
 
-def find_error(problem: Problem) -> str:
+def find_error(problem: Problem) -> Error:
     """Return nnet's name of the error of a loss that it supports."""
     error = problem.loss.errors(1)[0]
     return IN_R.get(error, error)

@@ -1,9 +1,13 @@
 """The names of activations in networks and equations."""
 
+from typing import Literal
+
 from harness.text.harmless import class_name, shown
 
-ACTIVATIONS = ("relu", "tanh", "logistic", "identity")
-OUTPUTS = (*ACTIVATIONS, "softmax")  # softmax is of all numbers of a row
+Activation = Literal["relu", "tanh", "logistic", "identity"]
+Output = Literal["relu", "tanh", "logistic", "identity", "softmax"]
+ACTIVATIONS: tuple[Activation, ...] = ("relu", "tanh", "logistic", "identity")
+OUTPUTS: tuple[Output, ...] = (*ACTIVATIONS, "softmax")  # softmax is of all numbers of a row
 CALLED = {"sigmoid": "logistic"}  # by PyTorch, and here
 
 

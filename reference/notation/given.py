@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 from numbers import Integral
+from typing import cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from harness.text.harmless import shown
-from reference.notation.activations import OUTPUTS, expect_activation
+from reference.notation.activations import OUTPUTS, Output, expect_activation
 
 LETTERS = "WVU"  # of groups of inputs, and of heads
 
@@ -38,21 +39,21 @@ def count_hidden(given: object) -> int:
     raise ValueError(f"hidden is {shown(given, 40)}, expected {expected}")
 
 
-def settle_outputs(given: object, heads: int) -> str | tuple[str, ...]:
+def settle_outputs(given: object, heads: int) -> Output | tuple[Output, ...]:
     """Return one activation for the outputs of all heads, or one for each head.
 
     Raises ValueError for unknown names, and for another number of them.
     """
     if isinstance(given, str) or not isinstance(given, Sequence):
         expect_activation("output", given, OUTPUTS)
-        return str(given)
+        return cast("Output", str(given))
     for name in given:
         expect_activation("output", name, OUTPUTS)
     if len(given) != heads:
         raise ValueError(
             f"output has {len(given)} names, expected one, or one for each of {heads} heads"
         )
-    names = tuple(map(str, given))
+    names = tuple(cast("Output", str(name)) for name in given)
     return names[0] if len(set(names)) == 1 else names
 
 

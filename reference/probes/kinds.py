@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,8 @@ from reference.mathematics.network import Network
 from reference.probes.draws import FINE, Draw
 from reference.probes.exact import draw_exact
 from reference.probes.unusual import draw_53_bits, draw_unusual
+
+Kind = Literal["exact", "few-term", "random", "saturated", "unusual", "53-bit"]
 
 
 def _draw_exact(draw: Draw) -> list[Problem]:
@@ -86,7 +89,7 @@ def _choose_one_or_two(rng: np.random.Generator, width: int) -> NDArray[np.bool_
     return np.isin(np.arange(width), order[: rng.integers(1, 3)])
 
 
-KINDS: dict[str, Callable[[Draw], list[Problem]]] = {
+KINDS: dict[Kind, Callable[[Draw], list[Problem]]] = {
     "exact": _draw_exact,
     "few-term": _draw_few_term,
     "random": _draw_random,
@@ -109,7 +112,7 @@ class Probes:
     seed: int = 0
     draws: int = 12
     rows: int = 5
-    kinds: Sequence[str] = tuple(KINDS)
+    kinds: Sequence[Kind] = tuple(KINDS)
     loss: Loss = SUM_OF_SQUARES
 
     def __post_init__(self) -> None:

@@ -14,7 +14,7 @@ from harness.pytorch.subject import Subject
 from harness.pytorch.trying import candidate_mappings
 from reference.mathematics.custom_network import Equations
 from reference.mathematics.network import Network
-from reference.notation.activations import ACTIVATIONS, OUTPUTS
+from reference.notation.activations import ACTIVATIONS, OUTPUTS, Activation, Output
 from reference.proposing.chains import Chain, list_chains
 from reference.proposing.computed import Tried
 
@@ -111,9 +111,9 @@ def _try_activations(subject: Subject, base: Network, seen: Sequence[str]) -> Pr
 
 def _list_activations(
     base: Network, seen: Sequence[str]
-) -> Iterator[tuple[str, str | tuple[str, ...]]]:
+) -> Iterator[tuple[Activation, Output | tuple[Output, ...]]]:
     """Yield activations of the hidden units and of the outputs, the likely ones first."""
-    hidden = sorted(ACTIVATIONS, key=lambda name: name not in seen[:1])
+    hidden: list[Activation] = sorted(ACTIVATIONS, key=lambda name: name not in seen[:1])
     if not base.hidden:
         hidden = ["identity"]
     yield from product(hidden, sorted(OUTPUTS, key=lambda name: name != "identity"))
@@ -122,17 +122,21 @@ def _list_activations(
         yield from product(hidden, product(OUTPUTS, repeat=heads))
 
 
-def _guess_activations(base: Network, seen: Sequence[str]) -> tuple[str, str]:
+def _guess_activations(base: Network, seen: Sequence[str]) -> tuple[Activation, Output]:
     """Return the activations that a model calls first and last, if a network has them."""
-    known = [name for name in seen if name in OUTPUTS]
-    hidden, output = "logistic", "identity"
-    if base.hidden and known and known[0] in ACTIVATIONS:
-        hidden, *known = known
-    if known:
-        output = known[-1]
+    hidden: Activation = "logistic"
+    output: Output = "identity"
+    of_outputs = list(seen)
+    if base.hidden and of_outputs:
+        first = of_outputs.pop(0)
+        hidden = next((name for name in ACTIVATIONS if name == first), hidden)
+    for called in of_outputs:
+        output = next((name for name in OUTPUTS if name == called), output)
     return hidden, output
 
 
-def _with_activations(base: Network, activation: str, output: str | tuple[str, ...]) -> Network:
+def _with_activations(
+    base: Network, activation: Activation, output: Output | tuple[Output, ...]
+) -> Network:
     skip = base.has_skip and base.hidden > 0
     return Network(base.inputs, base.hidden, base.outputs, activation, output, skip=skip)

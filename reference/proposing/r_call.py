@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.core.loss import Loss
+from harness.core.loss import Error, Loss
 from reference.mathematics.network import Network
 from reference.nnet.networks import cannot_compute
 
@@ -33,13 +33,14 @@ def write_r_call(network: Network, error: str = "squares") -> str:
     return f"nnet({', '.join(parts)})"
 
 
-def choose_loss(network: Network, error: str = "", from_logits: bool = False) -> Loss:
+def choose_loss(network: Network, error: Error | None = None, from_logits: bool = False) -> Loss:
     """Return the loss that belongs to a network's outputs: of softmax its own, else squares.
 
-    `error` is another one, "" for none.
+    `error` is another one, if it is given.
     """
-    errors = []
+    errors: list[Error] = []
     for output in network.head_outputs:
         errors.append(error or ("softmax" if output == "softmax" else "squares"))
-    alike = errors[0] if len(set(errors)) == 1 else tuple(errors)
-    return Loss(error=alike, from_logits=from_logits)
+    if len(set(errors)) == 1:
+        return Loss(error=errors[0], from_logits=from_logits)
+    return Loss(error=errors, from_logits=from_logits)

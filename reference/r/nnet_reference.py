@@ -11,7 +11,7 @@ import numpy as np
 from harness.core.contract import NNET_CLIP, NNET_FLOOR, NNET_LOST, Contract
 from harness.core.formulation import Family
 from harness.core.implementation import Missing, Observation
-from harness.core.loss import OF_A_ROW
+from harness.core.loss import OF_A_ROW, Error
 from harness.core.problem import STEP, Problem
 from harness.core.verdict import Status
 from reference.mathematics.network import Network
@@ -164,7 +164,7 @@ class RNnet:
 
 
 @cache
-def topology(network: Network, error: str = "squares") -> Topology:
+def topology(network: Network, error: Error = "squares") -> Topology:
     """Return a network as lists of connections, in nnet's form, with an error that nnet supports.
 
     Its units are numbered in this order: 0 is the bias, then inputs, hidden units and outputs.

@@ -12,7 +12,9 @@ from itertools import accumulate
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.core.loss import Error
 from harness.text.harmless import shown
+from reference.notation.activations import Output
 
 Array = NDArray[np.float64]
 # the errors that nnet has, and what VR_set_net takes for each: entropy, softmax, censored
@@ -38,7 +40,7 @@ class Topology:
     outputs: int
     connections: tuple[tuple[int, ...], ...]
     linear_outputs: bool
-    error: str = "squares"
+    error: Error = "squares"
 
     def __post_init__(self) -> None:
         units, first_output = self.hidden + self.outputs, 1 + self.inputs + self.hidden
@@ -87,7 +89,7 @@ class Topology:
         outputs: int,
         linear_outputs: bool,
         skip: bool = False,
-        error: str = "squares",
+        error: Error = "squares",
     ) -> Topology:
         """Return the net of nnet(size=hidden, skip=skip).
 
@@ -126,7 +128,7 @@ class Topology:
         return 1 + self.inputs + self.hidden + self.outputs
 
     @property
-    def output(self) -> str:
+    def output(self) -> Output:
         """The activation of the outputs: identity, logistic or softmax."""
         if FLAGS[self.error][1]:
             return "softmax"

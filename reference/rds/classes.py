@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.core.contract import Array
+from harness.core.loss import Error
 from harness.text.harmless import one_line
 from reference.r.topology import Topology
 from reference.rds.deparse import deparse, number_text
@@ -34,7 +35,7 @@ class Net:
     has_ones: bool = False
 
 
-def read_error(fields: dict[str, Value], topology: Topology) -> str:
+def read_error(fields: dict[str, Value], topology: Topology) -> Error:
     """Return the error that nnet() minimised: squares, entropy, softmax or censored.
 
     Raises ValueError for flags and outputs that nnet() does not combine.

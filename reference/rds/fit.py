@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from harness.core.contract import Array
+from harness.core.loss import Error
 from reference.r.topology import Topology
 from reference.rds.rows import Rows
 
@@ -77,7 +78,7 @@ class FittedNet:
     criteria: tuple[float, ...] = ()
 
     @property
-    def error(self) -> str:
+    def error(self) -> Error:
         """The error that nnet() minimised: squares, entropy, softmax or censored."""
         return self.topology.error
 

@@ -27,6 +27,7 @@ TYPED = """
 from nnet_parity import Contract, Network
 
 width: str = Network(1, 4, 1).hidden
+network = Network(1, 4, 1, activation="sigmoid")
 reveal_type(Contract())
 """
 MODELS = """
@@ -140,6 +141,7 @@ def test_type_checkers_see_an_editable_installation(python: Path, tmp_path: Path
     said = subprocess.run(command, cwd=mine, capture_output=True, text=True, timeout=300).stdout
     assert "Contract" in said
     assert 'expression has type "int", variable has type "str"' in said
+    assert "expected \"Literal['relu', 'tanh', 'logistic', 'identity']\"" in said
     names = ran(
         python, "-c", "import nnet_parity; print(nnet_parity.__path__[0])", folder=mine
     ).strip()
