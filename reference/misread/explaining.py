@@ -50,7 +50,7 @@ class Explanation:
             return by_classes
         for number, (words, solve) in enumerate(self._list_causes(truth)):
             say(f"looking for a likely misreading, number {number + 1}")
-            if (share := search.left_by(solve)) < UNEXPLAINED:
+            if (share := search.find_remaining_share(solve)) < UNEXPLAINED:
                 return f"{words} ({describe_left(share)})"
         by_outputs = search.describe_other_order() or search.describe_other_response()
         by_weights = search.describe_other_scale() or self._explain_held(truth, held)
@@ -147,7 +147,7 @@ class _Search:
         self.right = [table.predictions for table in tables]
         self.difference = _size(outputs, self.right)
 
-    def left_by(self, solve: Callable[[Table], Array]) -> float:
+    def find_remaining_share(self, solve: Callable[[Table], Array]) -> float:
         """Return the share of the difference that remains if R's predictions are replaced by those
         of `solve`.
         """
