@@ -191,8 +191,10 @@ class BoundedArithmetic(BoundedProbabilities):
         value = (1 - share) * a.value + share * b.value
         error = (1 - share) * a.error + share * b.error
         size = (1 - share) * abs(a.value) + share * abs(b.value) + error
-        apart = self.stored(Bounded(abs(a.value) + abs(b.value), a.error + b.error)).error
-        return self._rounded(value, np.where(apart < np.inf, error + 3 * self.u * size, np.inf), 1)
+        of_difference = self.stored(Bounded(abs(a.value) + abs(b.value), a.error + b.error)).error
+        return self._rounded(
+            value, np.where(of_difference < np.inf, error + 3 * self.u * size, np.inf), 1
+        )
 
     def divide(self, a: Bounded, b: Bounded) -> Bounded:
         value = a.value / b.value

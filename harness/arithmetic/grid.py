@@ -103,7 +103,7 @@ class GridArithmetic:
         return self._counted(value, a.quantum + b.quantum, a.size * b.size, a, b)
 
     def divide(self, a: OnGrid, b: OnGrid) -> OnGrid:
-        return self._unproved(a.value)
+        return self._make_unproved(a.value)
 
     def scale(self, a: OnGrid, factor: Array | float, slack: float = 0.0) -> OnGrid:
         """Return a times a constant; it is on a grid only if the constant is 0 or a power of two,
@@ -141,22 +141,22 @@ class GridArithmetic:
         )
 
     def log(self, x: OnGrid) -> OnGrid:
-        return self._unproved(x.value)
+        return self._make_unproved(x.value)
 
     def softplus(self, z: OnGrid) -> OnGrid:
-        return self._unproved(z.value)
+        return self._make_unproved(z.value)
 
     def softmax(self, z: OnGrid, among: Mask | None = None) -> OnGrid:
-        return self._unproved(z.value)
+        return self._make_unproved(z.value)
 
     def softmax_back(self, p: OnGrid, e: OnGrid) -> OnGrid:
-        return self._unproved(p.value)
+        return self._make_unproved(p.value)
 
     def log_softmax(self, z: OnGrid) -> OnGrid:
-        return self._unproved(z.value)
+        return self._make_unproved(z.value)
 
     def logsumexp(self, z: OnGrid, among: Mask | None = None) -> OnGrid:
-        return self._unproved(z.value[..., :1])
+        return self._make_unproved(z.value[..., :1])
 
     def shift(self, x: OnGrid, c: float) -> OnGrid:
         constant = self.lift(np.full(x.value.shape, c))
@@ -164,10 +164,10 @@ class GridArithmetic:
         return self._counted(x.value + c, max(x.quantum, constant.quantum), size, x, constant)
 
     def at_least(self, x: OnGrid, least: float) -> OnGrid:
-        return self._either(x, x.value < least, least)
+        return self._replace_where(x, x.value < least, least)
 
     def replaced(self, x: OnGrid, where: Mask, value: float) -> OnGrid:
-        return self._either(x, where, value)
+        return self._replace_where(x, where, value)
 
     def is_zero(self, x: OnGrid) -> Mask:
         proved = x.quanta < NEVER
@@ -179,14 +179,14 @@ class GridArithmetic:
     def lose(self, x: OnGrid, where: Mask) -> OnGrid:
         return x
 
-    def _either(self, x: OnGrid, where: Mask, value: float) -> OnGrid:
+    def _replace_where(self, x: OnGrid, where: Mask, value: float) -> OnGrid:
         """Return x with a constant in the places of a mask."""
         constant = self.lift(np.full(x.value.shape, value))
         size = np.where(where, abs(value), x.size)
         quantum = max(x.quantum, constant.quantum)
         return self._counted(np.where(where, value, x.value), quantum, size, x, constant)
 
-    def _unproved(self, like: Array) -> OnGrid:
+    def _make_unproved(self, like: Array) -> OnGrid:
         """Return zeros in the shape of `like`, marked as not exact in any draw."""
         zeros = np.zeros(like.shape)
         return OnGrid(zeros, 0, np.full(len(like), NEVER), zeros)

@@ -51,7 +51,7 @@ def has_modes(module: Any) -> bool:
 
 
 @contextmanager
-def evaluating(module: Any) -> Iterator[None]:
+def hold_eval_mode(module: Any) -> Iterator[None]:
     """Put a module into eval() in this context; afterwards each submodule gets its own mode
     back.
     """
@@ -75,7 +75,7 @@ def _write_modes(modes: Sequence[tuple[Any, bool]]) -> None:
 
 
 @contextmanager
-def freezing(parameters: Sequence[torch.Tensor]) -> Iterator[None]:
+def freeze_parameters(parameters: Sequence[torch.Tensor]) -> Iterator[None]:
     """Set requires_grad=False for parameters in this context."""
     try:
         for parameter in parameters:

@@ -17,7 +17,7 @@ import numpy as np
 from harness.calling.answers import Draw, DrawAnswers, StackAnswers, Tensors
 from harness.calling.earlier import IN_LAYOUT, EarlierCalls
 from harness.calling.layouts import GRADIENT, choose_layout, describe_layout, hand_on, lay_out
-from harness.calling.modes import describe_modes, evaluating
+from harness.calling.modes import describe_modes, hold_eval_mode
 from harness.calling.variations import Variations, choose_parameters
 from harness.core.implementation import Observation
 from harness.core.numpy_errors import users
@@ -207,7 +207,7 @@ class _Observer:
         for is_evaluating, when in describe_modes(module).items():
             with torch.no_grad(), ExitStack() as afterwards:
                 if is_evaluating:
-                    afterwards.enter_context(evaluating(module))
+                    afterwards.enter_context(hold_eval_mode(module))
                 repeated = self.model.heads(self.problem, inputs)
             answers.asked.add("eval()" if is_evaluating else "torch.no_grad()")
             answers.compare(when, first, {FORWARD: repeated})

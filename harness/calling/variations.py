@@ -26,10 +26,10 @@ from harness.calling.layouts import (
 )
 from harness.calling.modes import (
     describe_modes,
-    evaluating,
     find_dropout,
-    freezing,
+    freeze_parameters,
     have_same_numbers,
+    hold_eval_mode,
 )
 from harness.core.problem import Problem
 from harness.model.errors import WrongAnswer
@@ -152,14 +152,14 @@ class Variations(NamedTuple):
         module: Any = self.model.call
         if True not in describe_modes(module) or find_dropout(module):
             return None
-        with evaluating(module):
+        with hold_eval_mode(module):
             return self._answers(self.draw.inputs, self.draw.targets)
 
     def _freeze(self, few: Sequence[int]) -> Tensors | None:
         parameters = [self.model.parameters[number] for number in few]
         if not all(each.is_leaf and each.requires_grad for each in parameters):
             return None
-        with freezing(parameters):
+        with freeze_parameters(parameters):
             return self._answers(self.draw.inputs, self.draw.targets)
 
     def _lay_out(self, layout: str) -> Tensors | None:

@@ -178,7 +178,7 @@ def _vanishes(comparison: Comparison, order: NDArray[np.intp], sign: Array) -> b
     """
     contract = comparison.contracts[0]
     for problem in comparison.problems:
-        other = problem.through(_arranged(problem.formulation, order, sign))
+        other = problem.through(_rearrange(problem.formulation, order, sign))
         observed = comparison.subject(problem)
         bound = other.formulation.network.oracle(other, contract, observed.seen)["forward"]
         if not _agree(observed.values["forward"], bound):
@@ -186,7 +186,7 @@ def _vanishes(comparison: Comparison, order: NDArray[np.intp], sign: Array) -> b
     return True
 
 
-def _arranged(formulation: Formulation, order: NDArray[np.intp], sign: Array) -> Formulation:
+def _rearrange(formulation: Formulation, order: NDArray[np.intp], sign: Array) -> Formulation:
     """Return the map from theta to theta with this order and these signs."""
     network, size = formulation.network, len(order)
     matrix = LinearMap(sparse.csr_array((sign, order, np.arange(size + 1)), shape=(size, size)))

@@ -54,7 +54,7 @@ def contrast_verdict(
                 f" the problem has {problem.rows}"
             )
             return failure(trial, Status.BROKEN, f"{rows}, expected one coefficient a row")
-        if widths := _other_widths(problem, claimed):
+        if widths := _describe_other_widths(problem, claimed):
             return failure(trial, Status.BROKEN, f"{trial.subject.name} {widths}")
         sides = _sides(trial, cache, problem, claimed, combination)
         if isinstance(sides, Missing):
@@ -82,7 +82,7 @@ def contrast_verdict(
     return max(passed, key=lambda verdict: abs(verdict.expected or 0.0))
 
 
-def _other_widths(problem: Problem, claimed: Problem) -> str:
+def _describe_other_widths(problem: Problem, claimed: Problem) -> str:
     """Return a sentence if the subject's network has other inputs or outputs than the case's, else
     "".
     """
@@ -147,10 +147,13 @@ def _find_ignored(problem: Problem, bound: Bounded, combination: Contrast) -> st
     columns = _columns(problem, combination.head)
     outputs = Bounded(bound.value[..., columns], bound.error[..., columns])
     used = np.flatnonzero(combination.rows)
-    within, anywhere = _varied(problem, used), _varied(problem, range(problem.rows))
+    within, anywhere = (
+        _list_varied_groups(problem, used),
+        _list_varied_groups(problem, range(problem.rows)),
+    )
     wanted = within if len(within) > 1 else [group for group in anywhere if group not in within]
     for group in wanted or within:
-        if _moves(problem, outputs, group).mean() < MOST:
+        if _find_moving_draws(problem, outputs, group).mean() < MOST:
             several = len(problem.formulation.network.inputs) > 1
             return f"x{group + 1}" if several else "its inputs"
     return ""
@@ -162,7 +165,7 @@ def _groups(problem: Problem) -> list[Array]:
     return np.split(problem.inputs, ends, axis=2)
 
 
-def _varied(problem: Problem, rows: Iterable[int]) -> list[int]:
+def _list_varied_groups(problem: Problem, rows: Iterable[int]) -> list[int]:
     """Return the numbers of the groups of inputs that differ between any of these rows."""
     chosen, varied = list(rows), []
     for number, group in enumerate(_groups(problem)):
@@ -171,7 +174,7 @@ def _varied(problem: Problem, rows: Iterable[int]) -> list[int]:
     return varied
 
 
-def _moves(problem: Problem, outputs: Bounded, group: int) -> NDArray[np.bool_]:
+def _find_moving_draws(problem: Problem, outputs: Bounded, group: int) -> NDArray[np.bool_]:
     """Return for each draw (D,) whether an output changes beyond its bounds between two rows that
     differ in this group of inputs, and in no other group.
     """

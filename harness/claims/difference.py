@@ -49,7 +49,7 @@ def difference_verdict(comparison: Comparison, judgement: Judgement, verdict: Ve
     why = describe_example(comparison, judgement)
     outside = find_subject_outside(comparison)
     if not outside:
-        hidden = _undeclared(comparison)
+        hidden = _describe_undeclared(comparison)
         why += f"; {trial.subject.name} is the network, {title} does not declare {hidden}"
         return replace(verdict, status=Status.PASS, why=why)
     if not isinstance(trial.subject, Candidate) or comparison.quantity != "forward":
@@ -66,7 +66,7 @@ def _is_counterexample(judgement: Judgement) -> bool:
     return bool(finite and abs(judgement.actual - judgement.expected) > judgement.allowed)
 
 
-def _undeclared(comparison: Comparison) -> str:
+def _describe_undeclared(comparison: Comparison) -> str:
     """Return a sentence on what the reference computes differently from its declared contract; ""
     if nothing.
     """

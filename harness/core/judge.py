@@ -213,8 +213,8 @@ class _Stack:
 
     def measure_differences(self) -> Array:
         """Return how far each element is off: from the other side's, or from its own exact one."""
-        apart = (self.subject.answer - self.reference.answer) - self.declared
-        differences = abs(apart)
+        excess = (self.subject.answer - self.reference.answer) - self.declared
+        differences = abs(excess)
         for who, side in (("subject", self.subject), ("reference", self.reference)):
             if who in self.beyond:
                 differences = np.maximum(differences, abs(side.answer - side.oracle.value))

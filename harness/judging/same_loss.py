@@ -152,7 +152,7 @@ def _from_slopes(comparison: Comparison, exact: Chosen) -> Judgement | None:
     sides, owners = [], []
     for problem, some in zip(comparison.problems, exact, strict=True):
         answers = comparison.answers(problem, comparison.quantity)
-        sloped = _sloped(comparison, problem)
+        sloped = _add_slopes(comparison, problem)
         if sloped is None or not isinstance(answers, tuple):
             return None
         mine, theirs = (both[comparison.quantity] for both in comparison.bounds(sloped))
@@ -166,7 +166,7 @@ def _from_slopes(comparison: Comparison, exact: Chosen) -> Judgement | None:
     return judge(subjects, references, owners, largest, every_draw=True)
 
 
-def _sloped(comparison: Comparison, problem: Problem) -> Problem | None:
+def _add_slopes(comparison: Comparison, problem: Problem) -> Problem | None:
     """Return the problem with the derivatives of the subject's loss at the subject's outputs; None
     if there are none.
     """

@@ -84,7 +84,7 @@ class Models:
 
     `names` maps the subject's outputs to the reference's if they have other names. `buffers` maps
     the subject's buffers to equal buffers of the reference if either changes in training. `free`
-    are the subject's free parameters, see `freedom`. `own_apart` are the subject's tensors whose
+    are the subject's free parameters, see `freedom`. `differing` are the subject's tensors whose
     numbers, as the user gave the model, differ from those that the map computes of the reference's
     own numbers.
     """
@@ -97,7 +97,7 @@ class Models:
     names: Mapping[str, str]
     buffers: Mapping[str, str]
     free: Sequence[Free]
-    own_apart: tuple[str, ...]
+    differing: tuple[str, ...]
 
     @cached_property
     def arguments(self) -> Sequence[str]:
@@ -124,8 +124,8 @@ def prepare(given: Given) -> Models:
     names = pair_outputs(subject, reference)
     buffers = pair_buffers(subject, reference, mapping)
     free = _list_free(given, subject, reference, mapping)
-    own_apart = _list_apart(subject, reference, mapping) if given.hold else ()
-    return Models(given, batches, subject, reference, mapping, names, buffers, free, own_apart)
+    differing = _list_differing(subject, reference, mapping) if given.hold else ()
+    return Models(given, batches, subject, reference, mapping, names, buffers, free, differing)
 
 
 def _limit(given: Given, build: Callable[[], Any]) -> Callable[[], Any]:
@@ -344,7 +344,7 @@ def _list_free(given: Given, subject: Side, reference: Side, mapping: ParameterM
     return [*find_free(mapping, subject.acting, gradients), *twins]
 
 
-def _list_apart(subject: Side, reference: Side, mapping: ParameterMap) -> tuple[str, ...]:
+def _list_differing(subject: Side, reference: Side, mapping: ParameterMap) -> tuple[str, ...]:
     """Return the subject's tensors that differ from those that the map computes of the reference's
     own numbers.
 

@@ -129,13 +129,13 @@ def compare(
 class _Judged:
     """A question with the differences found, and the error bounds of both models.
 
-    `apart` is the difference of both shadows, `ran_apart` that of the subject's usual run from its
+    `difference` is that of both shadows, `run_difference` that of the subject's usual run from its
     shadow.
     """
 
     question: Question
-    apart: float
-    ran_apart: float  # the answer as it ran, from its shadow
+    difference: float
+    run_difference: float  # the answer as it ran, from its shadow
     mine: Reach
     theirs: Reach
 
@@ -146,12 +146,12 @@ class _Judged:
     @property
     def factor(self) -> float:
         """The difference of both shadows divided by the allowed one."""
-        return divide(self.apart, self.allowed)
+        return divide(self.difference, self.allowed)
 
     @property
     def run_factor(self) -> float:
         """The difference of the usual run's answer from its shadow, divided by the allowed one."""
-        return divide(self.ran_apart, self.mine.as_run)
+        return divide(self.run_difference, self.mine.as_run)
 
 
 class _Both:
@@ -192,8 +192,8 @@ class _Both:
         """
         name, weights = question.name, question.weights
         difference = blank_infinite(self.shadows[name]) - blank_infinite(self.expected(name))
-        ran_apart = self.measure_run(name)
-        ran_sum = torch.inf if ran_apart is None else (ran_apart * weights).sum()
+        run_difference = self.measure_run(name)
+        ran_sum = torch.inf if run_difference is None else (run_difference * weights).sum()
         return abs(float((difference * weights).sum())), abs(float(ran_sum))
 
     def measure_run(self, name: str) -> Tensor | None:
@@ -213,7 +213,7 @@ class _Both:
         runs = self.subject.watched.run, self.reference.watched.run
         if not any(run.read_numbers for run in runs):
             return False
-        return all(one.apart <= one.mine.as_run + one.theirs.as_run for one in judged)
+        return all(one.difference <= one.mine.as_run + one.theirs.as_run for one in judged)
 
     def list_more(self) -> list[str]:
         """Return the gradients of the subject other than 0 that the reference does not have."""

@@ -102,9 +102,9 @@ def describe_limits(models: Models) -> str:
         elif free.said:
             whose = f"as {free.twin}" if free.twin else "as you say"
             sentences.append(f"{free.name} can move on its own in {given.name}: it is held {whose}")
-    if models.own_apart:
+    if models.differing:
         sentences.append(
-            f"the numbers that {given.name} holds itself are others ({list_names(models.own_apart)}"
+            f"the numbers that {given.name} holds itself are others ({list_names(models.differing)}"
             f"): both were judged with those of {given.name_reference}"
         )
     return "; ".join(sentences)

@@ -34,7 +34,7 @@ class Arrivals:
                 if place is not None:
                     self.makers[place.version] = operation
 
-    def list_handed(self, layer: str, backward: bool) -> list[Tensor]:
+    def list_passed_on(self, layer: str, backward: bool) -> list[Tensor]:
         """Return the arrays that other layers read; all arrays for the model itself, ""."""
         return [
             array
@@ -78,7 +78,7 @@ def trace_arrivals(
             maker
             for maker, tensor in mine.list_given(operation).items()
             if maker.layer != operation.layer
-            and is_another(tensor, theirs.list_handed(maker.layer, operation.backward))
+            and is_another(tensor, theirs.list_passed_on(maker.layer, operation.backward))
         ]
         if wrong:
             waiting += wrong

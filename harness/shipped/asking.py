@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.calling.modes import describe_modes, evaluating
+from harness.calling.modes import describe_modes, hold_eval_mode
 from harness.core.contract import PRECISION, Array
 from harness.core.formulation import Family
 from harness.core.implementation import Missing
@@ -195,7 +195,7 @@ def _ask_again(
         with ExitStack() as afterwards:
             afterwards.enter_context(nullcontext() if in_eval is None else torch.no_grad())
             if in_eval:
-                afterwards.enter_context(evaluating(port.module))
+                afterwards.enter_context(hold_eval_mode(port.module))
             repeated = _call(port, [part[chosen] for part in given], width)
         if not np.array_equal(repeated, outputs[chosen], equal_nan=True):
             yield words, chosen, repeated

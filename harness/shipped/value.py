@@ -60,7 +60,7 @@ def judge_value(port_trial: PortTrial) -> Verdict:
         # the penalty is that of the fitted weights, however the port computes
         loss = replace(fitted.loss, decay=0.0)
         problem = truth.problem(table, trial.dtype, port_trial.form, loss, targets)
-        data = port_trial.bounds(problem, _as_nnet_takes_it(contract))["loss"]
+        data = port_trial.bounds(problem, _as_nnet(contract))["loss"]
         rounding = (len(penalties) + 2) * R_CONTRACT.roundoff * float(penalties.sum())
         mine = Bounded(data.value + penalties.sum(), data.error + rounding)
         sides = [Side(claimed, mine)], [Side(np.array([fitted.value]), theirs)]
@@ -110,7 +110,7 @@ def _claimed_bounds(problem: Problem, written: Array, comparison_offset: float) 
     return Bounded(loss.value, loss.error + allowed)
 
 
-def _as_nnet_takes_it(contract: Contract) -> Contract:
+def _as_nnet(contract: Contract) -> Contract:
     """Return the contract of a loss that is computed from a port's probabilities, as nnet does."""
     return replace(
         contract,

@@ -105,7 +105,7 @@ def read_weights(subject: Subject, port: Port, truth: Truth) -> Held | Missing:
     dtype = _narrower(truth.stored, _dtype_of(port))
     guessed = not subject.parameters
     held = Held(theta, formulation, dtype, guessed, matches=False)
-    share = _shares(held, theta, Equivalent("", truth.theta, np.zeros(len(theta)))).max()
+    share = _find_shares(held, theta, Equivalent("", truth.theta, np.zeros(len(theta)))).max()
     return Held(theta, formulation, dtype, guessed, matches=bool(share <= 1))
 
 
@@ -129,7 +129,7 @@ def _narrower(first: str, second: str) -> str:
     return max(kinds, key=lambda kind: Contract(kind).roundoff)
 
 
-def _allowed(held: Held, fitted: Equivalent) -> Array:
+def _find_allowed(held: Held, fitted: Equivalent) -> Array:
     """Return the allowed error of each weight (T,): the rounding of its storage, of the map from
     the port's own parameters, and of 15 digits.
     """
@@ -140,10 +140,10 @@ def _allowed(held: Held, fitted: Equivalent) -> Array:
     return stored + FIFTEEN_DIGITS * abs(fitted.theta) + fitted.error
 
 
-def _shares(held: Held, theta: Array, fitted: Equivalent) -> Array:
+def _find_shares(held: Held, theta: Array, fitted: Equivalent) -> Array:
     """Return for each weight (T,) its difference divided by the allowed one."""
     difference = abs(theta - fitted.theta)
-    allowed = _allowed(held, fitted)
+    allowed = _find_allowed(held, fitted)
     with np.errstate(divide="ignore", invalid="ignore"):
         shares = np.where(difference == 0, 0.0, difference / allowed)
     return np.where(np.isnan(shares), np.inf, shares)
@@ -154,9 +154,9 @@ def compare_weights(held: Held, truth: Truth) -> Compared:
     plain = Equivalent("", truth.theta, np.zeros(len(truth.theta)))
     first: Compared | None = None
     for fitted, form, words in _list_forms(held, truth, plain):
-        shares = _shares(held, held.theta, fitted)
+        shares = _find_shares(held, held.theta, fitted)
         position = int(shares.argmax())
-        share, allowed = float(shares[position]), float(_allowed(held, fitted)[position])
+        share, allowed = float(shares[position]), float(_find_allowed(held, fitted)[position])
         if share <= 1:
             words_of_form = _describe(held, fitted, words)
             return Compared(True, words_of_form, share, position, allowed, form)

@@ -23,7 +23,7 @@ from reference.rds.reading import read_fit
 from reference.rds.rows import Rows
 from reference.rds.stream import MOST_BYTES
 from reference.returning.claims import Claims, FittedRows, recompute
-from reference.returning.object import to_wts, without_baseline
+from reference.returning.object import remove_baseline, to_wts
 from reference.returning.returned import check_written, replace_bytes, write_by_r
 from reference.returning.tensors import read_tensors, to_theta
 
@@ -126,7 +126,7 @@ def _read_theta(given: Namespace, net: FittedNet) -> Array:
             f"{given.weights.name} was ported from another fit (SHA-256 {tensors.fit[:12]}),"
             f" expected that of {given.fit.name} ({net.digest[:12]}): give that fit, or --force"
         )
-    return without_baseline(net, to_theta(net, tensors.named, given.weights.name))
+    return remove_baseline(net, to_theta(net, tensors.named, given.weights.name))
 
 
 def _change(given: Namespace, net: FittedNet, theta: Array) -> tuple[bytes, str]:

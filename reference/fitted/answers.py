@@ -67,7 +67,7 @@ def collect(
     for name, column in rows.columns.items():
         if not isinstance(column, tuple) and name not in fixed:
             for step in STEPS:
-                all_rows = all_rows.followed_by(_moved(every, name, step))
+                all_rows = all_rows.followed_by(_change_column(every, name, step))
     of_rows, _ = ask(rows)
     inputs, predictions = ask(all_rows)
     if not np.array_equal(inputs[: len(rows)], of_rows, equal_nan=True):
@@ -141,7 +141,7 @@ def whole_rows_only(ask: Ask, outputs: int) -> Ask:
     return ask_whole
 
 
-def _moved(rows: Rows, name: str, step: float) -> Rows:
+def _change_column(rows: Rows, name: str, step: float) -> Rows:
     """Return the rows with each number of one column changed by the share `step` of it."""
     column = np.asarray(rows.columns[name], dtype=np.float64)
     return Rows({**rows.columns, name: column * (1 + step)})

@@ -120,7 +120,7 @@ def _with_predictions(
     table = replace(table, name=name, predictions=predictions, digits=digits)
     table = replace(table, is_written=answered.rows.is_written)
     known: NDArray[np.bool_] = np.atleast_1d(np.isfinite(predictions).all(axis=1))
-    table = _without_lost(table, known)
+    table = _drop_lost(table, known)
     assert table.inputs is not None
     scaled, sizes = _scale_by_own_rows(table.inputs)
     by_own_rows = replace(table, inputs=scaled, sizes=sizes, are_estimated=True)
@@ -133,10 +133,10 @@ def _with_predictions(
             " rows. Which of the two is of another model, or of other rows?"
         )
     most = np.arange(len(table.places)) < MOST_UNKNOWN
-    return replace(_without_lost(table, most), inputs=None)
+    return replace(_drop_lost(table, most), inputs=None)
 
 
-def _without_lost(table: Table, remaining: NDArray[np.bool_]) -> Table:
+def _drop_lost(table: Table, remaining: NDArray[np.bool_]) -> Table:
     """Return the rows of a table in the mask `remaining` (R,)."""
     if remaining.all():
         return table

@@ -92,7 +92,7 @@ class _OfProbabilities(Generic[V]):
         }
         return formulas[self.head.error]()
 
-    def _made(self, pairs: list[tuple[V, Array | V]], slope: V) -> Errors[V]:
+    def _make_errors(self, pairs: list[tuple[V, Array | V]], slope: V) -> Errors[V]:
         """Return errors from pairs and a slope; the pairs' second factors are multiplied by the
         head's shares.
 
@@ -147,7 +147,7 @@ class _OfProbabilities(Generic[V]):
             beyond = m.may_be_at_most(self.p, BCE_SLOPE)
             beyond |= m.may_be_at_most(m.sub(ones, self.p), BCE_SLOPE)
             slope = m.lose(slope, beyond)
-        return self._made(pairs, slope)
+        return self._make_errors(pairs, slope)
 
     @property
     def _least_probability(self) -> float:
@@ -223,7 +223,7 @@ class _OfProbabilities(Generic[V]):
             if not m.contract.own_loss:  # which may divide a target of 0 by a probability of 0
                 beyond &= there
             slope = m.lose(slope, np.broadcast_to(beyond.any(-1, keepdims=True), t.shape))
-        return self._made(pairs, slope)
+        return self._make_errors(pairs, slope)
 
     def _adding(self, width: int) -> float:
         """Return the relative error of adding up a row of targets; 0 if they are 0 or 1."""
@@ -242,7 +242,7 @@ class _OfProbabilities(Generic[V]):
                 (m.logsumexp(self.z), ones),
                 (m.logsumexp(self.z, among), -ones),
             ]
-            return self._made(pairs, m.sub(self.p, self._rounded(m.softmax(self.z, among))))
+            return self._make_errors(pairs, m.sub(self.p, self._rounded(m.softmax(self.z, among))))
         width = among.shape[-1]
         chosen = m.scale(self.p, among.astype(float))
         every = m.lift(np.ones((among.shape[0], width, 1)))
@@ -260,4 +260,4 @@ class _OfProbabilities(Generic[V]):
         if self._loses_slopes:
             beyond = np.broadcast_to(m.may_be_at_most(P, self._least_probability), among.shape)
             shares = m.lose(shares, beyond)
-        return self._made(pairs, m.sub(self._rounded(self.p), shares))
+        return self._make_errors(pairs, m.sub(self._rounded(self.p), shares))

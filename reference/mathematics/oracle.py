@@ -80,11 +80,11 @@ def _bounded(
     if problem.recipe is not None:
         answers[STEP] = steps(plain, problem)
     if problem.exact:
-        answers = _sharpened(
+        answers = _apply_proofs(
             answers, answers if seen is None else oracle(problem, contract), problem, contract
         )
     if contract.stated is not None:
-        answers["forward"] = _stated(answers["forward"], network.outputs, contract.stated)
+        answers["forward"] = _add_stated_error(answers["forward"], network.outputs, contract.stated)
     return Bounds(answers, clip, reach)
 
 
@@ -99,7 +99,7 @@ def _of_squares(loss: Bounded, o: Bounded, problem: Problem, contract: Contract)
     return Bounded(loss.value, np.where(squares <= contract.largest, loss.error, np.inf))
 
 
-def _stated(o: Bounded, heads: Sequence[int], share: float) -> Bounded:
+def _add_stated_error(o: Bounded, heads: Sequence[int], share: float) -> Bounded:
     """Return the outputs with wider bounds: adds a share of each head's largest output in a
     draw.
     """
@@ -109,7 +109,7 @@ def _stated(o: Bounded, heads: Sequence[int], share: float) -> Bounded:
     return Bounded(o.value, o.error + share * np.concatenate(largest, axis=-1))
 
 
-def _sharpened(
+def _apply_proofs(
     answers: dict[str, Bounded], exact: dict[str, Bounded], problem: Problem, contract: Contract
 ) -> dict[str, Bounded]:
     """Return the answers with exact values, and bounds of 0, in draws that are proved to be

@@ -42,7 +42,7 @@ class Explanation:
         """Return the misreading that explains the predictions `outputs`; "" if there is none."""
         known = [table.inputs is not None for table in truth.tables]
         search = _Search(truth, truth.tables, outputs)
-        if not search.apart > 0 or not all(known):
+        if not search.difference > 0 or not all(known):
             by_outputs = search.describe_other_order() or search.describe_other_classes(self.fit)
             by_outputs = by_outputs or search.describe_other_scale()
             return self._explain_held(truth, held) or by_outputs
@@ -50,7 +50,7 @@ class Explanation:
             return by_classes
         for number, (words, solve) in enumerate(self._list_causes(truth)):
             say(f"looking for a likely misreading, number {number + 1}")
-            if (share := search.left_by(solve)) < UNEXPLAINED:
+            if (share := search.find_remaining_share(solve)) < UNEXPLAINED:
                 return f"{words} ({describe_left(share)})"
         by_outputs = search.describe_other_order() or search.describe_other_response()
         by_weights = search.describe_other_scale() or self._explain_held(truth, held)
@@ -145,15 +145,15 @@ class _Search:
     def __init__(self, truth: Truth, tables: Sequence[Table], outputs: Sequence[Array]) -> None:
         self.truth, self.tables, self.outputs = truth, tables, outputs
         self.right = [table.predictions for table in tables]
-        self.apart = _size(outputs, self.right)
+        self.difference = _size(outputs, self.right)
 
-    def left_by(self, solve: Callable[[Table], Array]) -> float:
+    def find_remaining_share(self, solve: Callable[[Table], Array]) -> float:
         """Return the share of the difference that remains if R's predictions are replaced by those
         of `solve`.
         """
         with np.errstate(all="ignore"):
             wrong = [solve(table) for table in self.tables]
-            share = _size(self.outputs, wrong) / self.apart
+            share = _size(self.outputs, wrong) / self.difference
         return share if np.isfinite(share) else np.inf
 
     def describe_other_order(self) -> str:
@@ -180,7 +180,7 @@ class _Search:
         with np.errstate(all="ignore"):
             for name, function in RESPONSES.items():
                 difference = _size(self.outputs, [function(right) for right in self.right])
-                if difference < UNEXPLAINED * self.apart:
+                if difference < UNEXPLAINED * self.difference:
                     return f"the port gives {name} of what R predicts"
         return ""
 
@@ -195,7 +195,7 @@ class _Search:
                 return ""
             worst = np.hypot(worst, np.linalg.norm(mine[:, output] - factor * pair[:, 0] - shift))
             sentences.append(f"{name} is {factor:.5g} times R's, plus {shift:.5g}")
-        if not worst < UNEXPLAINED * self.apart:
+        if not worst < UNEXPLAINED * self.difference:
             return ""
         return f"the response is on another scale: {', '.join(sentences)}"
 

@@ -43,7 +43,7 @@ class OnData:
     def __call__(self, formulation: Formulation) -> list[Problem]:
         rows = len(self.inputs)
         self._expect("inputs", np.asarray(self.inputs), formulation.network.inputs)
-        self._expect("targets", self._encoded(formulation), formulation.network.outputs)
+        self._expect("targets", self._encode_targets(formulation), formulation.network.outputs)
         if self.weights is None:
             draw = Draw(f"{rows} points", formulation, [self.seed], self.draws, rows, self.loss)
             return [draw.problem(draw.random_own(1.5), *self._data(formulation, self.draws))]
@@ -52,7 +52,7 @@ class OnData:
         problem = Problem(kind, formulation, own, *self._data(formulation, 1), self.loss)
         return [replace(problem, caveat=OWN_WEIGHTS)]
 
-    def _encoded(self, formulation: Formulation) -> Array:
+    def _encode_targets(self, formulation: Formulation) -> Array:
         """Return the targets as numbers (R, O), even if labels were given."""
         return encode_targets(self.loss, formulation.network.outputs, self.targets)
 
@@ -61,7 +61,7 @@ class OnData:
         of a stack).
         """
         inputs = np.asarray(self.inputs, dtype=np.float64)
-        targets = self._encoded(formulation)
+        targets = self._encode_targets(formulation)
         return (
             np.broadcast_to(inputs, (draws, *inputs.shape)),
             np.broadcast_to(targets, (draws, *targets.shape)),

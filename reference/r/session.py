@@ -153,7 +153,7 @@ class RSession:
 
         Raises ValueError as evaluate does.
         """
-        data = _of_one(topology, theta, inputs, targets)
+        data = _check_one_draw(topology, theta, inputs, targets)
         rows, weights = data[0].shape[1], topology.n_weights
         m = None if mask is None else check("mask", mask, weights)
         w = None if row_weights is None else check("row_weights", row_weights, rows, least=0.0)
@@ -182,7 +182,7 @@ class RSession:
         """Fit a net by R's `optim(method = "BFGS")` on nnet's own value and gradient; shapes as
         for `fit`.
         """
-        data = _of_one(topology, theta, inputs, targets)
+        data = _check_one_draw(topology, theta, inputs, targets)
         rows, weights = data[0].shape[1], topology.n_weights
         w = None if row_weights is None else check("row_weights", row_weights, rows, least=0.0)
         what = f"optim({rows} rows, {weights} weights)"
@@ -210,7 +210,7 @@ class RSession:
 
         Shapes are as for `fit`.
         """
-        data = _of_one(topology, theta, inputs, targets)
+        data = _check_one_draw(topology, theta, inputs, targets)
         what = f"time_gradient({data[0].shape[1]} rows)"
         count = check("repetitions", repetitions)
         size = find_size(topology.n_weights, data[0].shape[1], repetitions)
@@ -314,7 +314,7 @@ class RSession:
         return None
 
 
-def _of_one(
+def _check_one_draw(
     topology: Topology, theta: ArrayLike, inputs: ArrayLike, targets: ArrayLike
 ) -> tuple[Array, Array, Array]:
     """Check the arrays of one draw; return inputs (I, R), targets (O, R) and weights (T,) in

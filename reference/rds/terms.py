@@ -151,7 +151,9 @@ def read_terms(
         raw.update(dict.fromkeys(map(one_line, names_in(expression))))
     variables = tuple(raw)
     try:
-        return _supported(terms, xlevels.named(), contrasts.named(), columns, predictors, variables)
+        return _read_supported(
+            terms, xlevels.named(), contrasts.named(), columns, predictors, variables
+        )
     except Unsupported as error:
         stated_levels = {}
         for name, expression in predictors:
@@ -161,7 +163,7 @@ def read_terms(
         return FormulaTerms(variables, refused=str(error), told_levels=stated_levels)
 
 
-def _supported(
+def _read_supported(
     terms: Value,
     levels: dict[str, Value],
     contrasts: dict[str, Value],

@@ -12,7 +12,7 @@ from reference.rds.classes import places_of
 from reference.rds.fit import FittedNet
 
 
-def without_baseline(net: FittedNet, theta: Array) -> Array:
+def remove_baseline(net: FittedNet, theta: Array) -> Array:
     """Return equivalent weights (T,) in which the first class of multinom() has only zeros.
 
     R's coef() and summary() need this; the probabilities are the same. Raises ValueError for biases

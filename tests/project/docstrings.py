@@ -27,7 +27,7 @@ ODD = {
     "whatever": r"(?i)\b(whatever|whoever|wherever|however)\b",
     "where that is none": r"(?i)\b(none|nothing|nobody|never) where\b|where (that|it) is none\b",
     "came to": r"(?i)\b(came|come|comes) to\b",
-    "of which": r"(?i)\b(of|by|with|beside|against|than|without) (which|whom)\b",
+    "of which": r"(?i)\b(of|beside|against|than|without) (which|whom)\b",
     "is told": r"(?i)\b(is|are|be|was|were|been|being) (told|said|asked)\b",
     "the one that": r"(?i)\b(the ones?|that one|one) (that|which|whose|who)\b",
     "those that": r"(?i)\b(those|that|these) (that|which|who|whose)\b",
