@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
-from harness.core.loss import OF_A_ROW, Loss
+from harness.core.loss import OF_A_ROW, Loss, Reduction
 
 ORDINALS = ("first", "second", "third", "fourth", "fifth")
 OUTPUTS, TOGETHER = "mean_of_outputs", "mean_of_all"  # reductions that Loss does not know
@@ -45,14 +45,14 @@ def list_scales(loss: Loss, widths: Sequence[int]) -> dict[str, Callable[[int], 
 
 def as_loss(found: Found, loss: Loss, widths: Sequence[int]) -> Loss:
     """Return the reference's loss with what was found in its place."""
-    factors, reduction = list(found.factors), found.reduction
-    if reduction == OUTPUTS:
+    factors = list(found.factors)
+    reductions: dict[str, Reduction] = {name: name for name in get_args(Reduction)}
+    reductions |= {OUTPUTS: "sum", TOGETHER: "mean_of_rows"}
+    if found.reduction == OUTPUTS:
         factors = [f / width for f, width in zip(factors, widths, strict=True)]
-        reduction = "sum"
-    if reduction == TOGETHER:
+    if found.reduction == TOGETHER:
         factors = [f / sum(widths) for f in factors]
-        reduction = "mean_of_rows"
-    return replace(loss, reduction=reduction, factor=tuple(factors))
+    return replace(loss, reduction=reductions[found.reduction], factor=tuple(factors))
 
 
 def describe(found: Found, loss: Loss, widths: Sequence[int]) -> str:
