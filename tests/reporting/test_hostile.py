@@ -26,8 +26,8 @@ from torch import nn
 from harness import Case, Layout, Subject
 from harness.core.report import MARK, Report
 from harness.judging.cache import Cache
-from harness.reporting.markdown import escape, markdown
-from harness.reporting.page import page
+from harness.publishing.markdown import escape, markdown
+from harness.publishing.page import page
 from harness.reporting.results import parse, read
 from harness.running.trial import run
 from harness.screen.screen import make_screen
