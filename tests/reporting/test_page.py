@@ -108,7 +108,12 @@ def small(**given: Any) -> JSON:
             ),
             verdict("Dead", "forward", Status.BROKEN, why="sine: Dead\nraised ValueError"),
             verdict(
-                "SineNet", "loss", Status.ABSENT, case="relu", why="nnet has no relu hidden units"
+                "SineNet",
+                "loss",
+                Status.ABSENT,
+                case="relu",
+                why="nnet has no relu hidden units",
+                applicable=False,
             ),
             verdict(
                 "Halves",
