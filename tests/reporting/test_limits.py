@@ -79,7 +79,6 @@ def test_a_report_that_is_too_large_to_be_read_is_written(
         report_folder=tmp_path,
         exchange=lambda _: nullcontext(),
         refused="",
-        run="",
         is_worker=False,
         is_shared=False,
         deadlines=Deadlines(),
