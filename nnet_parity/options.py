@@ -78,6 +78,14 @@ def add_options(parser: pytest.Parser) -> None:
         help="results.json of an older run: show what got worse, and fail",
     )
     group.addoption(
+        "--parity-keep",
+        metavar="DIR",
+        help=(
+            "keep the results of this run in a folder, which holds those of the newest 100 runs,"
+            " and show their trend. ini: parity_keep"
+        ),
+    )
+    group.addoption(
         "--parity-report-dir",
         metavar="DIR",
         help="folder of the report (default: build/report). ini: parity_report_dir",
@@ -101,6 +109,7 @@ def add_options(parser: pytest.Parser) -> None:
         "folder of the report, as --parity-report-dir takes it",
         default="build/report",
     )
+    parser.addini("parity_keep", "folder of kept results, as --parity-keep takes it", default="")
     parser.addini("nnet_parity_devices", "the old name of parity_devices", type="args", default=[])
 
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 import gc
 import os
 import re
+import shlex
 import sys
+import time
 from argparse import Namespace
 from collections.abc import Callable, Generator
 from contextlib import suppress
@@ -117,6 +119,7 @@ class Guest:
         self.verified: list[Any] = []
         self.collected: list[Any] = []
         self.races_left_out = 0
+        self.started = time.monotonic()
 
     def note_races(self, count: int) -> None:
         """Note how many speed races (tests with the fixture `raced`) a process skipped.
@@ -235,6 +238,9 @@ def load_judge(config: pytest.Config) -> Any:
                 get_seconds(config, "training-deadline") or Deadlines().training,
             ),
             ended=ended,
+            keep=option("--parity-keep") or config.getini("parity_keep"),
+            command=shlex.join(["pytest", *map(str, config.invocation_params.args)]),
+            started=config.stash[GUEST].started,
         ),
     )
     config.pluginmanager.register(judge, JUDGE)

@@ -85,7 +85,7 @@ def load() -> None:
     import threadpoolctl  # noqa: F401
     import torch
 
-    import harness.reporting.figures
+    import harness.drawing.figures
     import harness.running.plugin
     import reference.explaining.likely
 

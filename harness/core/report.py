@@ -203,6 +203,10 @@ class Report:
     points: Points | None = None
     said: dict[str, str] = field(default_factory=dict)
     asked: dict[str, Asked] = field(default_factory=dict)
+    places: dict[str, str] = field(default_factory=dict)
+    complaints: Sequence[str] = ()
+    command: str = ""
+    seconds: float | None = None
 
     @property
     def commit(self) -> str:

@@ -117,8 +117,12 @@ def get_p_value(verdicts: Sequence[Verdict]) -> float:
 
 def describe_share(verdicts: Sequence[Verdict]) -> str:
     """Return the largest share of a bound that one of the verdicts used, in percent."""
-    most = max((v.budget_used or 0.0 for v in verdicts), default=0.0)
-    return "<1 %" if 0 < most < 0.01 else format_share(most)
+    return write_share(max((v.budget_used or 0.0 for v in verdicts), default=0.0))
+
+
+def write_share(share: float) -> str:
+    """Return a share in percent; one that is too small for this as "<1 %"."""
+    return "<1 %" if 0 < share < 0.01 else format_share(share)
 
 
 def count_checks(count: int) -> str:

@@ -14,15 +14,13 @@ NOT_ASKED = (
 
 
 def describe_asked(asked: Asked) -> list[str]:
-    """Return sentences on what the subjects of a case were asked."""
+    """Return sentences on what the subjects of a case were asked, without the ways of calling."""
     sentences = [
         f"problems: {asked.draws:,}",
         f"numbers of rows: {', '.join(f'{count:,}' for count in asked.rows)}",
     ]
     for name, sizes in asked.sizes.items():
         sentences.append(f"sizes of {name}: {_describe_sizes(sizes)}")
-    if asked.ways:
-        sentences.append(f"ways of calling: {', '.join(asked.ways)}")
     return sentences
 
 
@@ -32,6 +30,15 @@ def list_asked(report: Report) -> dict[str, list[str]]:
     for case, asked in report.asked.items():
         cases.setdefault(tuple(describe_asked(asked)), []).append(case)
     return {", ".join(names): list(sentences) for sentences, names in cases.items()}
+
+
+def list_ways(report: Report) -> dict[str, list[str]]:
+    """Return the cases by the ways in which they call their subjects, as one text."""
+    cases: dict[str, list[str]] = {}
+    for case, asked in report.asked.items():
+        if asked.ways:
+            cases.setdefault(", ".join(asked.ways), []).append(case)
+    return cases
 
 
 def describe_not_asked(report: Report) -> str:

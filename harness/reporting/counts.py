@@ -65,7 +65,7 @@ def describe_counts(report: Report) -> str:
     """Return the number of checks by status, and who answered those that passed."""
     if not report.verdicts:
         return f"{len(report.races)} races, no check" if report.races else "nothing was checked"
-    counts = Counter(map(_describe_status, report.verdicts))
+    counts = Counter(map(describe_status, report.verdicts))
     shown = []
     for word in (*WORDS.values(), NOT_APPLICABLE):
         if counts[word]:
@@ -77,7 +77,7 @@ def describe_counts(report: Report) -> str:
     return f"{count_checks(len(report.verdicts))}: {', '.join(shown)}"
 
 
-def _describe_status(verdict: Verdict) -> str:
+def describe_status(verdict: Verdict) -> str:
     """Return a verdict's status in words."""
     return WORDS[verdict.status] if verdict.applicable else NOT_APPLICABLE
 

@@ -198,12 +198,39 @@ def summary_lines(changes: Sequence[Change], width: int, whole: int = 0) -> list
     return [*lines, f"{len(changes)} trials compared: {shares}"]
 
 
-def compare_with_baseline(path: Path, new: Report, width: int) -> tuple[list[str], bool]:
-    """Compare a run with the report at `path`; return the lines to show, and whether the run fails
-    by it.
+@dataclass(frozen=True)
+class Comparison:
+    """A comparison of a run with the report at a baseline's path, whose run is named by `date` and
+    `commit`.
+
+    `error` says why they cannot be compared, "" if they are.
     """
+
+    changes: Sequence[Change] = ()
+    date: str = ""
+    commit: str = ""
+    error: str = ""
+
+    @property
+    def fails(self) -> bool:
+        """Return whether the run fails by the comparison."""
+        return bool(self.error) or any(change.kind.fails for change in self.changes)
+
+
+def compare_with_baseline(path: Path, new: Report) -> Comparison:
+    """Compare a run with the report at `path`."""
     try:
-        changes = compare(read(path), new)
+        old = read(path)
+        return Comparison(
+            compare(old, new), str(old.environment.get("date", "")), old.commit, error=""
+        )
     except ValueError as error:
-        return fold(f"not compared with the baseline, which is a failure: {error}", width), True
-    return summary_lines(changes, width), any(change.kind.fails for change in changes)
+        return Comparison(error=str(error))
+
+
+def comparison_lines(comparison: Comparison, width: int) -> list[str]:
+    """Return the lines of a comparison that a terminal shows."""
+    if comparison.error:
+        said = f"not compared with the baseline, which is a failure: {comparison.error}"
+        return fold(said, width)
+    return summary_lines(comparison.changes, width)

@@ -7,7 +7,7 @@ and counts how many the judge and published rules catch.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 import msgspec
 
@@ -22,17 +22,6 @@ Line = Annotated[str, msgspec.Meta(min_length=1, max_length=300)]
 Size = Annotated[str, msgspec.Meta(pattern=r"^(structural|[1-9]e-[0-9]{2}) [a-z0-9]+$")]
 
 
-class Caught(NamedTuple):
-    """The rate of planted faults of one size that are caught in a dtype.
-
-    `size` is None for structural faults, which have no size.
-    """
-
-    size: float | None
-    dtype: str
-    rate: float
-
-
 @dataclass(frozen=True)
 class Rule:
     """The judge or a published rule: its rate of false alarms, and its rates of faults caught.
@@ -45,13 +34,17 @@ class Rule:
     catch_rate: Annotated[dict[Size, Rate], msgspec.Meta(max_length=200)]
 
     @property
-    def caught(self) -> list[Caught]:
-        """Return `catch_rate` as a list, its texts split into size and dtype."""
-        found = []
+    def rates(self) -> dict[str, list[tuple[float, float]]]:
+        """Return, by dtype, the sizes of faults in ascending order with the percentage caught.
+
+        Structural faults, which have no size, are left out.
+        """
+        found: dict[str, list[tuple[float, float]]] = {}
         for name, rate in self.catch_rate.items():
             size, dtype = name.split()
-            found.append(Caught(None if size == "structural" else float(size), dtype, rate))
-        return found
+            if size != "structural":
+                found.setdefault(dtype, []).append((float(size), 100 * rate))
+        return {dtype: sorted(points) for dtype, points in found.items()}
 
 
 @dataclass(frozen=True)

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 from warnings import catch_warnings
 
 from harness.core.numpy_errors import ours
 from harness.core.report import Report
+from harness.keeping.folder import keep_run, read_kept
+from harness.keeping.kept_run import summarise_run
+from harness.keeping.trend import Trend, make_trend
 from harness.model.errors import at, raised
+from harness.publishing.beside import Beside
+from harness.publishing.writing import PAGE, RESULTS, list_left, summarise, write
+from harness.reporting.regressions import Comparison
 from harness.reporting.results import explain_size
-from harness.reporting.writing import PAGE, RESULTS, Exchange, list_left, summarise, write
 from harness.running.findings import make_report
+from harness.running.options import Options
 from harness.running.runner import Runner
 from harness.text.harmless import shown
 
@@ -32,20 +41,41 @@ class Closed(NamedTuple):
     lacking: bool
 
 
+class End(NamedTuple):
+    """How a run ended: whether it was interrupted, why it fails beside its failing trials, and the
+    comparison with the baseline if there is one.
+    """
+
+    is_interrupted: bool
+    complaints: Sequence[str]
+    comparison: Comparison | None
+
+
 @ours()
-def close(runner: Runner, is_interrupted: bool, folder: Path, exchange: Exchange) -> Closed:
-    """Make the report of a run, and write it into a folder; see `writing.write` for `exchange`.
+def close(runner: Runner, options: Options, end: End) -> Closed:
+    """Make the report of a run, write it into its folder, and keep its results if that is asked.
 
     The result tells any error; only KeyboardInterrupt is raised.
     """
+    folder, exchange = options.report_folder, options.exchange
     report, place, note, wrong, summary = None, "", "", [], []
+    beside = Beside(comparison=end.comparison, start=runner.start)
     try:
         runner.close_case()
-        report = make_report(runner.found, is_interrupted)
+        report = replace(
+            make_report(runner.found, end.is_interrupted),
+            complaints=tuple(end.complaints),
+            command=options.command,
+            seconds=round(time.monotonic() - options.started, 1),
+        )
+        if options.keep:
+            trend, lost = keep(report, Path(options.keep))
+            beside = beside._replace(trend=trend)
+            wrong += lost
         wrong += [f"the report lacks {each}" for each in runner.found.lost]
         # of what draws it: a user's pytest may make them errors
         with catch_warnings(action="ignore"):
-            write(report, folder, exchange)
+            write(report, folder, exchange, beside)
         place, note = str(folder / PAGE), explain_size(folder / RESULTS)
     except KeyboardInterrupt:  # told a second time to stop
         raise
@@ -58,10 +88,25 @@ def close(runner: Runner, is_interrupted: bool, folder: Path, exchange: Exchange
             wrong.append(f"what lies in {folder} is not of this run: {', '.join(left)}")
     try:
         if report is not None:
-            summarise(report)
+            summarise(report, beside)
     except Exception as error:
         summary.append(f"summary not written to $GITHUB_STEP_SUMMARY: {_why(error)}")
     return Closed(report, place, note, wrong + summary, bool(wrong))
+
+
+def keep(report: Report, folder: Path) -> tuple[Trend | None, list[str]]:
+    """Keep the results of a run in a folder; return the trend of its kept runs, and what went
+    wrong.
+    """
+    if not report.verdicts:
+        return None, []
+    try:
+        run = summarise_run(report)
+        trend = make_trend(read_kept(folder), run)
+        keep_run(folder, run)
+    except OSError as error:
+        return None, [f"results not kept in {folder}: {_why(error)}; choose a folder"]
+    return trend, []
 
 
 def _why(error: Exception) -> str:

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from harness.reporting import github
-from harness.reporting.regressions import compare_with_baseline
+from harness.reporting.regressions import Comparison, compare_with_baseline, comparison_lines
 from harness.running.blocks import get_status, show_whole_blocks
-from harness.running.closing import Closed, close
+from harness.running.closing import Closed, End, close
 from harness.running.complaints import make_complaints
 from harness.running.findings import complete_causes, make_report
 from harness.running.options import Options
@@ -42,7 +42,7 @@ class Ending:
         self.refused, self.replaces_older = "", False
         self._interrupted = ""
         self._complaints: list[str] = []
-        self._regressions: list[str] = []
+        self._comparison: Comparison | None = None
         self._closed: Closed | None = None
 
     @pytest.hookimpl(specname="pytest_sessionfinish", wrapper=True, tryfirst=True)
@@ -81,11 +81,13 @@ class Ending:
         `fails` says whether the run fails already.
         """
         if self.options.baseline:  # read before this run's report can take its place
-            fails |= self._compare_with_baseline(session)
-        found, folder = self.runner.found, self.options.report_folder
+            self._comparison = self._compare_with_baseline()
+            fails |= self._comparison.fails
+        found = self.runner.found
         if found.verdicts or found.races or found.chosen or self._interrupted or fails:
-            exchange, self.replaces_older = self.options.exchange, True
-            self._closed = close(self.runner, bool(self._interrupted), folder, exchange)
+            self.replaces_older = True
+            end = End(bool(self._interrupted), self._complaints, self._comparison)
+            self._closed = close(self.runner, self.options, end)
             fails |= self._closed.lacking
         return fails
 
@@ -105,14 +107,11 @@ class Ending:
             return f"interrupted: {len(found.verdicts)} of {found.chosen} trials were judged"
         return "interrupted: no trial was judged"
 
-    def _compare_with_baseline(self, session: pytest.Session) -> bool:
-        """Compare the run with the baseline, an older report; return whether anything got worse."""
+    def _compare_with_baseline(self) -> Comparison:
+        """Compare the run with the baseline, an older report."""
         self.runner.close_case()
         report = make_report(self.runner.found, bool(self._interrupted))
-        baseline = Path(self.options.baseline)
-        width = session.config.get_terminal_writer().fullwidth
-        self._regressions, got_worse = compare_with_baseline(baseline, report, width)
-        return got_worse
+        return compare_with_baseline(Path(self.options.baseline), report)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_report_teststatus(self, report: Any) -> tuple[str, str, Any] | None:
@@ -124,9 +123,11 @@ class Ending:
         """Show the differences from the baseline, the report, and the reasons why the run fails."""
         terminal = terminalreporter
         say, warn = terminal.write_line, partial(terminal.write_line, red=True)
-        if self._regressions:
+        lines: list[str] = []
+        if self._comparison:
             terminal.section("since the baseline")
-        for line in [*self._regressions, *github.errors(self.runner.found.failures)]:
+            lines = comparison_lines(self._comparison, terminal._tw.fullwidth)
+        for line in [*lines, *github.errors(self.runner.found.failures)]:
             say(line)
         closed = self._closed
         if closed is None:

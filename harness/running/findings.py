@@ -51,8 +51,8 @@ class Findings:
 
     Cases: `cases` has each case's name and number of trials by test; `known` has the known failures
     by test and subject; `costs` has the time that a problem costs by case, and `asked` what its
-    subjects were asked. `uncollected` has the place and name of each case that pytest did not
-    collect as a test.
+    subjects were asked; `places` has the file and line of each case by its name. `uncollected` has
+    the place and name of each case that pytest did not collect as a test.
 
     Environment: `environment` describes the machine. `devices` says by a device's name why it was
     not used, or "". `contracts` has a sentence on the contract by column of the report. `versions`
@@ -85,6 +85,7 @@ class Findings:
     costs: Mapping[str, Cost] = field(default_factory=dict)
     lost: tuple[str, ...] = ()
     asked: Mapping[str, Asked] = field(default_factory=dict)
+    places: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def chosen(self) -> int:
@@ -119,6 +120,7 @@ def merge(first: Findings, second: Findings) -> Findings:
         costs=_join(first.costs, second.costs),
         lost=first.lost + second.lost,
         asked=_join(first.asked, second.asked),
+        places=_join(first.places, second.places),
     )
 
 
@@ -172,4 +174,5 @@ def make_report(found: Findings, is_interrupted: bool) -> Report:
         points=found.points,
         said=dict(found.answers),
         asked=dict(found.asked),
+        places=dict(found.places),
     )

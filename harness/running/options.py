@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.reporting.writing import Exchange
+from harness.publishing.writing import Exchange
 from harness.waiting.deadlines import Deadlines
 
 
@@ -20,6 +20,8 @@ class Options:
     `is_worker` says that
     xdist started this process, `is_shared` that several processes share this run. `ended` has the
     tests in which earlier processes of this run ended. `deadlines` are those of R and of training.
+    `keep` is the folder in which the results of runs are kept, or "". `command` is the line that
+    started this run, and `started` the time of `time.monotonic` at which it started.
     """
 
     devices: Sequence[str]
@@ -34,3 +36,6 @@ class Options:
     is_shared: bool
     deadlines: Deadlines
     ended: Sequence[str]
+    keep: str
+    command: str
+    started: float

@@ -94,6 +94,7 @@ class Judge:
             trials = self.expand(name, found)
             assert isinstance(found, Verification)
             self.runner.collect(f"{collector.nodeid}::{name}", trials)
+            self.note_place(found)
             if self.options.is_worker and self.ending.refused:
                 raise ValueError(self.ending.refused)
         except (ValueError, TypeError) as error:
@@ -132,6 +133,12 @@ class Judge:
             file = os.path.relpath(path, self.config.invocation_params.dir)
             self.runner.note(Findings(uncollected=((f"{file}:{line}", one_line(name)),)))
 
+    def note_place(self, verification: Verification) -> None:
+        """Note the file and line of a case, relative to the folder where pytest was started."""
+        file = os.path.relpath(verification.file, self.config.invocation_params.dir)
+        place = one_line(f"{file}:{verification.line}")
+        self.runner.note(Findings(places={verification.case.name: place}))
+
     def judge_in_test(self, item: pytest.Item, verification: Verification) -> None:
         """Judge a case inside a running test.
 
@@ -144,6 +151,7 @@ class Judge:
             raise VerdictFailed(f"--parity-r live: {error}") from None
         test = f"{item.nodeid}::{verification.case.name}"
         self.runner.collect(test, trials)
+        self.note_place(verification)
         limit_threads()
         marked = [note_xfail(trial, item) for trial in trials]
         verdicts = self.runner.judge_case(test, marked, get_rerun_line(item))

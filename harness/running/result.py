@@ -77,7 +77,7 @@ class Result:
         Raises FileExistsError if files of these names are there that are no report's, OSError if
         they cannot be written.
         """
-        from harness.reporting.writing import replace_report
+        from harness.publishing.writing import replace_report
 
         replace_report(self._report, Path(folder))
 
@@ -119,6 +119,6 @@ class Result:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        from harness.reporting.page import card  # it takes longer to be imported than a case
+        from harness.publishing.page import card  # it takes longer to be imported than a case
 
         return card(self._report, self._complaints, MOST_BLOCKS, ALL)

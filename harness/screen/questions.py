@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from harness.core.problem import ORDER
 from harness.core.report import Report
-from harness.core.verdict import R, Status, Verdict
+from harness.core.verdict import R, Verdict
 from harness.reporting.answers import (
     count_checks,
     describe_difference,
@@ -124,16 +124,3 @@ def _describe_example(sound: Sequence[Verdict], names: str) -> str:
         got, wanted = distinct_digits(best.actual, best.expected)
         return f"{best.subject} {got}, {by} {wanted}"
     return f"{best.actual:.2g} ± {best.allowed:.0e}, {by} {best.expected:.2g} ({names})"
-
-
-def count_unanswered(report: Report) -> int:
-    """Return the number of questions of which nothing was judged."""
-    unanswered = 0
-    for verdicts in report.questions().values():
-        unanswered += not any(verdict.status.judges for verdict in verdicts)
-    return unanswered
-
-
-def count_causes(report: Report, status: Status) -> int:
-    """Return the number of causes of failures with a status."""
-    return sum(cause.first.status is status for cause in list_causes(report.failures()))

@@ -8,8 +8,9 @@ from harness.core.verdict import Status
 from harness.reporting.answers import count_checks, list_caveats, list_sound
 from harness.reporting.asked import summarise_asked
 from harness.reporting.counts import NO_EVIDENCE, describe_counts, describe_races
+from harness.reporting.headline import describe_verdict
 from harness.screen.layout import lay_out
-from harness.screen.questions import count_causes, count_unanswered, group_questions
+from harness.screen.questions import group_questions
 from harness.screen.rows import Ending, Group, Line, Row
 
 MOST_REASONS, MOST_CAVEATS = 6, 3
@@ -18,19 +19,7 @@ PLAIN = Ending()
 
 def make_title(report: Report) -> str:
     """Return the title of the screen: how many questions are answered, how many mismatches."""
-    questions = len(report.questions())
-    if not questions:
-        races = len(report.races)
-        return f"nnet-parity: {races} races" if races else "nnet-parity: nothing was checked"
-    answered = questions - count_unanswered(report)
-    of = f"{answered} of {questions}" if answered < questions else f"{questions}"
-    parts = [f"{of} question{'s' if questions != 1 else ''} answered"]
-    mismatches, errors = (count_causes(report, each) for each in (Status.FAIL, Status.BROKEN))
-    if mismatches or not errors:
-        parts.append(f"{mismatches} mismatch{'es' if mismatches != 1 else ''}")
-    if errors:
-        parts.append(f"{errors} error{'s' if errors != 1 else ''}")
-    return f"nnet-parity: {', '.join(parts)}"
+    return f"nnet-parity: {describe_verdict(report)}"
 
 
 def make_screen(

@@ -1,4 +1,4 @@
-"""Fill in the packages' templates, such as `reporting/page.html.j2`; this module also has their
+"""Fill in the packages' templates, such as `publishing/page.html.j2`; this module also has their
 filters.
 """
 

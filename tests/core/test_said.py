@@ -6,7 +6,7 @@ import pytest
 from msgspec import structs
 
 from harness.core.problem import STEP
-from harness.reporting.markdown import markdown
+from harness.publishing.markdown import markdown
 from harness.reproduce.users_file import find_subject
 from harness.text.files import replace_whole
 from reference import Network, r_nnet

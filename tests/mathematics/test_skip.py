@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from harness import Case, Contract, Formulation, Problem, Status, Subject, Verdict
+from harness.drawing.diagram import draw_network
 from harness.judging.cache import Cache
-from harness.reporting.diagram import diagram
 from harness.running.trial import run
 from reference import Crossed, Equations, Network, numpy_net, probes, r_nnet, starts
 from reference.faults.kinds import solve
@@ -266,7 +266,7 @@ def test_it_is_drawn() -> None:
     """With its skip connections."""
     for network in (SKIP, NONE):
         weights = {network.layout.label(i): 0.5 for i in range(network.layout.size)}
-        assert diagram("skip", "a network", weights)
+        assert draw_network("a network", weights)
 
 
 def test_starts_are_those_of_torch() -> None:

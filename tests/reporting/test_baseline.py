@@ -22,11 +22,11 @@ import pytest
 from harness import cli as command
 from harness.core.report import Report
 from harness.core.verdict import Status, Verdict
+from harness.publishing.writing import write
 from harness.reporting import github, results
 from harness.reporting.older_results import add_finding
 from harness.reporting.regressions import LINES, Change, Kind, compare, summary_lines
 from harness.reporting.results import read
-from harness.reporting.writing import write
 from nnet_parity.report_folder import exchange
 from tests.conftest import Approved, Mine, baseline_of, unfolded
 

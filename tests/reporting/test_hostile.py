@@ -26,8 +26,8 @@ from torch import nn
 from harness import Case, Layout, Subject
 from harness.core.report import MARK, Report
 from harness.judging.cache import Cache
-from harness.reporting.markdown import escape, markdown
-from harness.reporting.page import page
+from harness.publishing.markdown import escape, markdown
+from harness.publishing.page import page
 from harness.reporting.results import parse, read
 from harness.running.trial import run
 from harness.screen.screen import make_screen
@@ -40,6 +40,7 @@ from tests.selfcheck.alone import scripts as alone_scripts
 
 ROOT = Path(__file__).parents[2]
 JSON = dict[str, Any]
+SCRIPT = (ROOT / "harness/publishing/page.js").read_text(encoding="utf-8")
 FORWARD = {"dtypes": '["float64"]', "checks": '["forward"]'}
 SEEN = "".join(
     map(chr, (0x61C, *range(0x200E, 0x2010), *range(0x202A, 0x202F), *range(0x2066, 0x206A)))
@@ -143,6 +144,7 @@ def expect_harmless_page(text: str) -> None:
         "html head meta title link style body header h1 h2 h3 h4 p nav a main section ul ol li sup"
         " b i span details "
     )
+    known += "dl dt dd script label input fieldset legend output "
     known += (
         "summary pre div table thead tbody tr th td figure figcaption svg g path use defs clippath"
         " rect text tspan"
@@ -158,8 +160,11 @@ def expect_harmless_page(text: str) -> None:
         "lang charset name content http-equiv rel href class id aria-label aria-hidden tabindex"
         " role scope colspan "
     )
-    given += "rowspan title style open clip-path width height x y"
+    given += "rowspan title style open clip-path width height x y "
+    given += "aria-labelledby type placeholder value checked hidden"
     assert attributes <= set(given.split())
+    assert set(re.findall(r"(?s)<script>(.*?)</script>", text)) <= {SCRIPT}
+    assert text.count("<script") == text.count("</script") <= 1
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", text)
 
 

@@ -12,8 +12,10 @@ import pytest
 from harness.reporting import results
 from harness.reporting.results import explain_size, read
 from harness.reporting.selfcheck_result import read_beside
-from harness.running.closing import close
+from harness.running.closing import End, close
+from harness.running.options import Options
 from harness.running.runner import Runner
+from harness.waiting.deadlines import Deadlines
 from tests.conftest import Approved
 from tests.reporting.test_page import small
 
@@ -68,7 +70,24 @@ def test_a_report_that_is_too_large_to_be_read_is_written(
 ) -> None:
     """Whole, and one sentence says that it cannot be a baseline."""
     monkeypatch.setattr(results, "MOST_VALUES", 5)
-    closed = close(Runner(), False, tmp_path, lambda _: nullcontext())
+    options = Options(
+        devices=(),
+        required_device="",
+        r_mode="auto",
+        starts=20,
+        baseline="",
+        report_folder=tmp_path,
+        exchange=lambda _: nullcontext(),
+        refused="",
+        is_worker=False,
+        is_shared=False,
+        deadlines=Deadlines(),
+        ended=(),
+        keep="",
+        command="pytest",
+        started=0.0,
+    )
+    closed = close(Runner(), options, End(False, (), None))
     assert not closed.lacking
     approved(closed.note, mask_figures=True)
     monkeypatch.undo()

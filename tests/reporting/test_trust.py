@@ -13,12 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.core.report import Report
-from harness.reporting.markdown import markdown
-from harness.reporting.page import main
-from harness.reporting.page import page as page_of
+from harness.publishing.beside import Beside
+from harness.publishing.markdown import markdown
+from harness.publishing.page import main
+from harness.publishing.page import page as page_of
+from harness.publishing.writing import write
 from harness.reporting.results import parse
 from harness.reporting.selfcheck_result import Rule, Selfcheck, read_beside
-from harness.reporting.writing import write
 from nnet_parity.report_folder import exchange
 from tests.conftest import Approved
 from tests.reporting.test_hostile import NAMES, expect_harmless_markdown, expect_harmless_page
@@ -79,7 +80,7 @@ def test_a_report_shows_what_was_measured(tmp_path: Path, approved: Approved) ->
     """
     trust = read_of(tmp_path, found())
     assert trust.note == ""
-    shown = Elements(page_of(report(), trust))
+    shown = Elements(page_of(report(), Beside(trust=trust)))
     approved([*filter(re.compile("[a-z]{2}").search, shown.part("trust")), shown.labels[-1]])
     assert all(each in shown.text for each in (trust.date, trust.commit, *trust.summary))
 
@@ -87,7 +88,7 @@ def test_a_report_shows_what_was_measured(tmp_path: Path, approved: Approved) ->
 def test_the_markdown_shows_it_too(tmp_path: Path, approved: Approved) -> None:
     """The picture lies beside the folder of the report."""
     trust = read_of(tmp_path, found())
-    (shown,) = filter(PICTURE.search, markdown(report(), trust).split("\n## "))
+    (shown,) = filter(PICTURE.search, markdown(report(), Beside(trust=trust)).split("\n## "))
     approved(shown)
     assert trust.date in shown
 
@@ -98,8 +99,8 @@ def test_a_selfcheck_of_another_commit_is_told_in_one_line(
     """And still shown; where nobody knows what the report is of, nothing is said."""
     stale = read_of(tmp_path, found(), commit="ffff")
     approved(stale.note)
-    assert stale.note in Elements(page_of(report(), stale)).text
-    assert stale.note in markdown(report(), stale)
+    assert stale.note in Elements(page_of(report(), Beside(trust=stale))).text
+    assert stale.note in markdown(report(), Beside(trust=stale))
     assert read_of(tmp_path, found(), commit="unknown").note == ""
 
 
@@ -155,13 +156,13 @@ def test_its_words_are_only_words(tmp_path: Path) -> None:
         written["rules"] = [written["rules"][0] | {"rule": name} for name in some]
         trust = read_of(tmp_path, written)
         assert trust.summary == some
-        expect_harmless_markdown(PICTURE.sub("", markdown(report(), trust), count=1))
-        expect_harmless_page(page_of(report(), trust))
+        expect_harmless_markdown(PICTURE.sub("", markdown(report(), Beside(trust=trust)), count=1))
+        expect_harmless_page(page_of(report(), Beside(trust=trust)))
         ElementTree.fromstring(chart.drawn(written))
 
 
 def test_the_page_made_of_a_file_has_it_too(tmp_path: Path) -> None:
-    """`python -m harness.reporting.page` looks beside the folder of what it is given."""
+    """`python -m harness.publishing.page` looks beside the folder of what it is given."""
     (tmp_path / "selfcheck.json").write_text(json.dumps(found()))
     (tmp_path / "report").mkdir()
     (tmp_path / "report" / "results.json").write_text(json.dumps(report().record()))

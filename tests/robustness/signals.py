@@ -18,7 +18,7 @@ from random import Random
 
 from harness.core.report import Report
 from harness.core.verdict import Status, Verdict
-from harness.reporting.writing import write
+from harness.publishing.writing import write
 from nnet_parity.report_folder import OLDER, WHOLE, exchange
 from tests.conftest import IMPORTS, RIGHT, SINE_NET
 from tests.robustness.trial import Trial

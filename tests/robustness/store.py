@@ -21,7 +21,7 @@ from random import Random
 
 from harness.core.report import Report
 from harness.core.verdict import Status, Verdict
-from harness.reporting.writing import write
+from harness.publishing.writing import write
 from harness.text.files import HALF, replace_whole
 from nnet_parity.report_folder import NAMES, OLDER, WHOLE, OlderReport, exchange
 from nnet_parity.report_folder import _locked as locked

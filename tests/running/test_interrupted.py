@@ -20,7 +20,7 @@ import pytest
 
 from harness.core.report import Report
 from harness.core.verdict import Status, Verdict
-from harness.reporting.writing import write
+from harness.publishing.writing import write
 from harness.text.files import append_whole, replace_whole
 from nnet_parity.report_folder import OLDER, exchange
 from tests.conftest import IMPORTS, RIGHT, SINE_NET, Approved, Mine, narrowed

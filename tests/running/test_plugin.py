@@ -11,8 +11,8 @@ from xml.etree import ElementTree
 import pytest
 
 from harness.core.report import Report
-from harness.reporting.markdown import escape
-from harness.reporting.page import page
+from harness.publishing.markdown import escape
+from harness.publishing.page import page
 from harness.reporting.selfcheck_result import Selfcheck
 from tests.conftest import IMPORTS, RIGHT, Approved, Mine, screen_of, unfolded
 
@@ -608,7 +608,7 @@ def test_a_report_is_written_where_warnings_are_errors(
         warnings.warn("of matplotlib's, about pyparsing", DeprecationWarning, stacklevel=1)
         return page(report, trust)
 
-    monkeypatch.setattr("harness.reporting.writing.page", drawn)
+    monkeypatch.setattr("harness.publishing.writing.page", drawn)
     mine.write_sine(**FORWARD)
     assert mine.pytest("-W", "error").ret == 0
     assert (mine.pytester.path / "build/report/index.html").exists()

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.report import SCHEMA, Report
-from harness.reporting.markdown import markdown
-from harness.reporting.page import page
+from harness.publishing.beside import NOTHING, Beside
+from harness.publishing.markdown import markdown
+from harness.publishing.page import page
 from harness.reporting.results import parse
 from harness.reporting.selfcheck_result import read_beside
 from harness.text.files import append_whole, replace_whole
@@ -21,18 +22,20 @@ RESULTS, MARKDOWN, PAGE, SPEED = "results.json", "report.md", "index.html", "spe
 Exchange = Callable[[Path], AbstractContextManager[None]]
 
 
-def write(report: Report, folder: Path, exchange: Exchange) -> None:
+def write(report: Report, folder: Path, exchange: Exchange, beside: Beside = NOTHING) -> None:
     """Write `results.json`, `report.md` and `index.html` into the folder, and `speed.json` if there
     were races.
 
+    `beside` has what the page and the Markdown show beside the report, without the selfcheck.
     `exchange` is entered while the files replace those of an older report. Raises OSError or, if
     the report cannot be read back, ValueError; then none of them has been written.
     """
-    results, trust = _json(report.record()), read_beside(folder, report.commit)
+    results = _json(report.record())
+    beside = beside._replace(trust=read_beside(folder, report.commit), folder=folder)
     texts = {
         folder / RESULTS: results,
-        folder / MARKDOWN: markdown(report, trust),
-        folder / PAGE: page(parse(results.encode()), trust),
+        folder / MARKDOWN: markdown(report, beside),
+        folder / PAGE: page(parse(results.encode()), beside),
     }
     if report.races:
         texts[folder / SPEED] = _json({"races": [asdict(race) for race in report.races]})
@@ -64,7 +67,7 @@ def _json(value: Any) -> str:
     return json.dumps(value, indent=1, allow_nan=False) + "\n"
 
 
-def summarise(report: Report) -> None:
+def summarise(report: Report, beside: Beside) -> None:
     """Append the report as Markdown to the file in $GITHUB_STEP_SUMMARY, if it is set."""
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
-        append_whole(Path(summary), markdown(report))
+        append_whole(Path(summary), markdown(report, beside))

@@ -11,10 +11,8 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from markupsafe import Markup
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-from harness.reporting.svg import CARD, INK, MINUS, PLUS, draw
+from harness.drawing.style import make_element
 
 # the groups of nodes that the weights of a block join: from, to
 JOINS = {
@@ -31,6 +29,8 @@ JOINS = {
     "S2_v": ("x2", "o2"),
 }
 COLUMNS = (("x1", "x2", "1"), ("h", "1'"), ("o1", "o2"))  # the groups in each column of nodes
+PLACES = (52, 320, 588)  # of the columns, in units; text is 27 units high
+WIDTH, ROW, RADIUS = 640, 82, 33  # units
 WEIGHT = r"(\w+)\[(\d\d?)(?:, (\d\d?))?\]"  # "W1[2, 1]" or "b[2]"
 
 
@@ -53,11 +53,11 @@ class Edge(NamedTuple):
     weight: float
 
 
-def diagram(name: str, label: str, weights: Mapping[str, float]) -> Markup | None:
+def draw_network(label: str, weights: Mapping[str, float]) -> Markup | None:
     """Draw a network from its weights by name, with bias nodes as squares.
 
-    Returns None if a weight's name belongs to no block of the two-headed family. `name` and `label`
-    are those of `draw`.
+    Negative weights are dashed, and the wider a line is, the larger is its weight. Returns None if
+    a weight's name belongs to no block of the two-headed family. `label` is that of `make_element`.
     """
     edges = []
     for place, weight in weights.items():
@@ -67,26 +67,41 @@ def diagram(name: str, label: str, weights: Mapping[str, float]) -> Markup | Non
         edges.append(edge)
     nodes = {edge.source for edge in edges} | {edge.target for edge in edges}
     sizes = Counter(node.group for node in nodes)
-    places = _place_nodes(nodes)
+    columns = _list_columns(nodes)
+    height = ROW * max(map(len, columns), default=1)
+    places = _place_nodes(columns, height)
+    largest = max((abs(edge.weight) for edge in edges), default=0.0) or 1.0
+    body = _draw_edges("plus", [edge for edge in edges if edge.weight >= 0], places, largest)
+    body += _draw_edges("minus", [edge for edge in edges if edge.weight < 0], places, largest)
+    body += "".join(_draw_node(node, place, sizes) for node, place in places.items())
+    return make_element(label, WIDTH, height, body)
 
-    def paint(figure: Figure) -> None:
-        figure.set_layout_engine("none")
-        axes = figure.add_axes((0.0, 0.0, 1.0, 1.0), frameon=False, xticks=[], yticks=[])
-        largest = max(map(abs, weights.values())) or 1.0
-        for edge in edges:
-            (x, y), (to_x, to_y) = places[edge.source], places[edge.target]
-            width = 0.6 + 5.4 * abs(edge.weight) / largest
-            if edge.weight >= 0:
-                axes.plot((x, to_x), (y, to_y), color=PLUS, linewidth=width)
-            else:
-                dashed = (0, (5, 3))
-                axes.plot((x, to_x), (y, to_y), color=MINUS, linestyle=dashed, linewidth=width)
-        for node, place in places.items():
-            _paint_node(axes, node, place, sizes)
-        axes.margins(0.1)
 
-    tallest = max(map(len, _list_columns(nodes)))
-    return draw(name, label, paint, (5, 1 + 0.6 * tallest))
+def _draw_edges(
+    sign: str, edges: Iterable[Edge], places: Mapping[Node, tuple[int, int]], largest: float
+) -> str:
+    """Draw weights of one sign; the widest possible line is that of the `largest` weight."""
+    lines = ""
+    for edge in edges:
+        (x, y), (to_x, to_y) = places[edge.source], places[edge.target]
+        width = 1 + 9 * abs(edge.weight) / largest
+        lines += f'<path d="M{x} {y}L{to_x} {to_y}" stroke-width="{width:.1f}"/>'
+    return f'<g class="{sign}">{lines}</g>' if lines else ""
+
+
+def _draw_node(node: Node, place: tuple[int, int], sizes: Mapping[str, int]) -> str:
+    """Draw a node with its name; `sizes` has the number of nodes of each group."""
+    x, y = place
+    if node.is_bias:
+        side = 2 * RADIUS - 8
+        shape = f'<rect class="node" x="{x - side // 2}" y="{y - side // 2}" '
+        shape += f'width="{side}" height="{side}"/>'
+    else:
+        turn = f"a{RADIUS} {RADIUS} 0 1 0"
+        path = f"M{x - RADIUS} {y}{turn} {2 * RADIUS} 0{turn}-{2 * RADIUS} 0"
+        shape = f'<path class="node" d="{path}"/>'
+    name = _name_node(node, sizes)
+    return f'{shape}<text x="{x}" y="{y + 9}" text-anchor="middle">{name}</text>'
 
 
 def _parse_edge(place: str, weight: float) -> Edge | None:
@@ -112,24 +127,14 @@ def _list_columns(nodes: Iterable[Node]) -> list[list[Node]]:
     return columns
 
 
-def _place_nodes(nodes: Iterable[Node]) -> dict[Node, tuple[float, float]]:
-    """Return the coordinates (x, y) of each node; each column is centred at height 0."""
-    places: dict[Node, tuple[float, float]] = {}
-    for x, column in enumerate(_list_columns(nodes)):
-        top = (len(column) - 1) / 2
+def _place_nodes(columns: Iterable[list[Node]], height: int) -> dict[Node, tuple[int, int]]:
+    """Return the place (x, y) of each node in units; each column is centred."""
+    places: dict[Node, tuple[int, int]] = {}
+    for x, column in zip(PLACES, columns, strict=True):
+        top = (height - ROW * len(column) + ROW) // 2
         for row, node in enumerate(column):
-            places[node] = x, top - row
+            places[node] = x, top + ROW * row
     return places
-
-
-def _paint_node(
-    axes: Axes, node: Node, place: tuple[float, float], sizes: Mapping[str, int]
-) -> None:
-    """Paint a node with its name; `sizes` has the number of nodes of each group."""
-    marker = "s" if node.is_bias else "o"
-    axes.plot(*place, marker, color=CARD, markeredgecolor=INK, markersize=25, zorder=3)
-    name = _name_node(node, sizes)
-    axes.text(*place, name, ha="center", va="center", zorder=4, size=9)
 
 
 def _name_node(node: Node, sizes: Mapping[str, int]) -> str:

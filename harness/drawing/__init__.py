@@ -1,0 +1,1 @@
+"""Figures of a report as SVG elements, drawn in the colours of the page: charts and networks."""

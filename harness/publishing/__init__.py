@@ -1,0 +1,1 @@
+"""A report as files: a page of HTML, Markdown, and JSON for machines."""

@@ -1,0 +1,106 @@
+"""The trend over kept runs, as the page shows it: sparklines with their sentences."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from markupsafe import Markup
+
+from harness.keeping.trend import Trend, TrendPoint
+from harness.publishing.banner import UNKNOWN, write_duration
+from harness.reporting.answers import write_share
+
+SHOWN = 30  # runs of the table, the newest
+COLUMNS = (
+    "run",
+    "commit",
+    "questions",
+    "checks",
+    "mismatches",
+    "worst share",
+    "duration",
+    "changed",
+)
+
+
+class Measure(NamedTuple):
+    """A measure over the runs: its name, its newest value and its range in words, its sparkline."""
+
+    name: str
+    now: str
+    range: str
+    element: Markup
+
+
+MEASURES: dict[str, tuple[Callable[[TrendPoint], float | None], Callable[[float], str]]] = {
+    "Questions": (lambda point: point.questions, lambda value: f"{value:,.0f}"),
+    "Checks": (lambda point: point.checks, lambda value: f"{value:,.0f}"),
+    "Mismatches": (lambda point: point.mismatches, lambda value: f"{value:,.0f}"),
+    "Worst share of a bound": (lambda point: point.worst, write_share),
+    "Duration": (lambda point: point.seconds, write_duration),
+}
+
+
+def draw_trend(trend: Trend) -> list[Measure]:
+    """Return the measures of a trend with their sparklines; none for a single run."""
+    if len(trend.points) < 2:
+        return []
+    from harness.drawing.sparkline import draw_sparkline  # matplotlib takes half a second
+
+    whole = [is_whole(trend, point) for point in trend.points]
+    measures = []
+    for number, (name, (get, write)) in enumerate(MEASURES.items()):
+        values = [get(point) for point in trend.points]
+        known = [value for value in values if value is not None]
+        if not known:
+            continue
+        low, high = write(min(known)), write(max(known))
+        span = f"always {low}" if low == high else f"{low} to {high}"
+        now = write(values[-1]) if values[-1] is not None else "–"
+        label = f"{name} over {len(values)} runs: {span}, now {now}"
+        element = draw_sparkline(f"trend{number}", label, values, whole)
+        measures.append(Measure(name, now, span, element))
+    return measures
+
+
+def is_whole(trend: Trend, point: TrendPoint) -> bool:
+    """Return whether a run asked all questions of the newest one, and was not interrupted."""
+    return point.complete and point.questions == trend.questions
+
+
+def list_rows(trend: Trend) -> list[tuple[str, ...]]:
+    """Return a row for each of the newest SHOWN runs, the newest first.
+
+    It has date, commit, questions, checks, mismatches, worst share, duration and changed versions.
+    """
+    rows: list[tuple[str, ...]] = []
+    for point in reversed(trend.points[-SHOWN:]):
+        questions = f"{point.questions}"
+        if point.questions != trend.questions:
+            questions = f"{point.questions} of {trend.questions}"
+        if not point.complete:
+            questions += ", interrupted"
+        rows.append(
+            (
+                point.date.replace("T", " ")[:16],
+                "–" if point.commit in UNKNOWN else point.commit,
+                questions,
+                f"{point.checks:,}",
+                f"{point.mismatches:,}",
+                "–" if point.worst is None else write_share(point.worst),
+                write_duration(point.seconds) or "–",
+                point.changed,
+            )
+        )
+    return rows
+
+
+COLUMNS = (
+    "run",
+    "commit",
+    "questions",
+    "checks",
+    "mismatches",
+    "worst share",
+    "duration",
+    "changed",
+)
