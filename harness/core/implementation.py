@@ -102,6 +102,17 @@ class Implementation(Protocol):
 
 
 @runtime_checkable
+class Limited(Protocol):
+    """An implementation that never answers some questions, on any machine."""
+
+    def lacks(self, network: Family, quantity: str, dtype: str, device: str) -> str | None:
+        """Return why it never answers a quantity of a network; None if it may answer.
+
+        It starts and reads nothing: it is asked while pytest collects.
+        """
+
+
+@runtime_checkable
 class Candidate(Implementation, Protocol):
     """An implementation that can be a subject: it has parameters of its own, and states their
     meaning.

@@ -129,14 +129,17 @@ class Computed:
         )
         return contract.through_probabilities() if self.unfused_loss else contract
 
-    def cannot_answer(self, network: Family, quantity: str, dtype: str, device: str) -> str | None:
+    def lacks(self, network: Family, quantity: str, dtype: str, device: str) -> str | None:
         if device != "cpu":
             return f"{self.name} is a function of NumPy arrays, which are on the CPU"
         if quantity == STEP:
-            return f"{self.name} gives no steps: let NumPy judge them"
+            return f"{self.name} gives no optimiser steps"
         if self.slopes is None and quantity in UNGIVEN:
             return f"{self.name} gives no {UNGIVEN[quantity]}: give it slopes=..."
         return None
+
+    def cannot_answer(self, network: Family, quantity: str, dtype: str, device: str) -> str | None:
+        return self.lacks(network, quantity, dtype, device)
 
     def as_evaluated(self, problem: Problem) -> Problem:
         return problem

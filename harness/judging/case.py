@@ -358,7 +358,8 @@ class Trial:
     """One item of pytest: one check of one subject against one reference, on a device, in a dtype.
 
     `marked` is the reason of a pytest mark by which the trial is expected to fail, or "". `itself`
-    says that the reference is the subject itself on the CPU.
+    says that the reference is the subject itself on the CPU. `impossible` says why the trial can
+    never be judged, "" if it may be.
     """
 
     case: Case
@@ -369,6 +370,7 @@ class Trial:
     check: str
     marked: str = ""
     itself: bool = False
+    impossible: str = ""
 
     @property
     def against(self) -> Any:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from harness.core.numpy_errors import ours
 from harness.judging.case import Case, Trial
+from harness.judging.impossible import mark_impossible
 from harness.model.errors import raised, words_of
 from harness.text.harmless import shown
 
@@ -141,7 +142,7 @@ def expand_case(
     """
     try:
         with ours():
-            return case.answering(file, mode).trials(devices)
+            return mark_impossible(case.answering(file, mode).trials(devices))
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a user's objects may raise anything when they are looked at

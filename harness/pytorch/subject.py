@@ -129,8 +129,11 @@ class Subject:
         """Return its name as a reference, which runs on the CPU."""
         return f"{self.name} on the CPU"
 
+    def lacks(self, network: Family, quantity: str, dtype: str, device: str) -> str | None:
+        return "a model alone takes no optimiser steps" if quantity == STEP else None
+
     def cannot_answer(self, network: Family, quantity: str, dtype: str, device: str) -> str | None:
-        return "a model alone takes no steps: let NumPy judge them" if quantity == STEP else None
+        return self.lacks(network, quantity, dtype, device)
 
     def as_evaluated(self, problem: Problem) -> Problem:
         return problem

@@ -80,7 +80,8 @@ def _judge(runner: Runner, trials: dict[str, list[Trial]]) -> Result:
             runner.judge_case(name, its)
         runner.close_case()
     except KeyboardInterrupt:
-        done, of = len(runner.found.verdicts), sum(map(len, trials.values()))
+        done = len(runner.found.verdicts)
+        of = sum(not trial.impossible for its in trials.values() for trial in its)
         raise KeyboardInterrupt(
             f"check() was interrupted when {done} of {of} trials were judged: there is no result"
         ) from None

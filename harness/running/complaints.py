@@ -1,9 +1,13 @@
 """The reasons why a run fails although none of its trials fails."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 from harness.core.verdict import Status, Verdict
+from harness.judging.case import Trial
+from harness.reporting.answers import count_checks
 from harness.running.findings import Findings
+from harness.text.harmless import printable
 
 NAMED = 3  # cases without evidence that are named, before the rest is counted
 
@@ -36,9 +40,21 @@ def find_cases_without_evidence(found: Findings) -> list[str]:
     without = []
     for test, case in found.cases.items():
         verdicts = _get_verdicts(found, test)
-        if len(verdicts) == case.trials and not _has_evidence(verdicts):
+        is_asked = case.trials or any(name.startswith(f"{test}[") for name in found.never)
+        if is_asked and len(verdicts) == case.trials and not _has_evidence(verdicts):
             without.append(test)
     return without
+
+
+def describe_impossible(trials: Sequence[Trial]) -> str:
+    """Return why none of a case's trials can ever be judged, and what to do."""
+    case = trials[0].case
+    reasons = Counter(trial.impossible.partition(";")[0] for trial in trials)
+    lines = [f"nothing can be checked in {case.name}, which counts as a failure"]
+    for reason, count in reasons.most_common():
+        lines.append(f"  {reason} ({count_checks(count)})")
+    lines.append("  add a reference that can answer: references=[..., numpy_net]")
+    return printable("\n".join(lines))
 
 
 def describe_known_alone(found: Findings) -> list[str]:

@@ -47,7 +47,8 @@ class Findings:
 
     Trials: `verdicts` has the verdict of each trial by pytest's id of the trial; `failures` are the
     verdicts that fail the run. `collected` is the number of trials that pytest has chosen; `called`
-    is the number of trials in cases that tests verify while they run.
+    is the number of trials in cases that tests verify while they run. `never` has the verdicts on
+    trials that can never be judged, which are neither chosen nor run, in the same way.
 
     Cases: `cases` has each case's name and number of trials by test; `known` has the known failures
     by test and subject; `costs` has the time that a problem costs by case, and `asked` what its
@@ -68,6 +69,7 @@ class Findings:
 
     verdicts: Mapping[str, Verdict] = field(default_factory=dict)
     failures: tuple[Failure, ...] = ()
+    never: Mapping[str, Verdict] = field(default_factory=dict)
     collected: int = 0
     called: int = 0
     cases: Mapping[str, CaseCount] = field(default_factory=dict)
@@ -103,6 +105,7 @@ def merge(first: Findings, second: Findings) -> Findings:
     return Findings(
         verdicts=_join(first.verdicts, second.verdicts),
         failures=first.failures + second.failures,
+        never=_join(first.never, second.never),
         collected=max(first.collected, second.collected),
         called=first.called + second.called,
         cases=_join(first.cases, second.cases),
@@ -163,7 +166,7 @@ def make_report(found: Findings, is_interrupted: bool) -> Report:
         devices[name] = found.devices[name] if name in found.devices else lacking(name)
     return Report(
         environment=dict(found.environment or environment()) | versions,
-        verdicts=list(found.verdicts.values()),
+        verdicts=[*found.verdicts.values(), *found.never.values()],
         costs=list(found.costs.values()),
         contracts=dict(found.contracts),
         complete=len(found.verdicts) >= found.chosen and not is_interrupted,

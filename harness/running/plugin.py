@@ -7,6 +7,7 @@ collected.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -23,6 +24,7 @@ from harness.reporting.causes import describe_causes
 from harness.reporting.environment import limit_threads
 from harness.running import xdist as shared
 from harness.running.blocks import FOLLOWS, show_text
+from harness.running.complaints import describe_impossible
 from harness.running.ending import Ending
 from harness.running.findings import Failure, Findings
 from harness.running.options import Options
@@ -83,8 +85,9 @@ class Judge:
 
     def make_items(
         self, collector: Any, name: str, found: Case | Verification
-    ) -> list[TrialItem] | None:
-        """Return a pytest item for each trial of the object that a test file calls `name`.
+    ) -> Sequence[pytest.Item] | None:
+        """Return a pytest item for each trial of the object that a test file calls `name`, or one
+        that fails if none of them can ever be judged.
 
         Returns None for a Case without `verify` whose name is not a test's.
         """
@@ -105,8 +108,12 @@ class Judge:
             # shown when all is collected: pytest listens then
             self.ending.refused = f"--parity-r live: {error}"
             return []
+        possible = [trial for trial in trials if not trial.impossible]
+        if not possible:
+            given = {"trials": trials, "verification": found, "judge": self}
+            return [ImpossibleItem.from_parent(collector, name=one_line(name), **given)]
         items = []
-        for trial in trials:
+        for trial in possible:
             label = one_line(f"{name}[{trial.id}]")
             items.append(
                 TrialItem.from_parent(
@@ -119,8 +126,11 @@ class Judge:
         # a worker has told it for each file of cases; ending it here would hide that
         if self.ending.refused and not self.options.is_worker:
             raise pytest.UsageError(self.ending.refused)
-        collected = sum(isinstance(item, TrialItem) for item in session.items)
-        self.runner.note(Findings(collected=collected))
+        chosen = Counter(item.case for item in session.items if isinstance(item, TrialItem))
+        self.runner.note(Findings(collected=chosen.total()))
+        for counted in self.runner.found.cases.values():
+            if chosen[counted.name] < counted.trials:
+                self.runner.leave_out_impossible(counted.name)
 
     def note_uncollected(self, found: Sequence[Verification]) -> None:
         """Note the cases that were verified while a file was imported, and that pytest did not
@@ -161,6 +171,8 @@ class Judge:
         if failed:
             raise VerdictFailed(printable(describe_causes(verdicts, "the report holds them")))
         if not any(verdict.status.judges for verdict in verdicts):
+            if not verdicts:
+                raise VerdictFailed(describe_impossible(trials))
             reasons = dict.fromkeys(f"  {verdict.status}: {verdict.why}" for verdict in verdicts)
             lines = [f"nothing was judged in {verification.case.name}", *reasons]
             raise VerdictFailed(printable("\n".join(lines)))
@@ -198,6 +210,28 @@ class Judge:
         return enter
 
 
+class ImpossibleItem(pytest.Item):
+    """An item of pytest for a case of which no trial can ever be judged: it fails, and says why."""
+
+    def __init__(
+        self, *, trials: Sequence[Trial], verification: Verification, judge: Judge, **rest: Any
+    ) -> None:
+        super().__init__(**rest)
+        self.trials, self.verification, self.judge = trials, verification, judge
+
+    def runtest(self) -> None:
+        self.judge.runner.note_impossible(self.trials[0].case.name)
+        raise VerdictFailed(describe_impossible(self.trials))
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        if isinstance(excinfo.value, VerdictFailed):
+            return printable(str(excinfo.value))
+        return super().repr_failure(excinfo, style)
+
+    def reportinfo(self) -> tuple[str, int, str]:
+        return self.verification.file, self.verification.line - 1, self.name
+
+
 class TrialItem(pytest.Item):
     """One trial as an item of pytest, at the line where its user verified the case."""
 
@@ -209,6 +243,11 @@ class TrialItem(pytest.Item):
         self.verification = verification
         self.judge = judge
         self.reason = ""
+
+    @property
+    def case(self) -> str:
+        """Return the name of the trial's case."""
+        return self.trial.case.name
 
     @property
     def again(self) -> str:

@@ -63,6 +63,8 @@ class Runner:
         self.found = Findings()
         self.unusable: dict[str, str] = {}
         self.gone: dict[tuple[str, str, str], Gone] = {}
+        # by case, the test and the trials that can never be judged, until they have verdicts
+        self._impossible: dict[str, tuple[str, list[Trial]]] = {}
         self._cache: Cache | None = None
         self._across_cases = Store()
 
@@ -72,6 +74,9 @@ class Runner:
 
     def collect(self, test: str, trials: Sequence[Trial]) -> None:
         """Note the trials of a case that a test is about to judge.
+
+        Those that can never be judged get their verdicts with the first trial that is judged, or by
+        `note_impossible`.
 
         Raises ValueError if another test has a case of the same name, since a case's name
         identifies its verdicts.
@@ -84,22 +89,41 @@ class Runner:
                     " each"
                 )
         known: dict[tuple[str, str], KnownFailure] = {}
-        for trial in trials:
+        possible = [trial for trial in trials if not trial.impossible]
+        self._impossible[name] = test, [trial for trial in trials if trial.impossible]
+        for trial in possible:
             if trial.known:
                 key = test, trial.subject.name
                 before = known[key].trials if key in known else 0
                 known[key] = KnownFailure(trial.known, before + 1)
-        self.note(Findings(cases={test: CaseCount(name, len(trials))}, known=known))
+        self.note(Findings(cases={test: CaseCount(name, len(possible))}, known=known))
+
+    def leave_out_impossible(self, name: str) -> None:
+        """Forget the trials of a case that can never be judged: only a part of it was chosen."""
+        self._impossible.pop(name, None)
+
+    def note_impossible(self, name: str) -> list[Verdict]:
+        """Note, and return, the verdicts on the trials of a case that can never be judged."""
+        test, trials = self._impossible.pop(name, ("", []))
+        found: dict[str, Verdict] = {}
+        for trial in trials:
+            verdict = blank(trial, Status.ABSENT, trial.impossible)
+            found[f"{test}[{trial.id}]"] = replace(verdict, applicable=False)
+        self.note(Findings(never=found))
+        return list(found.values())
 
     def judge_case(self, test: str, trials: Sequence[Trial], again: str = "") -> list[Verdict]:
-        """Judge all trials of a case at once; return their verdicts, and note them under `test`.
+        """Judge all trials of a case at once that can be judged; return their verdicts, and note
+        them under `test`.
 
         `again` is the command line that runs them again.
         """
-        self.note(Findings(called=len(trials)))
+        possible = [trial for trial in trials if not trial.impossible]
+        self.note(Findings(called=len(possible)))
+        self.note_impossible(trials[0].case.name)
         verdicts = []
-        for number, trial in enumerate(trials, 1):
-            self.say(f"{test}: trial {number} of {len(trials)}, {trial.id}")
+        for number, trial in enumerate(possible, 1):
+            self.say(f"{test}: trial {number} of {len(possible)}, {trial.id}")
             verdicts.append(self.judge(f"{test}[{trial.id}]", trial, again))
         return verdicts
 
@@ -109,6 +133,7 @@ class Runner:
         `again` is the command line that runs the trial again. An error that spoils a device ends
         the trials on this device, not the run.
         """
+        self.note_impossible(trial.case.name)
         if trial.device in self.unusable:
             verdict = blank(trial, Status.NOT_RUN, self.unusable[trial.device])
         elif gone := self.gone.get((trial.case.name, trial.subject.name, trial.device)):

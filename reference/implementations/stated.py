@@ -19,10 +19,10 @@ from harness.text.harmless import exact, shown
 from reference.mathematics.questions import at_theta
 
 UNSTATED = {
-    "loss": "the loss: let NumPy judge it",
-    "gradient": "gradients: let NumPy judge them",
-    "input_gradient": "gradients by the inputs: let NumPy judge them",
-    STEP: "steps: let NumPy judge them",
+    "loss": "the loss",
+    "gradient": "gradients",
+    "input_gradient": "gradients by the inputs",
+    STEP: "optimiser steps",
 }
 
 
@@ -70,12 +70,17 @@ class Stated:
         """Return its name and budget."""
         return f"{self.name} (stated, within {self.budget:g})"
 
-    def cannot_answer(
+    def lacks(
         self, network: Family, quantity: str, dtype: str = "float64", device: str = "cpu"
     ) -> str | None:
         if quantity not in UNSTATED:
             return None
         return f"{self.name} states nothing of {UNSTATED[quantity]}"
+
+    def cannot_answer(
+        self, network: Family, quantity: str, dtype: str = "float64", device: str = "cpu"
+    ) -> str | None:
+        return self.lacks(network, quantity, dtype, device)
 
     def contract(self, dtype: str = "float64") -> Contract:
         return Contract(stated=float(self.budget), why=self.why.strip())

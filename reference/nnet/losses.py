@@ -37,16 +37,14 @@ def cannot_lose(problem: Problem) -> str:
     heads = len(network.outputs)
     errors = {IN_R.get(error, error) for error in loss.errors(heads)}
     if len(errors) > 1:
-        return "nnet has one error for all outputs, not one for each head: let NumPy judge them"
+        return "R nnet has one error for all outputs, not one for each head"
     error = errors.pop()
     if error != "squares" and error not in OF_PROBABILITIES:
-        return f"nnet has no {error}: let NumPy judge it"
+        return f"R nnet has no {error}"
     if why := _cannot_activate(problem, error):
         return why
     if error in OF_A_ROW and heads > 1:
-        return (
-            f"nnet's {error} is one over all outputs, not one for each head: let NumPy judge them"
-        )
+        return f"R nnet's {error} is one over all outputs, not one for each head"
     if error in OF_A_ROW and is_beyond_memory(network):
         return BEYOND_MEMORY
     if (problem.shares == problem.shares[..., :1]).all():
@@ -69,7 +67,7 @@ def _cannot_activate(problem: Problem, error: str) -> str:
     logits = set(problem.loss.logits(len(_network_of(problem).outputs)))
     if error == "squares":
         if output == "softmax":
-            return "nnet's softmax always means its own loss: let NumPy judge squares of it"
+            return "R nnet's softmax always means its own loss, not squares"
         return ""
     needed = ACTIVATION_OF[error]
     expected = {"identity": True, needed: False}  # are the outputs logits?
@@ -78,7 +76,7 @@ def _cannot_activate(problem: Problem, error: str) -> str:
     kind = "logits" if True in logits else "probabilities"
     return (
         f"nnet's {error} is of {needed} outputs, or of identity outputs that are logits, not of"
-        f" {output} outputs that are {kind}: let NumPy judge it"
+        f" {output} outputs that are {kind}"
     )
 
 

@@ -10,32 +10,32 @@ from harness.core.formulation import Family, Formulation
 from harness.core.linear import LinearMap
 from reference.mathematics.network import Network
 
-BEYOND_MEMORY = (
-    "nnet writes beyond its memory for a softmax with fewer weights than units: let NumPy judge it"
-)
+BEYOND_MEMORY = "nnet writes beyond its memory for a softmax with fewer weights than units"
+
+_NAMES = {"relu": "ReLU"}  # of activations, for people
 
 
 def cannot_compute(network: Family) -> str:
     """Return why nnet does not support a network; "" if it does."""
     if not isinstance(network, Network):
-        return "nnet has no such network: let NumPy judge it"
+        return "R nnet has no such network"
     if network.hidden and network.activation not in ("logistic", "tanh"):
-        return f"nnet has no {network.activation} hidden units: let NumPy judge them"
+        return f"R nnet has no {_NAMES.get(network.activation, network.activation)} units"
     return _cannot_put_out(network)
 
 
 def _cannot_put_out(network: Network) -> str:
     """Return why nnet does not support a network's outputs; "" if it does."""
     if not isinstance(network.output, str):
-        return "nnet has one activation for all outputs: let NumPy judge one for each head"
+        return "R nnet has one activation for all outputs, not one for each head"
     if network.output not in ("identity", "logistic", "softmax"):
-        return f"nnet has no {network.output} outputs: let NumPy judge them"
+        return f"R nnet has no {_NAMES.get(network.output, network.output)} outputs"
     if network.output != "softmax":
         return ""
     if len(network.outputs) > 1:
-        return "nnet's softmax is one over all outputs, not one for each head: let NumPy judge them"
+        return "R nnet's softmax is one over all outputs, not one for each head"
     if network.outputs == (1,):
-        return "nnet's softmax is of two outputs or more: let NumPy judge it"
+        return "R nnet's softmax is of two outputs or more"
     return BEYOND_MEMORY if is_beyond_memory(network) else ""
 
 

@@ -95,15 +95,22 @@ class RNnet:
         with suppress(RUnavailable):
             self.r.start()
 
-    def cannot_answer(
+    def lacks(
         self, network: Family, quantity: str, dtype: str = "float64", device: str = "cpu"
     ) -> str | None:
         if why := cannot_compute(network):
             return why
         if quantity == STEP:
-            return "nnet hides its steps: let NumPy judge them"
+            return "R nnet does not report optimiser steps"
         if quantity == "input_gradient":
-            return "nnet gives no gradient by the inputs: let NumPy judge it"
+            return "R nnet gives no gradient by the inputs"
+        return None
+
+    def cannot_answer(
+        self, network: Family, quantity: str, dtype: str = "float64", device: str = "cpu"
+    ) -> str | None:
+        if why := self.lacks(network, quantity, dtype, device):
+            return why
         try:
             self.r.versions()
         except RUnavailable as error:

@@ -14,7 +14,7 @@ import numpy as np
 
 from harness.core.contract import Array, Contract
 from harness.core.formulation import Family, Formulation
-from harness.core.implementation import Missing, Observation
+from harness.core.implementation import Limited, Missing, Observation
 from harness.core.problem import Problem
 from harness.core.verdict import Status
 from harness.training.trainer import Fitted, Floor, Population, Start
@@ -118,6 +118,13 @@ class ReferenceTrainer:
 
     def contract(self, dtype: str = "float64") -> Contract:
         return self.implementation.contract(dtype)
+
+    def lacks(
+        self, network: Family, quantity: str, dtype: str = "float64", device: str = "cpu"
+    ) -> str | None:
+        if not isinstance(self.implementation, Limited):
+            return None
+        return self.implementation.lacks(self.network or network, "forward", dtype, device)
 
     def cannot_answer(
         self, network: Family, quantity: str, dtype: str = "float64", device: str = "cpu"

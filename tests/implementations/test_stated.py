@@ -233,7 +233,7 @@ stated = Stated("hand", by_hand, budget=1e-6, why="stored in float32")
 def test_screen_and_report_say_stated(mine: Mine, approved: Approved) -> None:
     """Beside the name of the reference, in the counts, in the contracts, and of each verdict."""
     mine.write_sine(before=BY_HAND, references="[stated]", checks='["forward", "loss"]')
-    mine.pytest().assert_outcomes(passed=2, skipped=2)
+    mine.pytest().assert_outcomes(passed=2)
     approved(unfolded(screen_of(mine.pytest())), mask_figures=True)
     assert {found["source"] for found in mine.results()["verdicts"]} == {"stated"}
     contracts, lines = mine.results()["contracts"], mine.markdown().split("\n")

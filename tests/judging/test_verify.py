@@ -239,9 +239,12 @@ def test_a_run_that_judged_nothing_fails(mine: Mine, how: str, approved: Any) ->
     approved(complaints(result))
 
 
-def test_trials_that_were_chosen_must_be_judged(mine: Mine, approved: Any) -> None:
+def test_trials_that_were_chosen_must_be_judged(
+    mine: Mine, monkeypatch: pytest.MonkeyPatch, approved: Any
+) -> None:
     """Under -k too: all that was chosen is absent here."""
-    write(mine, "test_sine = verify(A_CASE)\n", references="[r_nnet, numpy_net]", network=RELU)
+    monkeypatch.setenv("NNET_PARITY_R", "recorded")
+    write(mine, "test_sine = verify(A_CASE)\n", references="[r_nnet, numpy_net]")
     result = mine.pytest("-k", "r_nnet")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     approved(complaints(result))

@@ -1,0 +1,74 @@
+"""Finds the trials that nobody can ever judge: one side has no such answer on any machine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from harness.core.implementation import Limited
+from harness.core.numpy_errors import users
+from harness.core.problem import ORDER
+from harness.judging.case import ENDS, Trial
+
+
+def mark_impossible(trials: Sequence[Trial]) -> list[Trial]:
+    """Return the trials of a case; those that can never be judged say why, and who checks it."""
+    reasons = [_find_reason(trial) for trial in trials]
+    others: dict[tuple[str, str, str, str], list[str]] = {}
+    for trial, reason in zip(trials, reasons, strict=True):
+        if not reason:
+            others.setdefault(_get_check(trial), []).append(_name(trial))
+    marked = []
+    for trial, reason in zip(trials, reasons, strict=True):
+        if reason:
+            able = others.get(_get_check(trial))
+            instead = f"{' and '.join(able)} checked it" if able else "nobody here can check it"
+            marked.append(replace(trial, impossible=f"{reason}; {instead}"))
+        else:
+            marked.append(trial)
+    return marked
+
+
+def _get_check(trial: Trial) -> tuple[str, str, str, str]:
+    return trial.subject.name, trial.device, trial.dtype, trial.check
+
+
+def _name(trial: Trial) -> str:
+    """Return the name of a trial's reference for people."""
+    name: str = trial.against
+    if name.startswith("numpy_net"):
+        return "NumPy"
+    return "R" if name.startswith("r_nnet") else name
+
+
+def _find_reason(trial: Trial) -> str:
+    """Return why a trial can never be judged; "" if it may be, or if the trial itself must say."""
+    if trial.case.judge is not None:
+        return ""
+    network, dtype, check = trial.case.network, trial.dtype, trial.check
+    try:
+        with users():
+            if check in ENDS:
+                return _first_lack((trial.subject, trial.reference), network, check, dtype)
+            quantity = check if check in ORDER else "forward"
+            own = trial.subject.network or network
+            reason = _lack(trial.reference, own, quantity, dtype, "cpu")
+            if trial.case.contrast and not reason:
+                reason = _lack(trial.reference, network, quantity, dtype, "cpu")
+            return reason or _lack(trial.subject, own, quantity, dtype, trial.device)
+    except Exception:  # an object of the user's: its trial tells what it raises
+        return ""
+
+
+def _first_lack(sides: Sequence[Any], network: Any, check: str, dtype: str) -> str:
+    """Return the first reason why a trainer can never be used; "" if there is none."""
+    reasons = [_lack(side, network, check, dtype, "cpu") for side in sides]
+    return next(filter(None, reasons), "")
+
+
+def _lack(one: Any, network: Any, quantity: str, dtype: str, device: str) -> str:
+    """Return why an implementation never has an answer; "" if it may have, or does not say so."""
+    if not isinstance(one, Limited):
+        return ""
+    return one.lacks(network, quantity, dtype, device) or ""
