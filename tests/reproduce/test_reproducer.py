@@ -1,5 +1,6 @@
 """Reproducers: a failing trial, made small, fails again as a script of its own."""
 
+import os
 import re
 import subprocess
 import sys
@@ -838,8 +839,8 @@ WRONG_SINE = "return self.output(torch.sigmoid(x @ self.hidden.weight.T))"
 
 
 def test_scripts_lie_beside_the_report(mine: Mine) -> None:
-    """One for each check and dtype that fails, none of a reference that does not answer; the line
-    stands before that which runs it again, and in the report.
+    """One for each cause, none of a reference that does not answer; the line stands before that
+    which runs it again, and in the report.
     """
     mine.write_sine(
         WRONG_SINE,
@@ -848,39 +849,28 @@ def test_scripts_lie_beside_the_report(mine: Mine) -> None:
         before="from harness import Computed\n",
     )
     result = mine.pytest()
-    names = [
-        f"sine-1-4-1-SineNet-cpu-{d}-{c}.py"
-        for d in ("float32", "float64")
-        for c in ("forward", "loss")
-    ]
-    folder_name = "build/report/reproducers"
-    (folder,) = (mine.pytester.path / folder_name).iterdir()
-    folder_name += f"/{folder.name}"
-    assert sorted(path.name for path in folder.iterdir()) == names
+    name = "build/report/reproducers/sine-1-4-1-forward.py"
+    assert [path.name for path in (mine.pytester.path / name).parent.iterdir()] == [Path(name).name]
     lines = [line.strip() for line in result.outlines]
-    at = next(
-        number
-        for number, line in enumerate(lines)
-        if line.endswith(f" python {folder_name}/{names[0]}")
-    )
+    (at,) = [number for number, line in enumerate(lines) if line.endswith(f" {name}")]
     assert " pytest " in lines[at + 1]
-    said: dict[str, set[str]] = {}
-    for verdict in mine.results()["verdicts"]:
-        if verdict["status"] == "FAIL":
-            said.setdefault(verdict["reference"], set()).add(verdict["alone"])
-    assert said == {"numpy_net": {f"{folder_name}/{name}" for name in names}, "p": {""}}
-    assert f" python {folder_name}/{names[0]}\n" in mine.markdown()
-    assert [code for code, _ in ended([folder / name for name in names])] == [1] * 4
+    scripts = {verdict["alone"] for verdict in mine.results()["verdicts"]}
+    assert scripts == {name, ""}
+    assert f" {name}\n" in mine.markdown()
 
 
-def test_scripts_of_an_earlier_run_are_removed(mine: Mine) -> None:
-    """But for what nobody of ours has written."""
+def test_old_scripts_are_removed(mine: Mine) -> None:
+    """When a report is written, but for what nobody of ours has written."""
     mine.write_sine(WRONG_SINE, checks='["forward"]')
     mine.pytest()
-    (folder,) = (mine.pytester.path / "build/report/reproducers").iterdir()
-    (folder / "notes.py").write_text("print('mine')\n")
-    assert len(list(folder.iterdir())) == 3
+    folder = mine.pytester.path / "build/report/reproducers"
+    (folder / "notes.py").write_text("print('mine, about nnet-parity')\n")
+    (script,) = folder.glob("sine*")
     mine.write_sine()
+    mine.pytest()
+    assert script.exists()
+    for path in folder.iterdir():
+        os.utime(path, (0, 0))
     mine.pytest()
     assert [path.name for path in folder.iterdir()] == ["notes.py"]
 

@@ -43,7 +43,7 @@ case = Case(name="sine", network=Network(1, 4, 1, activation="logistic"), subjec
             checks=["forward"])
 """
 CHECK = 'result = check(case, devices="cpu", reproducers="reproducers")\n'
-SCRIPT = "reproducers/sine-SineNet-cpu-float64-forward.py"
+SCRIPT = "reproducers/sine-forward.py"
 # runs cells as a notebook does, and prints what the last one displays
 SHELL = """\
 import json, sys
@@ -176,7 +176,7 @@ def test_a_script_that_checks_is_read_for_its_cases_alone(tmp_path: Path, warm_p
     text = f"{imports}{runs}{odd}{model}{CASE}{CHECK}open('runs', 'a').write('end ')\nprint(result)"
     (tmp_path / "port.py").write_text(text)
     ended = run([warm_python, "port.py"], tmp_path)
-    assert f"reproduce: python {SCRIPT}" in ended.stdout, ended.stdout + ended.stderr
+    assert f" {SCRIPT}\n" in ended.stdout, ended.stdout + ended.stderr
     assert (tmp_path / "runs").read_text().split() == ["__main__", "<run_path>", "end"]
     assert fails_again(tmp_path)
 

@@ -174,7 +174,7 @@ def test_a_model_that_raises_is_one_cause(mine: Mine) -> None:
 def test_it_holds_in_a_shared_run(mine: Mine, warm_python: str) -> None:
     """In processes of xdist's a follower is counted apart too, and the run fails."""
     mine.write_sine("return self.output(self.hidden(x))", **ONE)
-    result = mine.pytest_apart(warm_python, processes=1)
+    result = mine.pytest_apart(warm_python, "-p", "nnet_parity.plugin", processes=1)
     assert result.ret == 1
     assert "= 1 failed, 7 failed for the same cause in " in result.outlines[-1]
     assert len(list_firsts(mine)) == 1

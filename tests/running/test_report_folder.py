@@ -9,16 +9,24 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
 
-from harness.core.report import Report
+from harness.core.report import MARK, Report
 from harness.core.verdict import Status, Verdict
 from harness.reporting import writing
 from harness.text.files import temporary_folder
 from nnet_parity import report_folder
-from nnet_parity.report_folder import OLDER, OlderReport, exchange, find_baseline
+from nnet_parity.report_folder import (
+    DAY,
+    MOST_SCRIPTS,
+    OLDER,
+    OlderReport,
+    exchange,
+    find_baseline,
+)
 from tests.conftest import Approved, Mine
 
 ROOT = Path(__file__).parents[2]
@@ -159,22 +167,27 @@ def test_a_baseline_is_found_where_a_run_has_moved_it(mine: Mine) -> None:
     assert names(place) == FILES
 
 
-def test_each_run_has_scripts_of_its_own(mine: Mine) -> None:
-    """Who ends removes those of the report that it replaces, and nobody else's."""
+def test_scripts_stay_until_they_are_old_or_many(mine: Mine) -> None:
+    """Those of the last day stay in any number, others in a limited one, and no folder of an older
+    version is left.
+    """
     mine.write_sine(TWICE, **FORWARD)
     place = mine.pytester.path / "build/report"
-    other = place / "reproducers/0123abcd/other.py"
-    other.parent.mkdir(parents=True)
-    other.write_text("# of nnet-parity: of a run that has not ended\n")
-    paths = []
-    for _ in range(2):
-        mine.pytest()
-        (verdict,) = mine.results()["verdicts"]
-        paths.append(mine.pytester.path / verdict["alone"])
-    assert [path.exists() for path in (*paths, other)] == [False, True, True]
-    os.utime(other.parent, (0, 0))  # it was killed long ago
+    now = time.time()
+    paths = {}
+    for name, days in (("new", 0.5), ("older", 2), ("old", 15), ("0123abcd/theirs", 15)):
+        paths[name] = place / f"reproducers/{name}.py"
+        paths[name].parent.mkdir(parents=True, exist_ok=True)
+        paths[name].write_text(f"# {MARK}\n")
+        os.utime(paths[name], (now - days * DAY, now - days * DAY))
     mine.pytest()
-    assert len(names(place / "reproducers")) == 1
+    assert names(place / "reproducers") == ["new.py", "older.py", "sine-1-4-1-forward.py"]
+    for number in range(MOST_SCRIPTS):
+        (place / f"reproducers/{number}.py").write_text(f"# {MARK}\n")
+    mine.pytest()
+    left = names(place / "reproducers")
+    assert len(left) == MOST_SCRIPTS + 2
+    assert "older.py" not in left
 
 
 def test_a_report_that_was_cut_by_a_kill_is_never_mixed(tmp_path: Path) -> None:
