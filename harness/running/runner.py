@@ -1,7 +1,7 @@
 """Runs trials and collects their findings."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.core.implementation import Missing
