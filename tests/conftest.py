@@ -68,7 +68,8 @@ MASKS = (  # what differs between machines and days, and what stands for it
     (re.compile(r"\bgw\d+\b"), "<worker>"),  # xdist gives a trial to whoever is free
     # by which wheel was installed
     (re.compile(r"\bbuilt (?:without CUDA|for CUDA [\d.]+)"), "built <for>"),
-    (re.compile(r"\breproducers/[0-9a-f]{8}/"), "reproducers/"),  # the folder of each run's scripts
+    # by where the Python lies
+    (re.compile(r"\breproduce: (?:<python>|\S*/python[\d.]*) "), "reproduce: python "),
     (re.compile(r"\bat 0x[0-9a-f]+"), "at <address>"),  # where an object lies in memory
 )
 

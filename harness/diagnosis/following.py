@@ -14,7 +14,7 @@ from harness.judging.cache import Cache
 from harness.judging.case import Trial
 from harness.judging.comparison import Comparison
 from harness.judging.store import Key
-from harness.words.wording import describe_following
+from harness.words.wording import follow, headline
 
 Cause = tuple[str, ...]
 
@@ -84,11 +84,6 @@ def _without_setting(verdict: Verdict, reason: str) -> str:
     return reason
 
 
-def follow(verdict: Verdict, finding: Finding, first: Verdict) -> Verdict:
-    """Return a verdict that follows from the first failure of its cause."""
-    return replace(verdict, finding=finding, follows=first.id, why=describe_following(first))
-
-
 def find_cause(trial: Trial, cache: Cache, verdict: Verdict) -> Verdict:
     """Return the verdict of a trial; a failure that was not measured follows from an earlier one of
     the same cause. Any other failure is noted as the first of its cause.
@@ -97,7 +92,7 @@ def find_cause(trial: Trial, cache: Cache, verdict: Verdict) -> Verdict:
     if failures is None or finding is None or not verdict.status.fails or verdict.follows:
         return verdict
     if finding.first_outside is None and (first := failures.find(trial, verdict, finding)):
-        return follow(verdict, finding, first.verdict)
+        return _follow(verdict, finding, first.verdict)
     failures.note(trial, verdict)
     return verdict
 
@@ -114,4 +109,8 @@ def follow_measured(comparison: Comparison, verdict: Verdict, finding: Finding) 
         return ""
     if second := describe_second_mistake(comparison, first.trial):
         return second
-    return follow(verdict, finding, first.verdict)
+    return _follow(verdict, finding, first.verdict)
+
+
+def _follow(verdict: Verdict, finding: Finding, first: Verdict) -> Verdict:
+    return follow(replace(verdict, finding=finding), first.id, headline(first))

@@ -37,13 +37,13 @@ def choose_name(trial: Trial, cache: Cache) -> str:
 
 
 def _list_short(trial: Trial) -> Iterator[str]:
-    """Yield names without what is the same in most trials; none if letters would be lost."""
+    """Yield names without what is the same in most trials; none if they are too long."""
     case, subject = trial.case, trial.subject.name
     whose = [case.name] if len(case.subjects) == 1 else [case.name, subject]
     for rest in ([trial.check], [trial.device, trial.dtype, trial.check]):
-        whole = "-".join([*whose, *rest])
-        if LETTERS.sub("-", whole).strip("-") == whole and len(whole) <= MOST_LETTERS:
-            yield f"{whole}.py"
+        plain = LETTERS.sub("-", "-".join([*whose, *rest])).strip("-")
+        if len(plain) <= MOST_LETTERS:
+            yield f"{plain}.py"
 
 
 def file_name(trial: Trial) -> str:

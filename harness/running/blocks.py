@@ -9,7 +9,7 @@ from harness.core.verdict import Verdict
 from harness.text.harmless import printable
 
 FOLLOWS = "follows"  # the property of a report that names the first failure of its cause
-SAME_CAUSE = "failed for the same cause"  # as pytest's last line counts them
+SAME_CAUSE = "more of the same cause"  # as pytest's last line counts them
 
 
 def show_text(failure: Any, text: str) -> None:

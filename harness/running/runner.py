@@ -22,6 +22,7 @@ from harness.running.asked import collect_asked
 from harness.running.findings import CaseCount, Findings, KnownFailure, merge
 from harness.running.trial import run
 from harness.waiting.progress import Say, silent
+from harness.words.wording import follow
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,8 @@ class Runner:
         if trial.device in self.unusable:
             verdict = blank(trial, Status.NOT_RUN, self.unusable[trial.device])
         elif gone := self.gone.get((trial.case.name, trial.subject.name, trial.device)):
-            verdict = replace(failure(trial, Status.BROKEN, gone.why, again), follows=gone.trial)
+            verdict = failure(trial, Status.BROKEN, gone.why, again)
+            verdict = follow(verdict, gone.trial, gone.why)
         else:
             verdict = self._run(trial, again)
             broken = verdict.finding if verdict.status is Status.BROKEN else None

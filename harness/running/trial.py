@@ -42,7 +42,7 @@ from harness.text.shell import find_python
 from harness.training.as_network import describe_sums
 from harness.training.trained import Trained
 from harness.words.naming import describe_used, format_factor, tensors, title
-from harness.words.wording import with_finding
+from harness.words.wording import follow, with_finding
 
 HERE = Path()  # the working folder
 
@@ -114,8 +114,8 @@ def _compare(trial: Trial, cache: Cache) -> Verdict:
         plain = issubclass(type(error), ValueError | TypeError)
         said = words_of(error) if plain else f"its problems {raised(error)}"
         first = cache.get_or_make(FirstTrial(said), lambda: trial.id)
-        reason = said if first == trial.id else f"as {first} says"
-        return failure(trial, Status.BROKEN, reason)
+        verdict = failure(trial, Status.BROKEN, said)
+        return verdict if first == trial.id else follow(verdict, first, said)
     verdict = _judge(trial, cache, problems, quantity)
     taken = describe_taken(problems[0].formulation, trial.case.network)
     if taken and verdict.status is Status.PASS:

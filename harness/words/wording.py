@@ -71,9 +71,12 @@ def describe_reason(verdict: Verdict) -> str:
     return one_line("; ".join(parts))
 
 
-def describe_following(first: Verdict) -> str:
-    """Return the sentence of a failure that follows from the first failure of its cause."""
-    return one_line(f"follows from {first.id}: {headline(first)}")
+def follow(verdict: Verdict, first: str, reason: str) -> Verdict:
+    """Return a verdict that follows from the first failure of its cause, with a sentence of it.
+
+    `first` is the id of this first failure, `reason` says what failed there.
+    """
+    return replace(verdict, follows=first, why=one_line(f"follows from {first}: {reason}"))
 
 
 def describe_reach(reach: Reach) -> str:

@@ -99,7 +99,7 @@ def test_a_mistake_is_one_block_and_one_script(mine: Mine, live_r: None, name: s
     assert {each["follows"] for each in failed} == {"", firsts[0]["id"]}
     assert (result.ret, scripts) == (1, 1)
     assert lines <= MOST_LINES
-    assert f"{len(failed) - 1} failed for the same cause" in result.outlines[-1]
+    assert f"{len(failed) - 1} more of the same cause" in result.outlines[-1]
     assert "= 1 failed, " in result.outlines[-1]
 
 
@@ -176,7 +176,7 @@ def test_it_holds_in_a_shared_run(mine: Mine, warm_python: str) -> None:
     mine.write_sine("return self.output(self.hidden(x))", **ONE)
     result = mine.pytest_apart(warm_python, "-p", "nnet_parity.plugin", processes=1)
     assert result.ret == 1
-    assert "= 1 failed, 7 failed for the same cause in " in result.outlines[-1]
+    assert "= 1 failed, 7 more of the same cause in " in result.outlines[-1]
     assert len(list_firsts(mine)) == 1
 
 
