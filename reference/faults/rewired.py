@@ -22,6 +22,7 @@ Wiring = Callable[[Network, Tape[Any], Sequence[Node[Any]], Node[Any]], Node[Any
 
 
 def always(network: Network) -> bool:
+    """Return True: every network can have the fault."""
     return True
 
 
