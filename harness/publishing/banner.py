@@ -50,7 +50,7 @@ def list_facts(report: Report) -> dict[str, str]:
     by_r = sum(verdict.source in R for verdict in judged)
     checks = f"{len(judged):,}"
     if by_r:
-        checks += f", {by_r:,} of them by R itself"
+        checks += f", {by_r:,} of them by R itself" if by_r < len(judged) else ", all by R itself"
     if known := report.counts()[Status.KNOWN]:
         checks += f", {count(known, 'known failure')}"
     facts = {

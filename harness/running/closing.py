@@ -105,7 +105,8 @@ def keep(report: Report, folder: Path) -> tuple[Trend | None, list[str]]:
         trend = make_trend(read_kept(folder), run)
         keep_run(folder, run)
     except OSError as error:
-        return None, [f"results not kept in {folder}: {_why(error)}; choose a folder"]
+        advice = "choose another folder with --parity-keep"
+        return None, [f"results not kept in {folder}: {_why(error)}; {advice}"]
     return trend, []
 
 
