@@ -42,7 +42,9 @@ def list_ways(report: Report) -> dict[str, list[str]]:
 
 
 def describe_not_asked(report: Report) -> str:
-    """Return a sentence on what no subject was asked; "" if no case has asked anything."""
+    """Return a sentence on inputs that were not tried with any subject; "" if no case used
+    probes.
+    """
     if not report.asked:
         return ""
     calls = min(asked.draws for asked in report.asked.values())
@@ -51,9 +53,7 @@ def describe_not_asked(report: Report) -> str:
 
 
 def summarise_asked(report: Report) -> str:
-    """Return the reach of a run in one sentence; "" if it has no cases or cases that asked
-    different things.
-    """
+    """Return the reach of a run in a sentence; "" if no case used probes, or reaches differ."""
     if len(list_asked(report)) != 1:
         return ""
     asked = next(iter(report.asked.values()))

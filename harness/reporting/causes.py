@@ -12,7 +12,7 @@ MOST_BLOCKS = 5  # causes that are shown whole
 
 
 class Cause(NamedTuple):
-    """A cause of failures: the verdict that shows it first, and those that follow from it."""
+    """A cause of failures: the first verdict that shows it, and those that follow from it."""
 
     first: Verdict
     followers: tuple[Verdict, ...] = ()

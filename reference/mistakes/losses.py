@@ -93,7 +93,7 @@ def _leave_biases_undecayed(a: Answers, problem: Problem) -> Answers:
 
 
 def _take_root(a: Answers, problem: Problem) -> Answers:
-    """Return answers whose loss is the root of the mean square."""
+    """Return answers whose loss is the root mean square."""
     return _root(_take_mean(_as_sum(a, problem), problem))
 
 
