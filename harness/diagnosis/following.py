@@ -90,9 +90,9 @@ def follow(verdict: Verdict, finding: Finding, first: Verdict) -> Verdict:
 
 
 def find_cause(trial: Trial, cache: Cache, verdict: Verdict) -> Verdict:
-    """Return the verdict of a trial, with the note if it follows from an earlier failure.
+    """Return the verdict of a trial, with a note if it follows from an earlier failure.
 
-    A failure without figures follows from an earlier one of the same cause. Any other failure is
+    A failure without figures follows from an earlier one with the same cause. Any other failure is
     stored as the first of its cause.
     """
     failures, finding = cache.get(EarlierFailures()), verdict.finding
@@ -105,10 +105,11 @@ def find_cause(trial: Trial, cache: Cache, verdict: Verdict) -> Verdict:
 
 
 def follow_measured(comparison: Comparison, verdict: Verdict, finding: Finding) -> Verdict | str:
-    """Return a verdict with figures as one that follows from an earlier failure of its case.
+    """Return the verdict of a failed trial, with a note if it follows from an earlier failure of
+    its case.
 
-    If it has a cause of its own, return why it does not follow, in words: "" if no earlier failure
-    has the same cause.
+    If it has a cause of its own, return instead the reason why it does not follow, in words: "" if
+    no earlier failure has the same cause.
     """
     failures, trial = comparison.cache.get(EarlierFailures()), comparison.trial
     first = failures.find(trial, verdict, finding) if failures else None

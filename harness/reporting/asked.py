@@ -14,7 +14,9 @@ NOT_ASKED = (
 
 
 def describe_asked(asked: Asked) -> list[str]:
-    """Return sentences on what the subjects of a case were asked, without the ways of calling."""
+    """Return sentences on the problems on which the subjects of a case were evaluated, without the
+    ways of calling.
+    """
     sentences = [
         f"problems: {asked.draws:,}",
         f"numbers of rows: {', '.join(f'{count:,}' for count in asked.rows)}",
@@ -33,7 +35,7 @@ def list_asked(report: Report) -> dict[str, list[str]]:
 
 
 def list_ways(report: Report) -> dict[str, list[str]]:
-    """Return the cases by the ways in which they call their subjects, as one text."""
+    """Return the cases by the ways, joined into one text, in which they call their subjects."""
     cases: dict[str, list[str]] = {}
     for case, asked in report.asked.items():
         if asked.ways:

@@ -18,7 +18,9 @@ OF_KERNEL = "ipykernel."  # the module of a Jupyter kernel's streams
 
 
 class Progress:
-    """Shows messages by `show`, at most one in PATIENCE seconds, and none before."""
+    """Shows messages by `show`: at most one in PATIENCE seconds, and the first after PATIENCE
+    seconds.
+    """
 
     def __init__(self, show: Callable[[str], None]) -> None:
         self.show, self.shown = show, perf_counter()

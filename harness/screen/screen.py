@@ -18,7 +18,7 @@ PLAIN = Ending()
 
 
 def make_title(report: Report) -> str:
-    """Return the title of the screen: how many questions are answered, how many mismatches."""
+    """Return the title of the screen, with the numbers of answered questions and of mismatches."""
     return f"nnet-parity: {describe_verdict(report)}"
 
 
@@ -47,7 +47,7 @@ def make_screen(
 
 
 def _group_notes(report: Report, whole: str) -> list[Group]:
-    """Return the limits of what the passes prove, as groups of rows."""
+    """Return the limits of the evidence that passed trials give, as groups of rows."""
     caveats = list_caveats(list_sound(report.verdicts, "equal"))
     are_whole = len(caveats) <= MOST_CAVEATS
     rows = [Row(caveat, is_whole=are_whole) for caveat in caveats[:MOST_CAVEATS]]

@@ -160,8 +160,8 @@ def _(fault: Answer, problem: Problem, contract: Contract) -> Found:
 
 
 def _shrink(wrong: Array, sound: Bounded) -> Array:
-    """Return the bounds of right answers, scaled down by as much as the wrong answers are scaled
-    down.
+    """Return the bounds of right answers, each scaled down by the ratio of the wrong to the right
+    answer.
 
     A norm that divides all answers moves with them, and may hide how far a single answer moves.
     """

@@ -130,7 +130,7 @@ def _leave_out_zeros(tape: Tape[Any], head: Head[Any]) -> Errors[Any]:
 
 
 def _keep(name: str) -> Callable[[WrongTape[Any], Node[Any]], Node[Any]]:
-    """Return a function that leaves an activation of the outputs unchanged."""
+    """Return a function that leaves out an activation of the outputs: it returns its argument."""
     return lambda tape, z: tape.act(name, z)
 
 
@@ -153,11 +153,12 @@ def _forget_log(tape: Tape[Any], head: Head[Any]) -> Errors[Any]:
 
 
 def _pair_all_rows(times: int, tape: Tape[Any], head: Head[Any]) -> Errors[Any]:
-    """Return the squares of the differences of every output (R, 1) from every target, each with
-    `times` / R of its share.
+    """Return the squared differences of every output (R, 1) from every target, with a factor
+    `times` / R.
 
-    They equal the squares of outputs and targets minus the targets' mean: the sum of (o_i - t_j)^2
-    over all i and j is R times the sum over i of (o_i - mean)^2 and (t_i - mean)^2.
+    The sum of (o_i - t_j)^2 over all i and j is R times the sum over i of (o_i - mean)^2 and (t_i -
+    mean)^2, where mean is the mean target. So only squares of differences from this mean are
+    computed.
     """
     m, t = tape.m, head.targets
     centre = np.broadcast_to(t.mean(axis=1, keepdims=True), t.shape)
@@ -167,8 +168,8 @@ def _pair_all_rows(times: int, tape: Tape[Any], head: Head[Any]) -> Errors[Any]:
 
 
 class _Broadcast(Output):
-    """The squares of differences of each output from the targets of all rows (by broadcasting); a
-    mean is over all pairs.
+    """The squared differences of each output from the targets of all rows, as by wrong
+    broadcasting; a mean is over all pairs.
     """
 
     def suits(self, loss: Loss, network: Family) -> bool:
