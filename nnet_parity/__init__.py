@@ -75,8 +75,8 @@ __all__ = list(PACKAGES)
 def __getattr__(name: str) -> Any:
     """Load a public name when it is first used.
 
-    Raises ImportError for an old name, and if Python finds another package in place of our
-    `harness` or `reference`.
+    Raises ImportError for an old name, and if Python finds another package instead of our `harness`
+    or `reference`.
     """
     if name in RENAMED:
         raise ImportError(f"nnet_parity has no {name} any more, write {RENAMED[name]}")

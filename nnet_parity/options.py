@@ -114,8 +114,8 @@ def add_options(parser: pytest.Parser) -> None:
 
 
 def get_r_mode(config: pytest.Config) -> str:
-    """Return who answers for R, one of R_MODES, from the command line, the environment or the ini
-    file.
+    """Return the source of R's answers, one of R_MODES, from the command line, the environment or
+    the ini file.
     """
     given = config.getoption("--parity-r") or os.environ.get(R_SWITCH) or config.getini("parity_r")
     if given not in R_MODES:
@@ -136,10 +136,11 @@ def get_starts(config: pytest.Config) -> int:
 
 
 def get_seconds(config: pytest.Config, name: str) -> float | None:
-    """Return the seconds of the option --parity-`name`, of the environment or of the ini file.
+    """Return the seconds of the option --parity-`name`, from the command line, the environment or
+    the ini file.
 
-    Returns None if none of them is given: the judge has its own. An error names the one that is
-    wrong.
+    Returns None if it is not given; then the default applies. An error names the place of a wrong
+    value.
     """
     option, key = f"--parity-{name}", f"parity_{name.replace('-', '_')}"
     switch = f"NNET_{key.upper()}"

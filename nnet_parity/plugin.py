@@ -79,9 +79,9 @@ def get_report_folder(config: pytest.Config, option: Namespace) -> Path:
 
 
 def set_older_aside(config: pytest.Config, option: Namespace) -> None:
-    """Move an older report aside, so that it does not pass for that of this run.
+    """Move an older report aside, so that it cannot be mistaken for this run's report.
 
-    It is put back at the end of a run that neither has a case nor is interrupted.
+    It is put back at the end of a run that has no case and is not interrupted.
     """
     runs_tests = not (option.collectonly or option.setuponly or option.setupplan or option.help)
     if OLDER not in config.stash and runs_tests and not workers.is_worker(config):
@@ -92,7 +92,7 @@ def set_older_aside(config: pytest.Config, option: Namespace) -> None:
 
 
 def let_older_return(config: pytest.Config, may_return: bool) -> None:
-    """Say whether an older report is put back at the end of this run."""
+    """Set whether an older report is put back at the end of this run."""
     if OLDER in config.stash:
         config.stash[OLDER].may_return = may_return
 
@@ -107,8 +107,8 @@ def _is_known(parser: pytest.Parser, word: str) -> bool:
 class Guest:
     """The state of one run of pytest.
 
-    It holds the running test, what it has checked, the collected modules, the cases that `verify`
-    got at import, and the cases that pytest collected.
+    It holds the running test, the results of its calls of `check`, the collected modules, the cases
+    that `verify` got at import, and the cases that pytest collected.
     """
 
     def __init__(self, config: pytest.Config) -> None:
@@ -122,14 +122,14 @@ class Guest:
         self.started = time.monotonic()
 
     def note_races(self, count: int) -> None:
-        """Note how many speed races (tests with the fixture `raced`) a process skipped.
+        """Store the number of speed races (tests with the fixture `raced`) that a process skipped.
 
-        Processes that share a run skip the same races, so the largest number is kept.
+        Processes that share a run skip the same races, so the largest number counts.
         """
         self.races_left_out = max(self.races_left_out, count)
 
     def note(self, verification: Any) -> None:
-        """Receive a case from `verify`: judge it at once inside a test, or keep it for the
+        """Receive a case from `verify`: judge it at once inside a test, or store it for the
         collection if a module is being imported.
         """
         __tracebackhide__ = True
@@ -139,15 +139,15 @@ class Guest:
             load_judge(self.config).judge_in_test(self.running, verification)
 
     def note_result(self, result: Any) -> None:
-        """Receive what `check` has found: the running test must look at it if it is not ok."""
+        """Receive a result of `check`: the running test must look at it if it is not ok."""
         if self.running is not None:
             self.results.append(result)
 
     def find_uncollected(self) -> list[Any]:
         """Return the cases that a collected module has verified, but pytest has not collected.
 
-        Two kinds of cases are left out: of modules that are only imported, and of files from which
-        only some tests were chosen.
+        Two kinds of cases are left out: those of modules that are only imported, and those of files
+        from which only some tests were chosen.
         """
         if self.config.option.collectonly:
             return []
@@ -273,8 +273,8 @@ def pytest_make_collect_report(collector: Any) -> Generator[None, Any, Any]:
 def wake_r(module: pytest.Module) -> None:
     """Start R without waiting for it, before a test file is imported.
 
-    R is not started if recordings answer for it, if no test will run, or if Python could find
-    another package in place of ours.
+    R is not started if recordings answer for it, if no test will run, or if Python could import
+    another package instead of ours.
     """
     if module.config.option.collectonly or get_r_mode(module.config) == "recorded":
         return
@@ -323,7 +323,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
-    """Fail a test that has called `check`, and has not asked whether the result is ok."""
+    """Fail a test that has called `check` without looking at whether the result is ok."""
     __tracebackhide__ = True
     found = yield
     for result in item.config.stash[GUEST].results:
@@ -341,7 +341,7 @@ def raced(request: pytest.FixtureRequest) -> Callable[..., Any]:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out races (tests with the fixture `raced`) unless --parity-speed is given.
+    """Skip races (tests with the fixture `raced`) unless --parity-speed is given.
 
     They take minutes, and need the whole machine.
     """
@@ -364,13 +364,13 @@ def _is_race(item: pytest.Item) -> bool:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Keep an older report aside, however the run ends from now on."""
+    """Leave an older report aside for good, whatever the outcome of this run."""
     let_older_return(session.config, False)
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)  # before the end is shown
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
-    """Put an older report back after a run that was not interrupted and has left no other."""
+    """Put an older report back after a run that was not interrupted and wrote no report."""
     yield
     judge = session.config.pluginmanager.get_plugin(JUDGE)
     ends_early = session.exitstatus in (
@@ -383,8 +383,8 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """Print how many races (tests with the fixture `raced`) were left out, and where an older
-    report is if this run has left none.
+    """Print the number of skipped races (tests with the fixture `raced`) and, if this run wrote no
+    report, the place of the older one.
 
     If a test file could not be imported, also explain clashes between a user's packages and ours.
     """

@@ -1,9 +1,9 @@
-"""The folder of the report: an older report makes room for that of this run.
+"""The folder of the report: an older report is moved aside for this run's report.
 
-Several runs, in other containers too, may use one folder. At its start a run moves the report that
-lies there into a folder of its own, so that it does not pass for this run's, however this run ends.
-At its end it exchanges the report as a whole, while it holds a lock on the folder: the last one to
-end wins. At any moment the files that lie there are of one run.
+Several runs, in other containers too, may use one folder. At its start a run moves an existing
+report into a folder of its own, so that it is not mistaken for this run's. At its end the run puts
+its report into place as a whole, while it holds a lock on the folder: the last one to end wins. At
+any moment all files in place belong to one run.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ MOST_SCRIPTS = 200  # that are kept, beside those of the last day
 
 
 class OlderReport:
-    """The report that lies in the folder when a run starts.
+    """The report in the folder when a run starts.
 
     `end` puts it back if `may_return` is true, as after a complete run without a case.
     """
@@ -58,11 +58,11 @@ class OlderReport:
         self._mark = self.place / f"{KEPT}{os.urandom(4).hex()}"
 
     def is_there(self) -> bool:
-        """Return whether a report has been moved, and is still there."""
+        """Has a report been moved aside, and is it still there?"""
         return self.is_aside and bool(_list_names(self.place))
 
     def set_aside(self) -> None:
-        """Move the report into OLDER. A report that cannot be moved stays."""
+        """Move the report into the folder OLDER. A report that cannot be moved stays."""
         if self.is_aside or not _list_names(self.folder):
             return
         with suppress(OSError), _locked(self.folder):
@@ -71,8 +71,10 @@ class OlderReport:
                 self.is_aside = True
 
     def keep(self) -> None:
-        """Keep the report aside from now on: this run has a case. A run without one, which has
-        moved the report and ends meanwhile, does not put it back.
+        """Leave the report aside from now on, because this run has a case.
+
+        Another run without a case, which has moved the report and ends meanwhile, does not put it
+        back either.
         """
         self.set_aside()  # it may have done so already
         with suppress(OSError), _locked(self.folder):
@@ -80,7 +82,7 @@ class OlderReport:
                 self._mark.touch()
 
     def end(self) -> None:
-        """Put the report back, unless another one has taken its place, or another run keeps it
+        """Put the report back, unless another one has taken its place, or another run leaves it
         aside.
         """
         if self.may_return:
@@ -97,7 +99,7 @@ class OlderReport:
 
 
 def find_foreign(folder: Path) -> str:
-    """Return the path of something in the place of a report's file that no run has written; "" if
+    """Return the path of a file in the place of a report's file that no run has written; "" if
     there is none.
     """
     older = folder / OLDER
@@ -120,11 +122,11 @@ def find_baseline(path: str) -> str:
 
 @contextmanager
 def exchange(folder: Path) -> Iterator[None]:
-    """Let the files of a new report take their places while the `with` block runs.
+    """Put the files of a new report into place while the `with` block runs.
 
-    The report that lies there is removed afterwards, and so are old scripts. If the block raises,
-    no file of a report is left in place. Raises FileExistsError for a file that no run has written,
-    and TimeoutError if another run holds the folder.
+    The report before it is removed afterwards, and so are old scripts. If the block raises, no file
+    of a report is left in place. Raises FileExistsError for a file that no run has written, and
+    TimeoutError if another run holds the folder.
     """
     with _locked(folder):
         if foreign := find_foreign(folder):
@@ -152,7 +154,7 @@ def _is_whole(names: list[str]) -> bool:
 
 
 def _is_ours(path: Path) -> bool:
-    """Has a run written a file? An empty file may be taken: there is nothing to lose."""
+    """Has a run written this file? An empty file also counts: nothing is lost with it."""
     try:
         if not path.is_file():
             return False
@@ -164,7 +166,7 @@ def _is_ours(path: Path) -> bool:
 
 
 def _set_aside(folder: Path) -> None:
-    """Move the files of a report into OLDER, so that they stay files of one run there."""
+    """Move the files of a report into the folder OLDER, all or none."""
     names, older = _list_names(folder), folder / OLDER
     if not names:
         return
@@ -203,7 +205,7 @@ def _remove_older(folder: Path) -> None:
 def _remove_scripts(folder: Path, now: float) -> None:
     """Remove old scripts, and those beyond a number that are not of the last day.
 
-    Today's terminal, and yesterday's, may name the others. Folders in it are of an older version,
+    Today's terminal, and yesterday's, may name the others. Folders in it are from an older version,
     which had one for each run.
     """
     for half in folder.glob("**/.nnet-parity-*.half"):  # of a writer that was killed
@@ -227,9 +229,9 @@ def _is_script(path: Path) -> bool:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Hold a folder, so that no other run moves the files of its report.
+    """Lock a folder, so that no other run moves the files of its report.
 
-    Where the file system knows no locks, nothing is held. Raises TimeoutError.
+    On a file system without locks, nothing is locked. Raises TimeoutError.
     """
     number = os.open(folder, os.O_RDONLY)
     try:

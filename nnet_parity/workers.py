@@ -1,10 +1,10 @@
-"""Gives all trials of a case to one process of pytest-xdist, and leaves all other tests to the
+"""Gives all trials of a case to one process of pytest-xdist; all other tests stay with the
 scheduler that xdist has chosen.
 
-A trial is a test in which we compare a subject with a reference. A worker is a process of xdist
-that runs tests; the controller is the process that started the workers. The controller chooses its
-scheduler before the workers have collected, and collects nothing itself. So the choice is made
-again when the first worker reports its tests.
+A trial is a test that compares a subject with a reference. A worker is a process of xdist that runs
+tests; the controller is the process that started the workers. The controller chooses its scheduler
+before the workers have collected, and collects nothing itself. So the choice is made again when the
+first worker reports its tests.
 """
 
 from __future__ import annotations
@@ -63,14 +63,14 @@ def register(
 
 
 def tell_races(config: pytest.Config, count: int) -> None:
-    """Tell the controller how many races this process skipped, if this process is a worker."""
+    """If this process is a worker, send the controller the number of races that it skipped."""
     if is_worker(config):
         config.workeroutput[RACES] = count  # type: ignore[attr-defined]
 
 
 def get_group(nodeid: str) -> str:
-    """Return the file and name of the case, if the test is a trial of ours; else return the id of
-    the test.
+    """Return the file and name of the case if the test is one of our trials; else the id of the
+    test.
     """
     if not TRIAL.search(nodeid):
         return nodeid
@@ -87,7 +87,7 @@ def get_weight(nodeids: Iterable[str]) -> int:
 
 
 class HeaviestFirst(OrderedDict[str, dict[str, bool]]):
-    """Groups of tests by name. The group that takes longest is taken first, so that the last groups
+    """Groups of tests by name. The group that takes longest comes first, so that the last groups
     are short.
     """
 
@@ -113,8 +113,8 @@ class HeaviestFirst(OrderedDict[str, dict[str, bool]]):
 
 
 class Controller:
-    """Passes the results of the workers to `harness.running.xdist.Merger`, in the process that
-    controls the workers.
+    """Passes the results of the workers to `harness.running.xdist.Merger`, in the controlling
+    process.
     """
 
     def __init__(
@@ -165,10 +165,10 @@ class Controller:
 
 
 class ByCase:
-    """A scheduler that acts as the one that xdist chose, or as one that keeps the trials of a case
+    """A scheduler that either acts as the one that xdist chose, or keeps the trials of a case
     together.
 
-    It becomes the second kind if the first worker that reports has trials of ours.
+    It does the latter if the first worker that reports has trials of ours.
     """
 
     def __init__(self, chosen: Any, config: pytest.Config, log: Any) -> None:
@@ -191,14 +191,14 @@ class ByCase:
 
 
 def group_cases(config: pytest.Config, log: Any) -> Any:
-    """Return a scheduler of xdist's that gives all trials of a case to one worker, and each other
-    test to any free worker.
+    """Return a scheduler that gives all trials of a case to one worker, and each other test to any
+    free worker.
     """
     scheduler: Any = import_module("xdist.scheduler").LoadGroupScheduling(config, log)
     get_xdist_group, remove = scheduler._split_scope, scheduler.remove_node
 
     def remove_node(node: Any) -> Any:
-        """Remove a worker that has ended, and return the test that ended it.
+        """Remove a worker that has died, and return the test that it ran.
 
         This test is marked as run, since xdist would run it again and again.
         """

@@ -1,4 +1,4 @@
-"""Which tensors of an answer were ever other than zero, and judged by a narrow bound."""
+"""Finds the tensors of an answer that are evidence: other than 0, and judged by a narrow bound."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -13,7 +13,7 @@ TOO_WIDE = 0.1  # a bound beyond this share of a tensor's largest value judges n
 
 @dataclass(frozen=True)
 class Groups:
-    """The elements of one draw, grouped by the tensor that they belong to.
+    """The elements of one draw, grouped by their tensor.
 
     `owner` has the number of the tensor of each element. `order` sorts the elements by tensor; None
     if they are sorted. `starts` are the places at which the elements of each of `tensors` begin.
@@ -37,8 +37,8 @@ class Groups:
 def find_evidence(
     value: Array, allowed: Array, groups: Groups
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return for each tensor whether it is ever other than zero, and whether its bound is then
-    narrow enough to judge by in some draw.
+    """Return two masks over the tensors: the tensors with any value other than 0, and the tensors
+    whose bound is also narrow enough to judge by, in at least one draw.
     """
     draws = len(value)
     size, bound = abs(value).reshape(draws, -1), allowed.reshape(draws, -1)

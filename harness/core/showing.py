@@ -1,4 +1,6 @@
-"""Chooses the element that a failure shows: one whose difference is large for its tensor."""
+"""Chooses the element that a failure shows: one whose difference is large relative to its
+tensor.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,12 +13,12 @@ LARGE = 0.1  # of the size of its tensor: no larger difference shows more
 def find_telling(
     differences: Array, shares: Array, exact: Array, owner: NDArray[np.intp]
 ) -> tuple[float, tuple[int, ...]]:
-    """Return the element of a stack that shows a failure best: its rank (to 3), and its index.
+    """Return the element of a stack that shows a failure best: its rank (up to 3), and its index.
 
-    `differences` and `shares` of bounds have the shape (D, ...) of the right answers `exact`,
-    `owner` that of one draw: it has the tensor of each element. An answer that is not finite is the
-    most telling, an element that must be equal the least. Of the others it is one whose difference
-    is large for its tensor in its draw, and whose tensor has numbers near 1.
+    `differences` and `shares` of bounds have the shape (D, ...) of the right answers `exact`.
+    `owner` has the shape of one draw, and the number of the tensor of each element. An answer that
+    is not finite ranks highest, an element that must be equal lowest. Among the others the best one
+    has a difference that is large for its tensor in its draw, in a tensor with numbers near 1.
     """
     sizes = np.where(np.isfinite(exact), abs(exact), 0.0)
     for tensor in np.unique(owner):

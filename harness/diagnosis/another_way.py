@@ -1,10 +1,12 @@
-"""Asks the shadow of a subject that fails: is it the same function, computed another way?
+"""Judges a failing subject once more, by its own operations: is it the same function, computed
+another way?
 
-The oracle bounds all implementations that form the same sums. A right model in another formulation,
-as 0.5 + 0.5 tanh(z / 2) for the logistic, may be outside. Its own operations then decide. It passes
-if every operation has a rule and keeps to it, if its shadow is the oracle's value within what both
-may lose in float64, if its answers are within what its own operations may lose, and if these lose
-not many more bits than the network's own.
+The oracle bounds all implementations that form the same sums. A correct model in another
+formulation, such as 0.5 + 0.5 tanh(z / 2) for the logistic, may be outside. Then its own operations
+decide. It passes under four conditions: every operation has a rule and keeps to it; its shadow (its
+operations in float64) is the oracle's value within the float64 rounding of both; its answers are
+within the rounding errors of its own operations; and these lose not many more bits than the
+network's own.
 
 In shapes, D counts draws (problems of a stack); a quantity has the shape (D, ...).
 """
@@ -48,8 +50,8 @@ SIGNS = 0x5EED  # of the generator of random signs
 class Second:
     """The second judgement, by the subject's own operations.
 
-    `judgement` is None if it does not overturn the first; `why` then says why not, or is "" if
-    another function is computed.
+    `judgement` is None if it does not overturn the first one. `why` is then the reason, or "" if
+    the subject computes another function.
     """
 
     judgement: Judgement | None
@@ -57,7 +59,7 @@ class Second:
 
 
 class _Refused(Exception):
-    """The shadow does not overturn the judgement; the message says why."""
+    """Raised with the reason why the shadow does not overturn the judgement."""
 
 
 def judge_by_operations(comparison: Comparison) -> Second:
@@ -91,8 +93,8 @@ def _sides(comparison: Comparison, problem: Problem) -> tuple[Side, Side]:
 class _OwnOperations:
     """The shadows of a subject's model, draw by draw.
 
-    `objection` says why the judgement is not overturned although the widened bounds are met; "" if
-    nothing speaks against it.
+    `objection` is a reason not to overturn the judgement although the widened bounds are met; "" if
+    there is none.
     """
 
     def __init__(self, comparison: Comparison, model: Model) -> None:
@@ -101,10 +103,11 @@ class _OwnOperations:
         self.objection = ""
 
     def widen(self, problem: Problem) -> Side | None:
-        """Return the subject's answers to a problem with bounds of its own operations in each
-        element that is outside the oracle's; None if there is none.
+        """Return the subject's answers to a problem, with bounds from its own operations for each
+        element outside the oracle's bounds.
 
-        Raises _Refused if a draw does not overturn the judgement.
+        Return None if no element is outside. Raises _Refused if a draw does not overturn the
+        judgement.
         """
         mine, _ = _sides(self.comparison, problem)
         outside = draws_outside(mine.answer, mine.oracle, self.contract.largest)
@@ -125,8 +128,8 @@ class _OwnOperations:
         return replace(mine, oracle=Bounded(mine.oracle.value, error))
 
     def _bound_elements(self, problem: Problem, number: int, places: NDArray[np.intp]) -> Array:
-        """Return the bounds of a draw's elements, if the shadow is the oracle's answer there and in
-        a sum of all elements with random signs.
+        """Return the bounds of a draw's elements. The shadow must equal the oracle's answer there,
+        and in a sum of all elements with random signs.
         """
         shadow = self._shadow(problem, number)
         exact = self._oracle_in_float64(problem)
@@ -151,8 +154,8 @@ class _OwnOperations:
         """Raise _Refused if the model's own operations lose many more bits than the network's, in
         the median of some draws of all problems.
 
-        In a saturated draw another formulation may lose many: 0.5 + 0.5 tanh(z / 2) is off by a
-        rounding of 1 where the logistic is tiny.
+        In a saturated draw another formulation may lose many bits: 0.5 + 0.5 tanh(z / 2) is off by
+        a rounding of 1 where the logistic is tiny.
         """
         draws = []
         for problem in self.comparison.problems:
@@ -165,8 +168,8 @@ class _OwnOperations:
             )
 
     def _count_bits(self, problem: Problem, number: int) -> float:
-        """Return how many bits more the model's operations may lose in one draw: more than the
-        network's own, and more than one rounding of each answer.
+        """Return the number of bits that the model's operations lose in one draw beyond the
+        network's own and one rounding of each answer.
         """
         shadow = self._shadow(problem, number)
         answer, signs = self._read(shadow)
@@ -206,7 +209,7 @@ class _OwnOperations:
 
 
 def _expect_same(apart: float, reach: Reach, error: float) -> None:
-    """Raise _Refused if the shadow is another function's."""
+    """Raise _Refused if the shadow computes another function."""
     if not abs(apart) <= reach.in_float64 + error:
         raise _Refused("")
 

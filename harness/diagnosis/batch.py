@@ -1,4 +1,4 @@
-"""Finds out whether the outputs of a row depend on the other rows that are given with it."""
+"""Tests whether the outputs of a row depend on the other rows of its batch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CAUSE = (
 
 
 def find_batch(comparison: Comparison) -> Hint | None:
-    """Return a hint if other rows change the outputs of a row, else None."""
+    """Return a hint if the outputs of a row change with the other rows, else None."""
     if comparison.quantity != "forward":
         return None
     several = [problem for problem in comparison.problems if problem.rows > 1]
@@ -36,7 +36,7 @@ def find_batch(comparison: Comparison) -> Hint | None:
 
 
 def _change_other_rows(problem: Problem) -> Problem:
-    """Return a problem of two draws that differ in all rows but the first."""
+    """Return a problem of two draws that have the same first row and differ in all other rows."""
     draw = problem.part(slice(0, 1))
     inputs = np.repeat(draw.inputs, 2, axis=0)
     inputs[1, 1:] = inputs[1, 1:][::-1] * 2 + 1

@@ -1,5 +1,5 @@
 """Diagnoses a failed trial: how far the answer is outside its bounds, in which tensors, in which
-quantity first, on whose side, and why.
+quantity first, on which side, and why.
 """
 
 from collections.abc import Iterator
@@ -69,9 +69,7 @@ def locate(comparison: Comparison, judgement: Judgement, verdict: Verdict) -> Fi
 
 
 def diagnose(comparison: Comparison, judgement: Judgement, located: Finding) -> Finding:
-    """Return a located finding with the causes that are likely, and the first operations that
-    differ.
-    """
+    """Return the `located` finding, with likely causes and the first operations that differ."""
     seen, of, missing = comparison.stages()
     hints = [_other_convention(comparison, judgement.budget_used)]
     operations: tuple[Located, ...] = ()
@@ -94,8 +92,10 @@ def diagnose(comparison: Comparison, judgement: Judgement, located: Finding) -> 
 
 
 def _other_loss(comparison: Comparison, is_explained: bool) -> Hint | None:
-    """Return a hint with the loss that the model's own loss is; without one, and without another
-    explanation, a hint with what to write for a loss that `Loss` does not know.
+    """Return a hint with the Loss(...) that the model's own loss is.
+
+    If there is none, and no other explanation either, return a hint on how to handle a loss that
+    `Loss` does not know.
     """
     if comparison.quantity != "loss" or not has_own_loss(comparison):
         return None
@@ -144,8 +144,8 @@ def _first_outside(
 
 
 def _other_losses(comparison: Comparison) -> str:
-    """Return a sentence on why two losses, neither of them the case's, are not recognised as the
-    same loss.
+    """Return a sentence on why two losses, both different from the case's, are not recognised as
+    the same loss.
     """
     names = comparison.trial.subject.name, comparison.trial.against
     count = sum(int(c.sum()) for c in exact_draws(comparison))
@@ -166,9 +166,9 @@ def _other_convention(comparison: Comparison, factor: float) -> Hint | None:
     """Return a hint if the failure vanishes under another convention of an activation, else None.
 
     The conventions are the derivative of ReLU at exactly 0, nnet's clip of the logistic, a loss
-    that is computed from probabilities, and digits that activations lose. The hint has the line
-    that a user writes to declare the convention. `factor` says how many times the allowed
-    difference the answer is off.
+    that is computed from probabilities, and activations that lose digits. The hint has the line
+    with which a user declares the convention. `factor` is the difference divided by the allowed
+    one.
     """
     trial = comparison.trial
     promised = trial.subject.contract(trial.dtype)
@@ -190,8 +190,10 @@ def _other_convention(comparison: Comparison, factor: float) -> Hint | None:
 
 
 def _unfused(comparison: Comparison, promised: Contract) -> Hint | None:
-    """Return a hint if the failure vanishes for a loss that is computed from probabilities, whose
-    gradient is lost where they round to 0 or 1, else None.
+    """Return a hint if the failure vanishes for a loss that is computed from probabilities, else
+    None.
+
+    The gradient of such a loss is lost where probabilities round to 0 or 1.
     """
     if comparison.problems[0].loss.is_squares or not promised.own_loss or promised.unfused_slope:
         return None
@@ -207,8 +209,8 @@ def _unfused(comparison: Comparison, promised: Contract) -> Hint | None:
 
 
 def _loses_digits(comparison: Comparison, promised: Contract) -> Hint | None:
-    """Return a hint if the failure vanishes where small values of tanh and the logistic may be off
-    by roundings of 1, else None.
+    """Return a hint if the failure vanishes when tanh and the logistic may have absolute errors of
+    roundings of 1, else None.
     """
     network = comparison.problems[0].formulation.network
     if promised.absolute_activations or not {"tanh", "logistic"} & set(network.activations):
@@ -223,7 +225,7 @@ def _loses_digits(comparison: Comparison, promised: Contract) -> Hint | None:
 
 
 def _declare(comparison: Comparison, words: str = "") -> str:
-    """Return the code with which a user declares something of the trial's subject."""
+    """Return the code with which a user declares a property of the trial's subject."""
     subject = comparison.trial.subject
     kind = "Computed" if isinstance(subject, Computed) else "Subject"
     return f"{kind}({', '.join(filter(None, [called(subject.name), words]))})"
@@ -241,15 +243,15 @@ def _other_clip(comparison: Comparison, clip: float | None) -> Hint:
 
 
 def _passes(comparison: Comparison, contract: Contract) -> bool:
-    """Return whether the quantity is inside its bounds if the subject promises this contract."""
+    """Is the quantity inside its bounds if the subject promises this contract?"""
     judged = comparison.judged(comparison.quantity, contract)
     return isinstance(judged, Judgement) and judged.status is Status.PASS
 
 
 def _in_float32(comparison: Comparison, judgement: Judgement) -> Hint | None:
-    """Return a hint that names tensors of a float64 model which hold float32 numbers, else None.
+    """Return a hint that names tensors of a float64 model with float32 numbers, else None.
 
-    It is None too if the error is larger than rounding to float32 can explain.
+    Also return None if the error is larger than rounding to float32 can explain.
     """
     trial = comparison.trial
     small = abs(judgement.actual - judgement.expected) <= FLOAT32_SEEN * max(
@@ -269,8 +271,8 @@ def _in_float32(comparison: Comparison, judgement: Judgement) -> Hint | None:
 def _of_its_parameters(comparison: Comparison) -> Iterator[Hint]:
     """Yield a hint about the meaning of the model's parameters.
 
-    The hint names the biases that the model has left out or, if it has all, another meaning of its
-    parameters under which the failure vanishes.
+    It names the biases that the model has left out. If there are none, it names another meaning of
+    its parameters under which the failure vanishes.
     """
     subject, formulation = comparison.trial.subject, comparison.problems[0].formulation
     if not isinstance(subject, Mapped) or comparison.quantity not in ("forward", "loss"):
@@ -286,9 +288,8 @@ def _of_its_parameters(comparison: Comparison) -> Iterator[Hint]:
 
 
 def other_meaning(comparison: Comparison) -> str:
-    """Return another meaning of the parameters, under which every output is inside its bounds.
-
-    The meaning is text as a user writes it; it is "" if there is none.
+    """Return another meaning of the parameters under which every output is inside its bounds, as
+    Python code; "" if there is none.
     """
     subject = comparison.trial.subject
     if not isinstance(subject, Mapped) or comparison.quantity != "forward":
@@ -298,9 +299,9 @@ def other_meaning(comparison: Comparison) -> str:
 
 
 def _vanishes(comparison: Comparison, way: Words) -> bool:
-    """Return whether every output is inside its bounds under another meaning of the parameters.
+    """Is every output inside its bounds under another meaning of the parameters, `way`?
 
-    `way` is this meaning. It must differ from the meaning that the trial has assumed.
+    It must differ from the meaning that the trial has assumed.
     """
     trial = comparison.trial
     for problem in comparison.problems:

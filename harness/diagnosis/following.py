@@ -1,7 +1,8 @@
-"""Finds whether a failure follows from an earlier one of its case: one mistake is told once.
+"""Finds failures that follow from an earlier one of their case, so that one mistake is reported
+once.
 
 Two failures have one cause if the same side is wrong, and the same quantity is the first wrong one
-in order of computation; `second_mistake` says where they have not.
+in order of computation; `second_mistake` finds exceptions.
 """
 
 import re
@@ -34,7 +35,7 @@ class Failures:
     firsts: dict[Cause, First] = field(default_factory=dict)
 
     def note(self, trial: Trial, verdict: Verdict) -> None:
-        """Note a failure that follows from none."""
+        """Store a failure that follows from no other one."""
         if verdict.finding is None or trial.known:
             return
         cause, first = identify_cause(verdict, verdict.finding), First(trial, verdict)
@@ -42,7 +43,7 @@ class Failures:
         self.firsts.setdefault((*cause, trial.dtype, trial.device), first)
 
     def find(self, trial: Trial, verdict: Verdict, finding: Finding) -> First | None:
-        """Return the first failure of the same cause as a verdict with a finding, else None."""
+        """Return the first failure with the same cause as a verdict with a finding, else None."""
         if trial.known:
             return None
         cause = identify_cause(verdict, finding)
@@ -51,13 +52,12 @@ class Failures:
 
 @dataclass(frozen=True)
 class EarlierFailures(Key[Failures]):
-    """Cache key for the failures of the case; it has none where every failure is told whole."""
+    """Cache key for the failures of the case; it has none if every failure is reported in full."""
 
 
 def identify_cause(verdict: Verdict, finding: Finding) -> Cause:
-    """Return what identifies the cause of a failure in its case.
-
-    A wrong reference is one cause for all subjects.
+    """Return a key for the cause of a failure in its case. A wrong reference is one cause for all
+    subjects.
     """
     who: Cause = (verdict.subject,)
     if finding.blamed == ("reference",) or finding.of_reference:
@@ -78,15 +78,17 @@ def identify_cause(verdict: Verdict, finding: Finding) -> Cause:
 
 
 def _without_setting(verdict: Verdict, reason: str) -> str:
-    """Return a reason without the names of what is asked, which differ from trial to trial."""
+    """Return a reason without the names of the trial's parts, which differ from trial to trial."""
     for name in (verdict.dtype, verdict.device, verdict.check):
         reason = reason.replace(name, "")
     return reason
 
 
 def find_cause(trial: Trial, cache: Cache, verdict: Verdict) -> Verdict:
-    """Return the verdict of a trial; a failure that was not measured follows from an earlier one of
-    the same cause. Any other failure is noted as the first of its cause.
+    """Return the verdict of a trial, with a note if it follows from an earlier failure.
+
+    A failure without figures follows from an earlier one with the same cause. Any other failure is
+    stored as the first of its cause.
     """
     failures, finding = cache.get(EarlierFailures()), verdict.finding
     if failures is None or finding is None or not verdict.status.fails or verdict.follows:
@@ -98,10 +100,11 @@ def find_cause(trial: Trial, cache: Cache, verdict: Verdict) -> Verdict:
 
 
 def follow_measured(comparison: Comparison, verdict: Verdict, finding: Finding) -> Verdict | str:
-    """Return a measured verdict that follows from an earlier failure of its case.
+    """Return the verdict of a failed trial, with a note if it follows from an earlier failure of
+    its case.
 
-    If it is a cause of its own, return why it does not follow, in words: "" if no earlier failure
-    has the same cause.
+    If it has a cause of its own, return instead the reason why it does not follow, in words: "" if
+    no earlier failure has the same cause.
     """
     failures, trial = comparison.cache.get(EarlierFailures()), comparison.trial
     first = failures.find(trial, verdict, finding) if failures else None

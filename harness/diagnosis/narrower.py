@@ -1,4 +1,4 @@
-"""Finds an operation of a float64 model that computes in a narrower dtype."""
+"""Finds an operation of a float64 model that computes in a narrower dtype, such as float32."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from harness.words.wording import describe_operation
 
 
 def find_narrower(comparison: Comparison, judgement: Judgement) -> Hint | None:
-    """Return a hint with the first operation of a float64 model whose result is narrower; None if
-    there is none, or if the error is larger than float32 explains.
+    """Return a hint with the first operation of a float64 model whose result has a narrower dtype.
+
+    Return None if there is none, or if the error is larger than float32 can explain.
     """
     model = comparison.cache.model(comparison.trial)
     if model is None or comparison.trial.dtype != "float64":

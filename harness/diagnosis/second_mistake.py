@@ -26,7 +26,7 @@ MOST_APART = 0.5  # of the elements outside their bounds
 
 
 def describe_second_mistake(comparison: Comparison, first: Trial) -> str:
-    """Return why a failure is no consequence of an earlier one, in words; "" if it may be one.
+    """Return why a failure does not follow from an earlier one, in words; "" if it may follow.
 
     `first` is the trial that failed earlier.
     """
@@ -51,11 +51,11 @@ def describe_second_mistake(comparison: Comparison, first: Trial) -> str:
 
 
 def _list_wrong_slopes(comparison: Comparison) -> list[str]:
-    """Return the tensors whose gradient is not the slope of the subject's own loss.
+    """Return the tensors whose gradient is not the derivative of the subject's own loss.
 
-    The slope is measured by differences to both sides, along a random direction, in a few draws. A
-    gradient is wrong if it is wrong in all of them. A subject with other numbers in each call, or
-    without a loss, has none.
+    The derivative is measured by central differences along a random direction, in a few draws. A
+    gradient is wrong if it is wrong in all of them. Return none for a subject with other numbers in
+    each call, or without a loss.
     """
     random = [problem for problem in comparison.problems if problem.kind == "random"]
     if not random:
@@ -84,7 +84,8 @@ def _has_slope(
     chosen: Array,
     gradient: Array,
 ) -> bool:
-    """Is a gradient the slope of the subject's loss, in some draw, along the chosen numbers?
+    """Is a gradient the derivative of the subject's loss (D,) along the chosen numbers, in some
+    draw?
 
     `field` of the problem has the numbers (D, ...), `chosen` marks those of a tensor in one draw.
     """
@@ -112,22 +113,22 @@ def _has_slope(
 
 
 def _move(problem: Problem, field: str, by: Array) -> Problem:
-    """Return a problem whose own parameters or inputs are moved."""
+    """Return a problem with its own parameters or inputs changed by `by`."""
     if field == "own":
         return replace(problem, own=problem.own + by)
     return replace(problem, inputs=problem.inputs + by)
 
 
 def _ask(comparison: Comparison, problem: Problem, quantity: str) -> Array | None:
-    """Return an answer of the subject to a problem that is not its case's; None if it has none."""
+    """Return an answer of the subject to a problem outside its case; None if it has none."""
     answer = comparison.cache.ask_anew(comparison.trial, problem).answer(quantity)
     return None if isinstance(answer, Missing) else answer
 
 
 def _is_off_otherwise(comparison: Comparison, first: Trial) -> bool:
-    """Is a subject off by other numbers than in another dtype or on another device?
+    """Does a subject err by other numbers than in another dtype or on another device?
 
-    Returns False if the two were not asked the same problems.
+    Returns False if the problems of both trials differ.
     """
     other = comparison._replace(trial=first, problems=comparison.cache.stacks(first))
     apart, outside = 0, 0

@@ -54,10 +54,11 @@ class Edge(NamedTuple):
 
 
 def draw_network(label: str, weights: Mapping[str, float]) -> Markup | None:
-    """Draw a network from its weights by name, with bias nodes as squares.
+    """Return an SVG drawing of a network from its weights by name, such as "W1[2, 1]".
 
-    Negative weights are dashed, and the wider a line is, the larger is its weight. Returns None if
-    a weight's name belongs to no block of the two-headed family. `label` is that of `make_element`.
+    Bias nodes are squares, negative weights are dashed, and larger weights have wider lines.
+    Returns None if a weight's name belongs to no block of the two-headed family. `label` is that of
+    `make_element`.
     """
     edges = []
     for place, weight in weights.items():
@@ -80,7 +81,7 @@ def draw_network(label: str, weights: Mapping[str, float]) -> Markup | None:
 def _draw_edges(
     sign: str, edges: Iterable[Edge], places: Mapping[Node, tuple[int, int]], largest: float
 ) -> str:
-    """Draw weights of one sign; the widest possible line is that of the `largest` weight."""
+    """Draw the weights of one sign. The weight of size `largest` has the widest line."""
     lines = ""
     for edge in edges:
         (x, y), (to_x, to_y) = places[edge.source], places[edge.target]
@@ -105,8 +106,8 @@ def _draw_node(node: Node, place: tuple[int, int], sizes: Mapping[str, int]) -> 
 
 
 def _parse_edge(place: str, weight: float) -> Edge | None:
-    """Return the edge of a weight, given the weight's name; None if the name belongs to no block in
-    JOINS.
+    """Return the edge of a weight, read from the name `place`; None if the name belongs to no block
+    in JOINS.
     """
     match = re.fullmatch(WEIGHT, place)
     if match is None or match[1] not in JOINS:

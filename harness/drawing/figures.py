@@ -30,8 +30,8 @@ Rates = Mapping[str, Sequence[tuple[float, float]]]  # by dtype: size of a fault
 
 
 def errors(fit: Fit, points: Points) -> tuple[Any, Any]:
-    """Return the distance of a fit's curve from each data point in its range: the points' x, and
-    the distances.
+    """Return the x of the data points in the range of a fit's curve, and their distances from the
+    curve.
 
     The curve is a cubic spline between its grid values. Raises ValueError if its x do not increase.
     """
@@ -47,8 +47,8 @@ def errors(fit: Fit, points: Points) -> tuple[Any, Any]:
 
 
 def misses(fits: Sequence[Fit], points: Points | None) -> list[tuple[float, str]]:
-    """Return the largest distance of each curve from a data point, with its trainer, the smallest
-    first.
+    """Return the largest distance of each curve from a data point, with its trainer, in ascending
+    order.
     """
     found: list[tuple[float, str]] = []
     if points:
@@ -94,7 +94,7 @@ def draw_curves(
 def draw_losses(name: str, label: str, fits: Sequence[Fit], number: Mapping[str, int]) -> Markup:
     """Draw the loss of each fit by iteration, and the floor of each fit that has one.
 
-    A floor is a loss that no fit can be below. The arguments are those of `draw_curves`.
+    A floor is a lower limit of all losses. The arguments are those of `draw_curves`.
     """
 
     tall = _choose_height(len(fits), HIGH)
@@ -119,10 +119,9 @@ def draw_losses(name: str, label: str, fits: Sequence[Fit], number: Mapping[str,
 
 
 def draw_ends(name: str, label: str, fits: Sequence[Fit], number: Mapping[str, int]) -> Markup:
-    """Draw the losses at the ends of all starts, sorted, and the limit of a good fit if there is
-    one.
+    """Draw the final losses of all starts, sorted, and the limit of a good fit if there is one.
 
-    A limit that tells trainers apart lies in a step of the lines. The arguments are those of
+    A limit that distinguishes trainers lies in a step of the lines. The arguments are those of
     `draw_curves`.
     """
 
@@ -169,7 +168,7 @@ def draw_catches(name: str, label: str, rules: Sequence[Rates]) -> Markup:
 
 
 def _choose_height(lines: int, least: float) -> float:
-    """Return the height in inches of a panel in which so many letters have room."""
+    """Return the height in inches of a panel beside which this number of letters has room."""
     return max(least, 0.8 + lines * TEXT / POINTS)
 
 
@@ -184,7 +183,7 @@ def _plot_lines(
 ) -> None:
     """Plot lines (number, x, y), each with its markers, and its letter to the right of the panel.
 
-    The scales must be set before; `tall` is the height of the panel in inches.
+    The scales of the axes must be set before. `tall` is the height of the panel in inches.
     """
     bottom, top = axes.get_ylim() if not axes.get_autoscaley_on() else (-np.inf, np.inf)
     ends = []
@@ -201,7 +200,7 @@ def _plot_lines(
 
 
 def _paint_dots(axes: Axes, points: Points) -> None:
-    """Paint data points: lines of no length with round ends, which take few bytes."""
+    """Paint data points as lines of length 0 with round ends, which take few bytes."""
     x, y = (np.repeat(np.array(points[name], dtype=float), 3) for name in ("x", "y"))
     x[2::3] = np.nan
     dots: dict[str, Any] = {"color": INK, "linewidth": 7, "solid_capstyle": "round", "zorder": 3}
@@ -211,7 +210,7 @@ def _paint_dots(axes: Axes, points: Points) -> None:
 
 
 def _paint_level(axes: Axes, name: str, levels: set[float]) -> None:
-    """Paint dotted horizontal lines with a name."""
+    """Paint a dotted horizontal line at each level, with a name."""
     for level in sorted(levels):
         axes.axhline(level, color=INK, linestyle=(0, (2, 6)), linewidth=2)
         axes.annotate(name, (0, level), (6, 6), ("axes fraction", "data"), "offset points")
@@ -220,7 +219,7 @@ def _paint_level(axes: Axes, name: str, levels: set[float]) -> None:
 def _pairs(x: Sequence[float], y: Sequence[float | None]) -> tuple[Any, Any]:
     """Return x and y of a curve, without the points whose y is None.
 
-    A y beyond 1e30 in size is cut to this size, since larger numbers cannot be drawn. Raises
+    A y beyond 1e30 in absolute value is cut to it, since larger numbers cannot be drawn. Raises
     ValueError if x and y have different lengths.
     """
     if len(x) != len(y):

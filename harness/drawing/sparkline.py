@@ -1,4 +1,4 @@
-"""Sparklines: the values of one measure over runs, without axes."""
+"""Sparklines: small curves, without axes, of a measure over several runs."""
 
 from collections.abc import Sequence
 
@@ -14,9 +14,9 @@ INCHES = (5.0, 1.1)
 def draw_sparkline(
     name: str, label: str, values: Sequence[float | None], whole: Sequence[bool]
 ) -> Markup:
-    """Draw values from left to right; those of runs that are not `whole` have a hollow mark.
+    """Draw values from left to right; the mark of a run that is not `whole` is hollow.
 
-    A value that is None is left out. `name` and `label` are those of `draw`.
+    None among the values is left out. `name` and `label` are those of `draw`.
     """
     heights = np.array(values, dtype=float)  # None becomes NaN
     is_whole = np.array(whole, dtype=bool)

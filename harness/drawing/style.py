@@ -1,6 +1,7 @@
-"""The styles of lines: no two lines of a figure look alike, with colours and without.
+"""The styles of lines: lines of a figure differ in colour, and also in dashes, markers and letters.
 
-Colours are those of the page's style sheet. The marker is drawn on the line, the letter at its end.
+The colours are those of the page's style sheet. The marker is drawn on the line, the letter at its
+end.
 """
 
 from typing import NamedTuple

@@ -1,6 +1,6 @@
 """Draws SVG elements for the page with matplotlib, in few bytes.
 
-The page's style sheet defines their colours (figure.css). The elements have no names from the
+The page's style sheet (figure.css) defines their colours. Names in the elements never come from the
 report's data.
 """
 
@@ -78,9 +78,9 @@ def draw(
 ) -> Markup:
     """Return the SVG element of a figure that `paint` draws.
 
-    `label` describes the figure to a screen reader. `name` is put before the ids in the element, so
-    that they differ from those of other figures. `inches` are width and height. The same data give
-    the same bytes.
+    `label` describes the figure to a screen reader. `name` is a prefix of the ids in the element,
+    so that they differ from those of other figures. `inches` are width and height. The same data
+    give the same bytes.
     """
     with matplotlib.rc_context(), io.StringIO() as file:
         matplotlib.rcdefaults()  # not the settings of a user's matplotlibrc
@@ -108,7 +108,7 @@ def _clean(text: str, name: str) -> str:
 
 
 def _write_steps(line: str) -> str:
-    """Return the path of a line, such as "9 3 L 9 8", as its first point and steps from there."""
+    """Return the path of a line, such as "9 3 L 9 8", as its first point and relative steps."""
     numbers = [int(number) for number in re.findall(r"-?\d+", line)]
     steps = [now - before for now, before in zip(numbers[2:], numbers, strict=False)]
     text = "".join(f" {step}" if step >= 0 else str(step) for step in steps)
@@ -116,7 +116,7 @@ def _write_steps(line: str) -> str:
 
 
 def _write_grid_line(path: str) -> str:
-    """Return a line of the grid without its style, which the page's style sheet has."""
+    """Return a line of the grid without its style, which is in the page's style sheet."""
     place = re.search(r' d="[^"]*"', path)
     return f'<path class="raster"{place[0]}/>' if place else ""
 

@@ -1,4 +1,4 @@
-"""Finds the trials that nobody can ever judge: one side has no such answer on any machine."""
+"""Finds the trials that can never be judged, because one side has no such answer on any machine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from harness.judging.case import ENDS, Trial
 
 
 def mark_impossible(trials: Sequence[Trial]) -> list[Trial]:
-    """Return the trials of a case; those that can never be judged say why, and who checks it."""
+    """Return the trials of a case; those that can never be judged get the reason, and who can check
+    it instead.
+    """
     reasons = [_find_reason(trial) for trial in trials]
     others: dict[tuple[str, str, str, str], list[str]] = {}
     for trial, reason in zip(trials, reasons, strict=True):
@@ -43,7 +45,9 @@ def _name(trial: Trial) -> str:
 
 
 def _find_reason(trial: Trial) -> str:
-    """Return why a trial can never be judged; "" if it may be, or if the trial itself must say."""
+    """Return the reason why a trial can never be judged; "" if there is none, or if it only shows
+    when the trial runs.
+    """
     if trial.case.judge is not None:
         return ""
     network, dtype, check = trial.case.network, trial.dtype, trial.check
@@ -62,13 +66,15 @@ def _find_reason(trial: Trial) -> str:
 
 
 def _first_lack(sides: Sequence[Any], network: Any, check: str, dtype: str) -> str:
-    """Return the first reason why a trainer can never be used; "" if there is none."""
+    """Return the reason why the first of some trainers can never be used; "" if all can."""
     reasons = [_lack(side, network, check, dtype, "cpu") for side in sides]
     return next(filter(None, reasons), "")
 
 
 def _lack(one: Any, network: Any, quantity: str, dtype: str, device: str) -> str:
-    """Return why an implementation never has an answer; "" if it may have, or does not say so."""
+    """Return the reason why an implementation can never have an answer; "" if it may have one, or
+    if this is unknown.
+    """
     if not isinstance(one, Limited):
         return ""
     return one.lacks(network, quantity, dtype, device) or ""

@@ -1,1 +1,1 @@
-"""Results of earlier runs, kept in a folder of a bounded size, and the trend that they show."""
+"""Keeps the results of earlier runs in a folder of limited size, and computes their trend."""

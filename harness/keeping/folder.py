@@ -1,7 +1,7 @@
-"""The folder of kept runs: a file a run, the oldest removed where there are too many.
+"""The folder of kept runs: one file for each run; beyond MOST_RUNS the oldest are removed.
 
-Several runs may use one folder at the same time: each file has a name of its own, and is written
-whole.
+Several runs may use one folder at the same time: file names are unique, and a file only appears
+when it is complete.
 """
 
 import json
@@ -26,14 +26,14 @@ NAME = re.compile(r"run-\d{8}T\d{6}-[0-9a-f]{8}\.json")
 
 
 class Kept(NamedTuple):
-    """The kept runs, the oldest first, and the names of files that could not be read."""
+    """The kept runs, the oldest first, and the names of the files that could not be read."""
 
     runs: list[KeptRun]
     unreadable: list[str]
 
 
 def read_kept(folder: Path) -> Kept:
-    """Return the runs that are kept in a folder; none if there is no such folder.
+    """Return the kept runs of a folder; none if the folder does not exist.
 
     Raises OSError if the folder cannot be read.
     """
@@ -49,9 +49,9 @@ def read_kept(folder: Path) -> Kept:
 
 
 def keep_run(folder: Path, run: KeptRun) -> None:
-    """Write a run into a folder, and remove the oldest ones beyond MOST_RUNS.
+    """Write a run into a folder, and remove the oldest runs beyond MOST_RUNS.
 
-    Raises OSError if it cannot be written; then nothing was changed.
+    Raises OSError if it cannot be written; then nothing has changed.
     """
     folder.mkdir(parents=True, exist_ok=True)
     stamp = re.sub(r"\D", "", run.date[:19]).ljust(14, "0")[:14]
@@ -64,7 +64,9 @@ def keep_run(folder: Path, run: KeptRun) -> None:
 
 
 def _list_files(folder: Path) -> list[Path]:
-    """Return the files of runs in a folder, the oldest first; files of other names are not ours."""
+    """Return the files of kept runs in a folder, the oldest first; files of other names are
+    ignored.
+    """
     try:
         return sorted(path for path in folder.iterdir() if NAME.fullmatch(path.name))
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""The results of a run in a few thousand bytes, as they are kept for the trend."""
+"""The results of a run in a few thousand bytes, as stored for the trend."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,8 +22,8 @@ Positive = Annotated[float, msgspec.Meta(ge=0)]
 class KeptQuestion:
     """The results on one question.
 
-    `checks` are its trials that were judged, `mismatches` the causes of those that fail. `worst` is
-    the largest share of a bound that a passing trial used, None without such a trial.
+    `checks` is the number of judged trials, `mismatches` the number of causes of failures. `worst`
+    is the largest share of a bound that a passing trial used, or None if no trial passed.
     """
 
     checks: Count
@@ -44,7 +44,7 @@ class KeptRun:
 
 
 def summarise_run(report: Report) -> KeptRun:
-    """Return the results of a report as they are kept."""
+    """Return the results of a report in the form in which they are kept."""
     environment: Mapping[str, object] = report.environment
     versions = {name: str(environment[name])[:LONGEST] for name in VERSIONS if name in environment}
     return KeptRun(

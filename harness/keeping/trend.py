@@ -1,4 +1,4 @@
-"""The trend of the questions of a run over the kept runs before it."""
+"""The trend of the newest run's questions over the kept runs before it."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -10,11 +10,11 @@ NAMED = 3  # of what is missing, at most
 
 
 class TrendPoint(NamedTuple):
-    """What one run found on the questions of the newest run.
+    """The results of one run on the questions of the newest run.
 
-    `questions` is the number of those that it asked. `worst` is the largest share of a bound that
-    was used, None if something did not match. `seconds` is None if it asked other questions too,
-    or not all of them. `changed` says which versions differ from those of the run before.
+    `questions` is how many of them the run has. `worst` is the largest share of a bound that was
+    used, None if there was a mismatch. `seconds` is None if the run had other questions too, or not
+    all of them. `changed` names the versions that differ from those of the run before.
     """
 
     date: str
@@ -29,7 +29,7 @@ class TrendPoint(NamedTuple):
 
 
 class Trend(NamedTuple):
-    """The points of a trend, the newest last, and sentences on what they leave out."""
+    """The points of a trend, the newest last, and sentences on the limits of the trend."""
 
     questions: int
     points: list[TrendPoint]
@@ -87,7 +87,9 @@ def _describe_changes(before: KeptRun, run: KeptRun) -> str:
 
 
 def _describe_missing(runs: Sequence[KeptRun], now: KeptRun) -> str:
-    """Return a sentence on the questions of the run before that the newest one did not ask."""
+    """Return a sentence on the questions of the previous run that the newest one does not have; ""
+    if there are none.
+    """
     missing = [name for name in runs[-1].questions if name not in now.questions] if runs else []
     if not missing:
         return ""

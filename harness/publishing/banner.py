@@ -1,4 +1,6 @@
-"""The banner of a report: its verdict in words, why the run fails, and the facts of the run."""
+"""The banner of a report: its verdict in words, the reasons why the run fails, and facts on the
+run.
+"""
 
 from typing import Literal, NamedTuple
 
@@ -20,7 +22,9 @@ class Banner(NamedTuple):
 
 
 def make_banner(report: Report, got_worse: str = "") -> Banner:
-    """Return the banner of a report; `got_worse` says what is worse than the baseline, or ""."""
+    """Return the banner of a report; `got_worse` names the changes for the worse since the
+    baseline, or is "".
+    """
     reasons = [*report.complaints, *([got_worse] if got_worse else [])]
     open_questions = _describe_unanswered(report)
     mark: Literal["good", "bad", "open"] = "good"
@@ -36,7 +40,9 @@ def make_banner(report: Report, got_worse: str = "") -> Banner:
 
 
 def _describe_unanswered(report: Report) -> list[str]:
-    """Return a sentence on the questions of which no check was judged; none if there are none."""
+    """Return a list with a sentence on the questions without a judged check; empty if there are
+    none.
+    """
     unanswered = list_unanswered(report)
     if not unanswered:
         return []

@@ -1,4 +1,4 @@
-"""What a page and its Markdown show beside their report."""
+"""The additions to a report on its page and in its Markdown: selfcheck, comparison and trend."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -9,10 +9,11 @@ from harness.reporting.selfcheck_result import Selfcheck
 
 
 class Beside(NamedTuple):
-    """The selfcheck, the comparison with a baseline and the trend over kept runs, if there are any.
+    """The selfcheck, the comparison with a baseline and the trend over kept runs, each None if
+    there is none.
 
-    `folder` is that of the page, None if it is not known: then nothing links to files. Paths in the
-    report are relative to the folder `start`, which is the working folder by default.
+    `folder` is that of the page; if it is None, there are no links to files. Paths in the report
+    are relative to the folder `start`, which is the working folder by default.
     """
 
     trust: Selfcheck | None = None

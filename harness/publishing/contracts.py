@@ -1,12 +1,12 @@
-"""The contracts of a report: what each implementation promises of its arithmetic."""
+"""The contracts of a report: the implementations' declared properties of their arithmetic."""
 
 from collections.abc import Mapping
 
 
 def group_contracts(contracts: Mapping[str, str]) -> dict[str, list[str]]:
-    """Return the names that each contract holds for, by the contract.
+    """Return the names of the implementations that share a contract, by the contract.
 
-    A contract begins with a dtype; a name loses this dtype at its end.
+    A contract begins with a dtype. The same dtype at the end of a name is removed.
     """
     groups: dict[str, list[str]] = {}
     for name, contract in contracts.items():

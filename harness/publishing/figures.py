@@ -1,4 +1,4 @@
-"""The figures of a page, with their headings and findings, as long as there is room for them."""
+"""The figures of a page, with headings and findings; their total size is limited."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -16,7 +16,7 @@ MOST_LINES = 26  # of a figure
 
 
 class Drawn(NamedTuple):
-    """A figure: its heading, its element, and what it shows in a sentence.
+    """A figure: its heading, its element, and its finding in a sentence.
 
     `element` is None if the page has no room for it.
     """
@@ -36,7 +36,7 @@ class Networks(NamedTuple):
 
 
 class CaseFits(NamedTuple):
-    """The fits of a case: figures, and a number for each trainer that decides its lines' style."""
+    """The fits of a case: figures, and for each trainer the number that sets its lines' style."""
 
     case: str
     figures: list[Drawn]
@@ -45,7 +45,7 @@ class CaseFits(NamedTuple):
 
 
 class Room:
-    """The bytes that the figures of a page may still take."""
+    """Counts the bytes that are left for the figures of a page."""
 
     def __init__(self, size: int = BYTES) -> None:
         self.left, self.drawn = size, 0
@@ -53,7 +53,7 @@ class Room:
     def draw(self, heading: str, finding: str, draw: Callable[[str], Markup | None]) -> list[Drawn]:
         """Return a figure in a list, without its element if there is no room for it.
 
-        The list is empty if the figure cannot be drawn. `draw` gets a name for the figure's ids.
+        The list is empty if the figure cannot be drawn. `draw` gets a prefix for the figure's ids.
         """
         if self.left <= 0:
             return [Drawn(heading, None, finding)]
@@ -66,10 +66,11 @@ class Room:
 
 
 def draw_networks(report: Report, room: Room) -> list[Networks]:
-    """Return the fitted networks by case: the first one, and the first one from another source.
+    """Return drawings of fitted networks by case: the first fit's, and that of the first fit from
+    another source.
 
-    A network with the same weights as one of an earlier case is not drawn again; the earlier one
-    says so.
+    A network whose weights equal those of an earlier case is not drawn again; its case is named
+    beside the earlier drawing.
     """
     weighed = [fit for fit in report.fits if fit.weights]
     cases = grouped(weighed, lambda fit: fit.case)
@@ -94,7 +95,7 @@ def draw_networks(report: Report, room: Room) -> list[Networks]:
 
 
 def _draw_diagram(fit: Fit, others: list[str], room: Room) -> list[Drawn]:
-    """Return the diagram of a network; `others` are the further cases that have the same one."""
+    """Return the diagram of a network; `others` are further cases with the same network."""
     weights = fit.weights or {}
     if len(weights) > MOST_WEIGHTS:
         return []
@@ -113,7 +114,7 @@ def _draw_diagram(fit: Fit, others: list[str], room: Room) -> list[Drawn]:
 def draw_fits(report: Report, room: Room) -> list[CaseFits]:
     """Return the fits of each case with their figures.
 
-    R's curve is drawn in the figures of all cases, for comparison.
+    R's curve is in the figures of all cases, for comparison.
     """
     plotted = [fit for fit in report.fits if fit.plot]
     context = [fit for fit in plotted if fit.source in R][:1]
@@ -178,7 +179,7 @@ def _draw_ends(case: str, fits: list[Fit], numbers: dict[str, int], room: Room) 
 
 
 def _describe_extremes(what: str, values: list[tuple[float | None, str]]) -> str:
-    """Return a sentence on the lowest and the highest of the values of trainers."""
+    """Return a sentence on the lowest and the highest of some values, with their trainers."""
     known = sorted((value, trainer) for value, trainer in values if value is not None)
     if not known:
         return f"{what}: no number."
@@ -189,19 +190,21 @@ def _describe_extremes(what: str, values: list[tuple[float | None, str]]) -> str
 
 
 def number_trainers(fits: list[Fit]) -> dict[str, int]:
-    """Return a number for each trainer; it decides the style of the trainer's lines."""
+    """Return a number for each trainer, which sets the style of its lines in all figures."""
     trainers = dict.fromkeys(fit.trainer for fit in fits)
     return {trainer: number for number, trainer in enumerate(trainers)}
 
 
 def describe_ends(fit: Fit) -> str:
-    """Return in which ways training ended, and from how many of its starts."""
+    """Return the ways in which training ended, with the number of starts for each."""
     ways = fit.ended or {}
     return "; ".join(f"{way}: {count} of {fit.starts} starts" for way, count in ways.items())
 
 
 def describe_good(fit: Fit) -> str:
-    """Return how many starts end with a loss that counts as good; "" without such a limit."""
+    """Return the number of starts whose final loss counts as good, in words; "" if no limit is
+    known.
+    """
     if fit.share is None or fit.quality is None:
         return ""
     text = f"{round(fit.share * fit.starts)} of {fit.starts} starts"

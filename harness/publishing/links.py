@@ -1,4 +1,6 @@
-"""Links of a page: to trials and causes on it, and to scripts and source lines beside it."""
+"""The links of a page: to its own rows and blocks, and to scripts and source lines in other
+files.
+"""
 
 import os
 import re
@@ -41,18 +43,20 @@ class Links:
         return self.places.get(case, "")
 
     def add_row(self, verdicts: Sequence[Verdict]) -> None:
-        """Note that the page has a row for these trials together."""
+        """Store that one row of the page stands for all of these trials."""
         self._rows += 1
         for verdict in verdicts:
             self._anchors[verdict.case, verdict.id] = f"t{self._rows}"
             self._names[f"{verdict.case}: {verdict.id}"] = f"t{self._rows}"
 
     def anchor(self, verdict: Verdict) -> str:
-        """Return the id of a trial's row; "" if the page has no room for it."""
+        """Return the id of a trial's row; "" if the row has been left out for lack of room."""
         return self._anchors.get((verdict.case, verdict.id), "")
 
     def anchor_of_name(self, name: str) -> str:
-        """Return the id of the row of a trial that is named by "case: id"; "" if it has none."""
+        """Return the id of the row of a trial, given the trial's name "case: id"; "" if there is
+        none.
+        """
         return self._names.get(name, "")
 
     def anchor_of_cause(self, verdict: Verdict) -> str:
@@ -60,7 +64,7 @@ class Links:
         return self._causes.get((verdict.case, verdict.id), "")
 
     def script(self, verdict: Verdict) -> str:
-        """Return the link to the script of a failure; "" if the script is not there."""
+        """Return the link to the script of a failure; "" if the script does not exist."""
         parts = Path(verdict.alone).parts
         if self._folder is None or REPRODUCERS not in parts:
             return ""
@@ -68,7 +72,7 @@ class Links:
         return self._link(self._folder.joinpath(*tail)) or self._link(self._start / verdict.alone)
 
     def source(self, case: str) -> str:
-        """Return the link to the line of a case; "" if its file is not there."""
+        """Return the link to the line of a case; "" if its file does not exist."""
         found = PLACE.fullmatch(self.place(case))
         link = self._link(self._start / found["file"]) if found else ""
         return f"{link}#L{found['line']}" if found and link else ""

@@ -31,7 +31,7 @@ def markdown(report: Report, beside: Beside = NOTHING) -> str:
     """Return the report as Markdown.
 
     The verdict, failures, the comparison with the baseline and the trend come first; then answers
-    and tables, trials without evidence, what was asked, contracts, the selfcheck and the machine.
+    and tables, trials without evidence, the reach, contracts, the selfcheck and the machine.
     """
     failures, causes = [], list_causes(report.failures())
     for cause in causes:

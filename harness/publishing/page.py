@@ -1,4 +1,5 @@
-"""The report as an HTML page: one file, whole without its script (page.html.j2, page.js).
+"""The report as an HTML page: one file, which is complete without its script (page.html.j2,
+page.js).
 
 `python -m harness.publishing.page RESULTS.json OUT.html` writes the page of an older report.
 """
@@ -78,8 +79,8 @@ def page(report: Report, beside: Beside = NOTHING) -> str:
 def card(report: Report, complaints: Sequence[str], most: int, whole: str) -> str:
     """Return the answers, the counts and `most` failures of a report as HTML for a notebook.
 
-    It needs nothing else, and changes nothing else in its document. `complaints` stand first;
-    `whole` says where all failures are.
+    It is self-contained, and does not affect the rest of its document. `complaints` come first;
+    `whole` is the place of all failures.
     """
     return fill_template(
         "publishing/card.html.j2",
@@ -93,7 +94,7 @@ def card(report: Report, complaints: Sequence[str], most: int, whole: str) -> st
 
 
 def _list_shared_parts(report: Report) -> dict[str, Any]:
-    """Return the templates' variables on what the page and the card share."""
+    """Return the template variables that the page and the card share."""
     return {
         "answers": list_answers(report),
         "sentences": [describe_counts(report), *describe_costs(report)],
@@ -104,7 +105,7 @@ def _list_shared_parts(report: Report) -> dict[str, Any]:
 
 
 def _collect(report: Report, beside: Beside) -> dict[str, Any]:
-    """Return the templates' variables that are made of a report."""
+    """Return the template variables that are computed from a report."""
     shared, room = _list_shared_parts(report), Room()
     links = Links(report.places, shared["causes"], beside.folder, beside.start)
     questions = list_questions(report)
@@ -146,7 +147,7 @@ def _draw_catches(trust: Selfcheck) -> Markup:
 
 
 def _name_sections(given: Mapping[str, Any], report: Report) -> dict[str, str]:
-    """Return the headings of the page's sections in their order, "" for one without content."""
+    """Return the headings of the page's sections by name, in order; "" for an empty section."""
     some = {
         "failures": (given["causes"], "Failures"),
         "comparison": (given["since"], "Since the baseline"),
@@ -168,7 +169,7 @@ def _name_sections(given: Mapping[str, Any], report: Report) -> dict[str, str]:
 
 
 def _count_statuses(report: Report) -> dict[Status, int]:
-    """Return the number of trials by status, without statuses that no trial has."""
+    """Return the number of trials by status; a status without trials is left out."""
     counts = report.counts()
     return {status: counts[status] for status in Status if counts[status]}
 
@@ -179,12 +180,12 @@ def _read_script() -> str:
 
 
 def _hash(script: str) -> str:
-    """Return the hash of a script as the page's policy names it."""
+    """Return the hash of a script in the form of the page's Content-Security-Policy."""
     return f"sha256-{b64encode(sha256(script.encode()).digest()).decode()}"
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Write the page of a results.json. Returns 2, and prints why, if that is not possible."""
+    """Write the page of a results.json. Returns 2, and prints the reason, if this is impossible."""
     try:
         if len(arguments) != 2:
             raise ValueError("expected two paths: RESULTS.json OUT.html")

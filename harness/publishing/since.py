@@ -1,4 +1,4 @@
-"""What has changed since the baseline, grouped for the page and its Markdown."""
+"""The changes since the baseline, grouped for the page and its Markdown."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ MOST = 100  # groups that are shown
 
 
 class ChangeGroup(NamedTuple):
-    """Changes of the same kind that read alike: the first trial, and how many others."""
+    """Changes of the same kind with equal texts: the first trial, and the number of the others."""
 
     kind: Kind
     trial: str
@@ -23,10 +23,10 @@ class ChangeGroup(NamedTuple):
 
 
 class Since(NamedTuple):
-    """What has changed since the baseline: a sentence, and groups of changes, worst first.
+    """The changes since the baseline: a sentence, and groups of changes, worst first.
 
-    `got_worse` says in words what makes the run fail, "" if nothing does. `left` is the number of
-    groups that are left out.
+    `got_worse` names, in words, the changes that make the run fail; "" if there are none. `left` is
+    the number of omitted groups.
     """
 
     sentence: str
@@ -36,7 +36,7 @@ class Since(NamedTuple):
 
 
 def describe_since(comparison: Comparison, causes: Sequence[Cause]) -> Since:
-    """Return what has changed since the baseline; failures of the same cause are one group."""
+    """Return the changes since the baseline; failures with the same cause form one group."""
     if comparison.error:
         sentence = f"Not compared with the baseline, which is a failure: {comparison.error}"
         return Since(sentence, [], 0, sentence)
@@ -51,7 +51,7 @@ def describe_since(comparison: Comparison, causes: Sequence[Cause]) -> Since:
 
 
 def _name_run(comparison: Comparison) -> str:
-    """Return the run of the baseline in words."""
+    """Return the name of the baseline's run: its date and commit."""
     parts = [f"of {write_date(comparison.date)}"] if comparison.date else []
     if comparison.commit not in UNKNOWN:
         parts.append(f"at commit {comparison.commit}")
@@ -59,7 +59,7 @@ def _name_run(comparison: Comparison) -> str:
 
 
 def _name_causes(causes: Sequence[Cause]) -> dict[str, str]:
-    """Return the name of a cause's first failure by the name of each of its failures."""
+    """Return, by the name of each failure, the name of the first failure with the same cause."""
     names = {}
     for cause in causes:
         for verdict in (cause.first, *cause.followers):
@@ -68,7 +68,7 @@ def _name_causes(causes: Sequence[Cause]) -> dict[str, str]:
 
 
 def _group_changes(comparison: Comparison, causes: Mapping[str, str]) -> list[ChangeGroup]:
-    """Return changes in groups: those of a cause, and others that read alike."""
+    """Return changes in groups: those with one cause, and others with equal texts."""
     changes = [change for change in comparison.changes if change.kind is not Kind.UNCHANGED]
     by_words = grouped(
         changes,

@@ -1,4 +1,4 @@
-"""The trend over kept runs, as the page shows it: sparklines with their sentences."""
+"""The trend over kept runs as shown on the page: sparklines with sentences."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -23,7 +23,9 @@ COLUMNS = (
 
 
 class Measure(NamedTuple):
-    """A measure over the runs: its name, its newest value and its range in words, its sparkline."""
+    """A measure over the runs: its name, its newest value and its range in words, and its
+    sparkline.
+    """
 
     name: str
     now: str
@@ -63,7 +65,7 @@ def draw_trend(trend: Trend) -> list[Measure]:
 
 
 def is_whole(trend: Trend, point: TrendPoint) -> bool:
-    """Return whether a run asked all questions of the newest one, and was not interrupted."""
+    """Return whether a run has all questions of the newest one, and was not interrupted."""
     return point.complete and point.questions == trend.questions
 
 

@@ -27,8 +27,8 @@ class Column(NamedTuple):
 class Cell(NamedTuple):
     """The result of a row's trials in a column.
 
-    `kind` is a CSS class, `text` is shown. `worst` is the trial that decides it, None if there is
-    no trial.
+    `kind` is a CSS class, `text` is shown. `worst` is the worst of the trials, None if there are
+    none.
     """
 
     kind: str
@@ -45,7 +45,7 @@ class Row(NamedTuple):
 
 
 class TrialRow(NamedTuple):
-    """A row on one trial, or on several without evidence for the same reason.
+    """A row for one trial, or for several that lack evidence for the same reason.
 
     `checks` and `dtypes` are those of all its trials.
     """
@@ -58,7 +58,7 @@ class TrialRow(NamedTuple):
 class Question(NamedTuple):
     """The trials of a question: a summary (columns and rows), and the trials by case.
 
-    `left` is the number of trials that are left out of both.
+    `left` is the number of trials omitted from both.
     """
 
     text: str
@@ -70,7 +70,7 @@ class Question(NamedTuple):
 
 
 def list_questions(report: Report) -> list[Question]:
-    """Return the trials of each question, those that fail first where there is no room for all.
+    """Return the trials of each question; if there is no room for all, failed trials have priority.
 
     A device on which no trial ran has a column too.
     """
@@ -89,7 +89,7 @@ def list_questions(report: Report) -> list[Question]:
 
 
 def _choose_rows(rows: Sequence[TrialRow]) -> set[int]:
-    """Return the identities of the rows that have room on the page; those that fail come first."""
+    """Return the `id()` of each row that has room on the page; failed rows have priority."""
     room, kept = ROWS_BYTES, set()
     for row in sorted(rows, key=lambda row: not row.trials[0].status.fails):
         room -= _estimate_bytes(row)
@@ -99,8 +99,8 @@ def _choose_rows(rows: Sequence[TrialRow]) -> set[int]:
 
 
 def make_rows(verdicts: Sequence[Verdict]) -> list[TrialRow]:
-    """Return a row for each trial; one for all trials of a subject that lack evidence for one
-    reason.
+    """Return a row for each trial, but one joint row for trials of a subject that lack evidence for
+    the same reason.
     """
     groups: dict[tuple[str, ...], list[Verdict]] = {}
     for verdict in verdicts:
@@ -117,14 +117,14 @@ def make_rows(verdicts: Sequence[Verdict]) -> list[TrialRow]:
 
 
 def _estimate_bytes(row: TrialRow) -> int:
-    """Return the bytes of a row, and of its trials' part of the summary."""
+    """Return the approximate size in bytes of a row, and of its trials' part of the summary."""
     first = row.trials[0]
     words = len(first.subject) + len(first.reference) + len(describe_result(first))
     return ROW_BYTES + words
 
 
 def list_idle(report: Report) -> dict[str, str]:
-    """Return the devices on which no trial ran, and why."""
+    """Return the devices on which no trial ran, each with the reason."""
     ran = {verdict.device.partition(":")[0] for verdict in report.verdicts}
     idle: dict[str, str] = {}
     for device, why in report.devices.items():
@@ -158,7 +158,7 @@ def _column_of(verdict: Verdict) -> Column:
 
 
 def make_cell(verdicts: Sequence[Verdict]) -> Cell:
-    """Return the cell of the worst of some trials; an empty one if there is none."""
+    """Return the cell of the worst of some trials; an empty cell if there are no trials."""
     if not verdicts:
         return Cell("", "")
     worst = min(verdicts, key=_rank)
@@ -174,8 +174,8 @@ def make_cell(verdicts: Sequence[Verdict]) -> Cell:
 
 
 def _rank(verdict: Verdict) -> tuple[bool, int, float]:
-    """Return a key that sorts the worst verdict first: by status, ABSENT last, then by the share of
-    the bound used.
+    """Return a sort key that puts the worst verdict first: by status, ABSENT last, then by the
+    share of the bound used.
     """
     order = list(Status).index(verdict.status)
     return verdict.status is Status.ABSENT, order, -(verdict.budget_used or 0.0)

@@ -26,9 +26,9 @@ def write(report: Report, folder: Path, exchange: Exchange, beside: Beside = NOT
     """Write `results.json`, `report.md` and `index.html` into the folder, and `speed.json` if there
     were races.
 
-    `beside` has what the page and the Markdown show beside the report, without the selfcheck.
-    `exchange` is entered while the files replace those of an older report. Raises OSError or, if
-    the report cannot be read back, ValueError; then none of them has been written.
+    `beside` has the additions to the report on the page and in the Markdown, without the selfcheck.
+    `exchange` is a context in which the files replace those of an older report. Raises OSError or,
+    if the report cannot be read back, ValueError; then none of the files has been written.
     """
     results = _json(report.record())
     beside = beside._replace(trust=read_beside(folder, report.commit), folder=folder)
@@ -46,8 +46,7 @@ def write(report: Report, folder: Path, exchange: Exchange, beside: Beside = NOT
 def replace_report(report: Report, folder: Path) -> None:
     """Write the files of a report into a folder, replacing those of an older one.
 
-    Raises FileExistsError, with a sentence, for files of these names without a results.json of
-    ours.
+    Raises FileExistsError, with a sentence, if there are files of these names that are no report's.
     """
     left = list_left(folder)
     schema = f'"schema": "{SCHEMA}"'
@@ -59,7 +58,7 @@ def replace_report(report: Report, folder: Path) -> None:
 
 
 def list_left(folder: Path) -> list[str]:
-    """Return the names of a report's files in the folder."""
+    """Return the names of a report's files that exist in the folder."""
     return [name for name in (RESULTS, MARKDOWN, PAGE, SPEED) if os.path.isfile(folder / name)]
 
 

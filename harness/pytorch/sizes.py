@@ -1,4 +1,4 @@
-"""Says how the sizes of a model differ from those of the network that it is judged as."""
+"""Describes how a model's sizes differ from those of the network as which it is judged."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from harness.core.layout import Block, Layout
 
 
 def describe_size(own: Layout, network: Family) -> str:
-    """Return a sentence if a model has all blocks of a network of one hidden layer with another
-    number of hidden units, inputs or outputs; "" otherwise.
+    """Return a sentence if a model has the blocks of a network with one hidden layer, but with
+    another number of hidden units, inputs or outputs; else "".
     """
     blocks = network.layout.blocks
     if any(block.layer not in (1, 2) for block in blocks):
@@ -27,7 +27,7 @@ def describe_size(own: Layout, network: Family) -> str:
 
 
 def _list_sizes(network: Family, blocks: tuple[Block, ...]) -> list[tuple[str, int]]:
-    """Return the sizes that a model may have otherwise, by name."""
+    """Return the sizes of a network that a model may have wrong, by name."""
     sizes = [("hidden units", len(b.places)) for b in blocks if (b.role, b.layer) == ("bias", 1)]
     if len(network.inputs) == 1:
         sizes.append(("inputs", network.inputs[0]))
@@ -37,7 +37,7 @@ def _list_sizes(network: Family, blocks: tuple[Block, ...]) -> list[tuple[str, i
 
 
 def _change(block: Block, name: str, size: int) -> tuple[int, ...]:
-    """Return the shape of a block in a network with another number of units of a name."""
+    """Return the shape of a block if the number of units called `name` is `size`."""
     shape = list(block.places.shape)
     if name == "hidden units":
         if block.layer == 1:

@@ -14,8 +14,8 @@ PLAIN: dict[type, tuple[str, str]] = {
 
 
 def describe_unregistered(module: Any) -> str:
-    """Return a sentence on layers or parameters that a module keeps where torch does not find them;
-    "" if there are none.
+    """Return a sentence on layers or parameters of a module that torch does not find; "" if there
+    are none.
     """
     import torch
 
@@ -42,13 +42,13 @@ def describe_unregistered(module: Any) -> str:
 
 
 def _is_apart(module: Any, layer: Any) -> bool:
-    """Has a layer parameters that are none of the module's?"""
+    """Does a layer have parameters that are not among the module's?"""
     known = {id(parameter) for parameter in module.parameters()}
     return any(id(parameter) not in known for parameter in layer.parameters())
 
 
 def _is_free(value: object) -> bool:
-    """Is this a tensor that would be trained?"""
+    """Is this a tensor that needs a gradient?"""
     import torch
 
     if not isinstance(value, torch.Tensor):

@@ -26,8 +26,8 @@ class Said(NamedTuple):
 def list_answers(report: Report) -> dict[str, list[Said]]:
     """Return the answers to every question, in sentences.
 
-    There may be a case's own words, a sentence on the claims of equality that hold, one on a
-    difference that is shown, one for each reason of known failures, and one on failures.
+    There may be a case's own sentence, a sentence on the claims of equality that hold, one on a
+    demonstrated difference, one for each reason of known failures, and one on failures.
     """
     answers = {}
     for question, verdicts in report.questions().items():
@@ -55,7 +55,7 @@ def _answer(verdicts: Sequence[Verdict]) -> list[Said]:
 
 
 def _describe_equal(sound: Sequence[Verdict], verdicts: Sequence[Verdict]) -> str:
-    """Return a sentence on claims of equality that hold, among all verdicts on their question."""
+    """Return a sentence on claims of equality that hold, out of all verdicts on their question."""
     without = ", without R" if any(v.source == "absent" for v in verdicts) else ""
     sources = name_some(map(_name_source, rank_by_strength(sound)))
     evidence = f"{count_checks(len(sound))} against {sources}"
@@ -65,7 +65,7 @@ def _describe_equal(sound: Sequence[Verdict], verdicts: Sequence[Verdict]) -> st
 
 
 def describe_difference(sound: Sequence[Verdict]) -> str:
-    """Return a sentence on claimed differences that were shown, with one example."""
+    """Return a sentence on claimed differences that were demonstrated, with one example."""
     best = get_best_example(sound)
     # the general reason, if there is one, comes before the example
     reason = f". {best.caveat}." if best.caveat else ":"
@@ -75,12 +75,12 @@ def describe_difference(sound: Sequence[Verdict]) -> str:
 
 
 def get_best_example(sound: Sequence[Verdict]) -> Verdict:
-    """Return the verdict with the strongest witness, in float64 if there is one."""
+    """Return the verdict with the strongest reference, in float64 if there is one."""
     return min(sound, key=lambda v: (get_strength(v), v.dtype != "float64"))
 
 
 def group_known(verdicts: Sequence[Verdict]) -> dict[str, list[Verdict]]:
-    """Return the failures that are known, by the reason why they fail."""
+    """Return the known failures, by the reason why they fail."""
     return grouped([v for v in verdicts if v.status is Status.KNOWN], lambda v: v.known)
 
 
@@ -102,8 +102,10 @@ def list_caveats(verdicts: Sequence[Verdict]) -> list[str]:
 
 
 def describe_margin(verdicts: Sequence[Verdict]) -> str:
-    """Return by how much claims of equality hold: the share of the rounding bound that the worst
-    element used or, if all are of ends of training, the largest p-value.
+    """Return the margin by which claims of equality hold.
+
+    It is the share of the rounding bound that the worst element used or, for ends of training, the
+    largest p-value.
     """
     if all(verdict.check == "fit" for verdict in verdicts):
         return f"p = {get_p_value(verdicts):.2g} at most"
@@ -131,17 +133,17 @@ def count_checks(count: int) -> str:
 
 
 def get_strength(verdict: Verdict) -> int:
-    """Return how strong a witness the verdict's reference is: 0 is the strongest."""
+    """Return a rank for the strength of the verdict's reference as evidence: 0 is the strongest."""
     return {"live": 0, "recorded": 1, "stated": 3}.get(verdict.source, 2)
 
 
 def rank_by_strength(verdicts: Sequence[Verdict]) -> list[Verdict]:
-    """Return verdicts in the order of their witnesses, the strongest first."""
+    """Return verdicts ordered by the strength of their references, the strongest first."""
     return sorted(verdicts, key=get_strength)
 
 
 def _name_source(verdict: Verdict) -> str:
-    """Return the name of the verdict's reference for a person."""
+    """Return the name of the verdict's reference for people."""
     if verdict.source in R:
         return f"R nnet ({verdict.source})"
     if verdict.reference == FITTED:
@@ -165,7 +167,7 @@ def describe_failure(verdict: Verdict) -> str:
 
 
 def _name_subjects(verdicts: Sequence[Verdict]) -> str:
-    """Return the names of subjects, and as which networks of their own they were judged."""
+    """Return the names of subjects, with the networks of their own as which they were judged."""
     groups: list[str] = []
     for taken, some in grouped(verdicts, lambda v: v.taken_as).items():
         names = dict.fromkeys(v.subject for v in some)
@@ -175,15 +177,17 @@ def _name_subjects(verdicts: Sequence[Verdict]) -> str:
 
 
 def _others_taken(verdicts: Sequence[Verdict], best: Verdict) -> str:
-    """Return a sentence on subjects that were taken otherwise than the one in the example, which
-    says so itself; "" if there are none.
+    """Return a sentence on subjects that were judged as other networks than the one in the example,
+    which names its own; "" if there are none.
     """
     others = [v for v in verdicts if v.taken_as and v.taken_as != best.taken_as]
     return f" Likewise {_name_subjects(others)}." if others else ""
 
 
 def name_some(names: Iterable[str]) -> str:
-    """Return names as an enumeration, each once; of many, the first and the number of the rest."""
+    """Return names as an enumeration, each once; if there are many, the first ones and the number
+    of the rest.
+    """
     unique = list(dict.fromkeys(names))
     if len(unique) > NAMED:
         unique = [*unique[: NAMED - 1], f"{len(unique) - NAMED + 1} more"]

@@ -14,7 +14,9 @@ NOT_ASKED = (
 
 
 def describe_asked(asked: Asked) -> list[str]:
-    """Return sentences on what the subjects of a case were asked, without the ways of calling."""
+    """Return sentences on the problems on which the subjects of a case were evaluated, without the
+    ways of calling.
+    """
     sentences = [
         f"problems: {asked.draws:,}",
         f"numbers of rows: {', '.join(f'{count:,}' for count in asked.rows)}",
@@ -33,7 +35,7 @@ def list_asked(report: Report) -> dict[str, list[str]]:
 
 
 def list_ways(report: Report) -> dict[str, list[str]]:
-    """Return the cases by the ways in which they call their subjects, as one text."""
+    """Return the cases by the ways, joined into one text, in which they call their subjects."""
     cases: dict[str, list[str]] = {}
     for case, asked in report.asked.items():
         if asked.ways:
@@ -42,7 +44,9 @@ def list_ways(report: Report) -> dict[str, list[str]]:
 
 
 def describe_not_asked(report: Report) -> str:
-    """Return a sentence on what no subject was asked; "" if no case has asked anything."""
+    """Return a sentence on inputs that were not tried with any subject; "" if no case used
+    probes.
+    """
     if not report.asked:
         return ""
     calls = min(asked.draws for asked in report.asked.values())
@@ -51,9 +55,7 @@ def describe_not_asked(report: Report) -> str:
 
 
 def summarise_asked(report: Report) -> str:
-    """Return the reach of a run in one sentence; "" if it has no cases or cases that asked
-    different things.
-    """
+    """Return the reach of a run in a sentence; "" if no case used probes, or reaches differ."""
     if len(list_asked(report)) != 1:
         return ""
     asked = next(iter(report.asked.values()))

@@ -12,7 +12,7 @@ MOST_BLOCKS = 5  # causes that are shown whole
 
 
 class Cause(NamedTuple):
-    """A cause of failures: the verdict that shows it first, and those that follow from it."""
+    """A cause of failures: the first verdict that shows it, and those that follow from it."""
 
     first: Verdict
     followers: tuple[Verdict, ...] = ()
@@ -48,7 +48,9 @@ def describe_causes(verdicts: Sequence[Verdict], where: str) -> str:
 
 
 def add_reach(verdicts: Sequence[Verdict]) -> list[Verdict]:
-    """Return the verdicts; the first failure of each cause names all trials of its cause."""
+    """Return the verdicts with the first failure of each cause completed: it names all trials of
+    its cause.
+    """
     causes: dict[tuple[str, str], Cause] = {}
     for each in list_causes(verdict for verdict in verdicts if verdict.status.fails):
         causes[each.first.case, each.first.id] = each
@@ -63,7 +65,9 @@ def add_reach(verdicts: Sequence[Verdict]) -> list[Verdict]:
 
 
 def _find_reach(cause: Cause, verdicts: Sequence[Verdict]) -> Reach:
-    """Return what the trials of a cause are asked, and the checks that its subject passes."""
+    """Return the checks, dtypes and devices of the failed trials of a cause, and the checks that
+    its subject passes.
+    """
     first = cause.first
     alike = [each for each in (first, *cause.followers) if each.subject == first.subject]
     same = [each for each in alike if each.check == first.check]

@@ -1,4 +1,4 @@
-"""The numbers of a run in sentences: checks by status, reasons without evidence, times."""
+"""The numbers of a run in sentences: checks by status, reasons for missing evidence, times."""
 
 from collections import Counter
 
@@ -30,8 +30,8 @@ def count_reasons(report: Report) -> list[tuple[tuple[Status, str], int]]:
 
 
 def describe_costs(report: Report) -> list[str]:
-    """Return a sentence on the time that a problem cost; none if no stack was large enough to
-    measure it.
+    """Return a sentence on the time per problem; empty if no stack was large enough to measure
+    it.
     """
     if not report.costs:
         return []
@@ -62,7 +62,9 @@ def describe_races(report: Report) -> list[str]:
 
 
 def describe_counts(report: Report) -> str:
-    """Return the number of checks by status, and who answered those that passed."""
+    """Return the number of checks by status, and the sources of the answers in those that
+    passed.
+    """
     if not report.verdicts:
         return f"{len(report.races)} races, no check" if report.races else "nothing was checked"
     counts = Counter(map(describe_status, report.verdicts))
@@ -83,7 +85,7 @@ def describe_status(verdict: Verdict) -> str:
 
 
 def _describe_witnesses(report: Report) -> str:
-    """Return how many checks passed by whose answers: "6 by R itself, 8 by NumPy"."""
+    """Return the number of passed checks by source of the answers: "6 by R itself, 8 by NumPy"."""
     passed = [verdict for verdict in report.verdicts if verdict.status is Status.PASS]
     counted = Counter(map(_get_witness, sorted(passed, key=get_strength)))
     when, r, nnet = (report.environment.get(name) for name in ("recorded", "R", "nnet"))

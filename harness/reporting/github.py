@@ -1,4 +1,4 @@
-"""Failures as GitHub shows them: beside the line of the case."""
+"""Annotations for GitHub: failures shown at the line of the case."""
 
 import os
 from collections.abc import Sequence
@@ -11,10 +11,10 @@ from harness.words.wording import describe_reason
 
 
 def errors(failed: Sequence[tuple[str, int, Verdict]]) -> list[str]:
-    """Return commands that make GitHub show failures; none if GitHub does not run this.
+    """Return commands that make GitHub show failures; none if this does not run on GitHub.
 
-    There is one command for each cause, at the line of its case. GitHub shows only ten commands of
-    a step.
+    There is one command for each cause, at the line of its case, since GitHub shows only ten
+    commands of a step.
     """
     if os.environ.get("GITHUB_ACTIONS") != "true":
         return []

@@ -1,4 +1,4 @@
-"""The verdict of a run in one sentence, as its screen, its page and its Markdown begin."""
+"""The verdict of a run in one sentence, the beginning of its screen, page and Markdown."""
 
 from harness.core.report import Report
 from harness.core.verdict import Status
@@ -6,7 +6,7 @@ from harness.reporting.causes import list_causes
 
 
 def describe_verdict(report: Report) -> str:
-    """Return how many questions are answered, and how many mismatches there are."""
+    """Return the numbers of answered questions and of mismatches, in words."""
     questions = len(report.questions())
     if not questions:
         return count(len(report.races), "race") if report.races else "nothing was checked"
@@ -22,7 +22,7 @@ def describe_verdict(report: Report) -> str:
 
 
 def list_unanswered(report: Report) -> list[str]:
-    """Return the questions of which no check was judged."""
+    """Return the questions without a judged check."""
     return [
         question
         for question, verdicts in report.questions().items()

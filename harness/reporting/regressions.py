@@ -46,10 +46,10 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Change:
-    """The change of one trial since the older report; `told` says it in words.
+    """The change of one trial since the older report; `told` describes it in words.
 
-    `size` ranks the changes of a kind, the largest is the worst. For a trial that fails now,
-    `found` is what the failure finds, in one line, and `failure` has all its sentences.
+    `size` ranks the changes of a kind; the largest is the worst. For a trial that fails now,
+    `found` is the finding of the failure in one line, and `failure` has all its sentences.
     """
 
     kind: Kind
@@ -64,7 +64,7 @@ def compare(old: Report, new: Report, factor: float = FACTOR, floor: float = FLO
     """Return the change of every trial from the older report to the newer one, worst first.
 
     A trial drifts if the share of its bound that it uses grows by more than `factor`, to more than
-    `floor`. Raises ValueError, in a sentence, if the reports cannot be compared.
+    `floor`. Raises ValueError, with a sentence, if the reports cannot be compared.
     """
     before, after = _trials("older", old), _trials("newer", new)
     if not any(_is_judged(before.get(key)) and _is_judged(now) for key, now in after.items()):
@@ -151,7 +151,7 @@ def _rounding(now: Verdict, old: Report, new: Report) -> str:
     """Return the differences between two runs of a trial that can change its rounding; "" if there
     are none.
 
-    They are differences of the machine, of versions and of the subject's contract.
+    These are differences of the machine, of versions and of the subject's contract.
     """
     names = list(ROUNDING)
     if now.source in R:
@@ -175,7 +175,7 @@ def summary_lines(changes: Sequence[Change], width: int, whole: int = 0) -> list
     """Return the changes in sentences, worst first, then the number of each kind; at most LINES
     lines.
 
-    Changes that read alike are one sentence. Failures among the first `whole` sentences are given
+    Changes with equal texts are one sentence. Failures among the first `whole` sentences are given
     in full. Lines have at most `width` columns.
     """
     groups = grouped(changes, lambda change: (change.kind, change.told, change.found))
@@ -200,10 +200,10 @@ def summary_lines(changes: Sequence[Change], width: int, whole: int = 0) -> list
 
 @dataclass(frozen=True)
 class Comparison:
-    """A comparison of a run with the report at a baseline's path, whose run is named by `date` and
-    `commit`.
+    """A comparison of a run with the report at a baseline's path; `date` and `commit` identify the
+    baseline's run.
 
-    `error` says why they cannot be compared, "" if they are.
+    `error` is the reason why they cannot be compared, or "".
     """
 
     changes: Sequence[Change] = ()
@@ -213,7 +213,7 @@ class Comparison:
 
     @property
     def fails(self) -> bool:
-        """Return whether the run fails by the comparison."""
+        """Does a change make the run fail, or is a comparison impossible?"""
         return bool(self.error) or any(change.kind.fails for change in self.changes)
 
 

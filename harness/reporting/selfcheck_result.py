@@ -1,4 +1,4 @@
-"""Reads the results of `nnet-parity selfcheck`, which say how far the judge can be trusted.
+"""Reads the results of `nnet-parity selfcheck`: measurements of the judge's reliability.
 
 The command writes them beside the report's folder. It plants faults (wrong answers made on purpose)
 and counts how many the judge and published rules catch.
@@ -35,7 +35,8 @@ class Rule:
 
     @property
     def rates(self) -> dict[str, list[tuple[float, float]]]:
-        """Return, by dtype, the sizes of faults in ascending order with the percentage caught.
+        """Return, by dtype, pairs of a fault's size and the percentage caught, in ascending order
+        of size.
 
         Structural faults, which have no size, are left out.
         """
@@ -51,7 +52,7 @@ class Rule:
 class Selfcheck:
     """The results of a selfcheck, with its date and commit.
 
-    `note` is a sentence on why they do not hold for the report, or "".
+    `note` is the reason why they do not apply to the report, or "".
     """
 
     date: Line
@@ -64,8 +65,8 @@ class Selfcheck:
 def read_beside(folder: Path, commit: str) -> Selfcheck | None:
     """Return the selfcheck beside a report's folder; None if there is none.
 
-    If it is of another commit than the report, its note says so. If it cannot be read, its note
-    says why, and all other fields are empty.
+    If it is of another commit than the report, its note says so. If it cannot be read, its note is
+    the reason, and all other fields are empty.
     """
     path = folder.parent / "selfcheck.json"
     if not path.exists():

@@ -1,4 +1,6 @@
-"""Writes the script of two models that differ: both classes, drawn parameters, and the data."""
+"""Writes the script that reproduces a difference of two models: both classes, random parameters,
+and the data.
+"""
 
 from __future__ import annotations
 
@@ -30,8 +32,9 @@ MOST_NUMBERS = 2_000  # of the data in a script
 
 
 def reproduce_models(trial: Trial, cache: Cache, folder: Path, start: Path) -> tuple[str, str]:
-    """Write a script that fails as a trial of two models does; return its path, and the reason if
-    there is none, as `reproduce` does.
+    """Write a script that reproduces the failure of a trial of two models.
+
+    Return its path, and the reason if there is none, as `reproduce` does.
     """
     key = Script(trial.subject.name, trial.reference.name, trial.device, trial.dtype, trial.check)
     return cache.get_or_make(key, lambda: _reproduce(trial, cache, folder, start))
@@ -57,10 +60,10 @@ def _run(text: str, shown: Path, start: Path) -> tuple[str, str]:
 
 
 def write_models_script(trial: Trial, cache: Cache) -> str:
-    """Return the text of a script that fails as a trial of two models does; "" if it is of a kind
-    that no script shows.
+    """Return the text of a script that reproduces the failure of a trial of two models.
 
-    Raises Unwritten if the models or the data cannot be written down.
+    Return "" if there are no scripts for this kind of failure. Raises Unwritten if the models or
+    the data cannot be written as code.
     """
     from harness.same.verdicts import FUNCTION, find_worst
 
@@ -77,7 +80,7 @@ def write_models_script(trial: Trial, cache: Cache) -> str:
 
 
 class _Writer:
-    """Writes the script of one answer that differs."""
+    """Writes the script for one answer that differs."""
 
     def __init__(self, trial: Trial, models: Any, worst: Any, mode: str) -> None:
         self.trial, self.models, self.worst, self.mode = trial, models, worst, mode
@@ -138,7 +141,7 @@ class _Writer:
         return self.source.expression(made)
 
     def _write_map(self) -> str:
-        """Return the map of parameters as a function of the reference's tensors."""
+        """Return the map of parameters as Python: a function of the reference's tensors."""
         mapping, said = self.models.mapping, self.models.given.parameters
         if mapping.parts is not None and "..." not in mapping.code:
             return str(mapping.code.removeprefix("parameters="))
@@ -147,7 +150,7 @@ class _Writer:
         raise Unwritten("the map of parameters is not written down in a few words")
 
     def _locate(self) -> tuple[str, str, int]:
-        """Return the kind of the answer, its parameter, and its place among the outputs or
+        """Return the kind of the answer, its parameter, and its number among the outputs or
         inputs.
         """
         from harness.evaluating.evaluation import BY_INPUT, GRADIENT, LOSS
@@ -168,7 +171,7 @@ class _Writer:
         raise Unwritten(f"{answer} is read after a call")
 
     def _cut(self) -> Any:
-        """Return the batch, with as many rows as a script can hold."""
+        """Return the batch, with no more rows than a script can hold."""
         batch = self.ask.batch
         tensors = batch.tensors()
         total = sum(tensor.numel() for tensor in tensors)
@@ -183,7 +186,7 @@ class _Writer:
 
 
 def _write(value: Any) -> str:
-    """Return data as Python, tensors in float64 or their own dtype of whole numbers."""
+    """Return data as Python code; tensors in float64, or in their own integer dtype."""
     if hasattr(value, "is_floating_point"):
         kind = "torch.float64" if value.is_floating_point() else str(value.dtype)
         numbers = value.detach().cpu()

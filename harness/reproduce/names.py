@@ -1,4 +1,4 @@
-"""Names of scripts: short, the same in every run, and of one failure each."""
+"""Chooses names for scripts: short, unique, and the same in every run."""
 
 import re
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ LETTERS = re.compile(r"[^A-Za-z0-9_]+")  # that a name does not have
 
 @dataclass
 class Taken:
-    """The names of scripts that this process has written, each with the trial that it is of."""
+    """The names of scripts that this process has written, each with its trial."""
 
     names: dict[str, tuple[str, str]] = field(default_factory=dict)
 
@@ -27,7 +27,7 @@ class TakenNames(Key[Taken]):
 
 
 def choose_name(trial: Trial, cache: Cache) -> str:
-    """Return the shortest file name for a trial's script that no other trial has taken."""
+    """Return the shortest unused file name for a trial's script."""
     taken = cache.across_cases.get_or_make(TakenNames(), Taken).names
     this = trial.case.name, trial.id
     for name in [*_list_short(trial), file_name(trial)]:
@@ -37,7 +37,9 @@ def choose_name(trial: Trial, cache: Cache) -> str:
 
 
 def _list_short(trial: Trial) -> Iterator[str]:
-    """Yield names without what is the same in most trials; none if they are too long."""
+    """Yield names without the parts that are the same in most trials; none if letters would be
+    lost.
+    """
     case, subject = trial.case, trial.subject.name
     whose = [case.name] if len(case.subjects) == 1 else [case.name, subject]
     for rest in ([trial.check], [trial.device, trial.dtype, trial.check]):
@@ -47,10 +49,10 @@ def _list_short(trial: Trial) -> Iterator[str]:
 
 
 def file_name(trial: Trial) -> str:
-    """Return a file name for a trial's script that no other trial has.
+    """Return a unique file name for a trial's script, safe for any names of the case and the
+    subject.
 
-    It is safe for any names of the case and the subject. It has the reference's name, unless that
-    is the first reference of the case.
+    It contains the reference's name, unless that is the first reference of the case.
     """
     subject, reference = trial.subject.name, exact(trial.against)
     parts = [trial.case.name, subject, trial.device, trial.dtype, trial.check]

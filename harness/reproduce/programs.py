@@ -1,4 +1,4 @@
-"""Runs scripts as `python script.py` does, each in a process of its own.
+"""Runs scripts like `python script.py` does, each in a process of its own.
 
 A fresh Python takes two seconds to import torch. So one process imports it once, and makes a fork
 of itself for each script.
@@ -24,7 +24,8 @@ START = 120.0  # seconds that the process may take to import torch
 class Ended(NamedTuple):
     """A script's exit code, None if it passed its deadline, and its output.
 
-    `why` says of a script that needs a user's file why the file cannot be run again, or "".
+    For a script that needs a user's file, `why` is the reason why the file cannot be run again, or
+    "".
     """
 
     code: int | None
@@ -75,7 +76,7 @@ class _Forked:
 def _end(
     process: subprocess.Popen[bytes], ours: socket.socket, answers: IO[str], parent: int
 ) -> None:
-    """Close the socket, so that the process ends the script that it runs, and then itself.
+    """Close the socket, so that the process ends its running script, and then itself.
 
     A process that has not ended after a second is killed.
     """
@@ -103,8 +104,8 @@ class Scripts:
             self._forked = _Forked()
 
     def close(self) -> None:
-        """End the forking process; the next script starts another. The end of Python ends it
-        too.
+        """End the forking process; the next script starts another. It also ends when Python
+        ends.
         """
         if self._forked is not None:
             self._forked.end()
@@ -115,7 +116,7 @@ class Scripts:
         not answer.
 
         `deadline` is in seconds. A `file` that the script needs is run once for all scripts, by the
-        first one; once it has failed to end in time, no script that needs it is run.
+        first one. If it does not end in time, no script that needs it is run.
         """
         with self._lock:
             self.prepare()

@@ -42,9 +42,9 @@ class Reduced(NamedTuple):
 
 
 def shrink(comparison: Comparison, failed: Judgement, steps: int = STEPS) -> Reduced | None:
-    """Return the smallest problem found in so many steps that fails as the trial did.
+    """Return the smallest problem that fails as the trial did, found within this number of steps.
 
-    `failed` is the judgement of the trial. Returns None if no draw fails when it is asked by
+    `failed` is the judgement of the trial. Returns None if no draw fails when it is evaluated by
     itself.
     """
     reference = comparison.trial.reference
@@ -71,7 +71,7 @@ def _order_draws(comparison: Comparison, failed: Judgement) -> Iterable[tuple[in
     stack.
 
     They are the draw of the worst failure, then the worst draw of each stack that fails. In a model
-    of more than MANY parameters, the draw with the most parameters at 0 comes first.
+    of more than MANY parameters, the draw with the most parameters equal to 0 comes first.
     """
     worst = _find_worst(comparison, failed)
     if comparison.problems[0].formulation.own.size <= MANY:
@@ -103,7 +103,7 @@ def _judge(
     QUANTITIES is the order of computation: forward, loss, gradient, input gradient. The model is
     built anew. `known` has the reference's answers if they are known already. Returns the
     judgements by quantity. Returns None unless the trial's quantity fails and, at its worst
-    element, the subject's number differs from the reference's by more than is allowed.
+    element, the subject's number differs from the reference's by more than the allowed difference.
     """
     trial, cache = comparison.trial, Cache(comparison.trial.case)
     cache.put(Meaning(trial.subject.name), problem.formulation)
@@ -146,9 +146,10 @@ class _Search:
         self.place = self._place(start)
 
     def _place(self, reduced: Reduced) -> tuple[object, ...]:
-        """Return the way in which a problem fails, as seen in the worst element of the quantity.
+        """Return a key for the way in which a problem fails, from the worst element of the
+        quantity.
 
-        It is the number of the element's tensor, the sides (subject, reference) that are outside
+        It holds the number of the element's tensor, the sides (subject, reference) that are outside
         their own bounds, and whether the subject's and the reference's numbers are finite.
         """
         judgement = reduced.judgement
@@ -158,13 +159,12 @@ class _Search:
 
     @property
     def late(self) -> bool:
-        """Return whether no step is left."""
+        """Are there no steps left?"""
         return self.left <= 0 or perf_counter() > self.until
 
     def keep(self, **changed: Any) -> bool:
-        """Change fields of the best problem if it then still fails in the same way.
-
-        Returns whether they were changed.
+        """Change fields of the best problem if it then still fails in the same way; return whether
+        it does.
         """
         if self.late:
             return False
@@ -183,7 +183,7 @@ class _Search:
         return True
 
     def drop_rows(self) -> None:
-        """Keep only the row of the worst element or, if it alone does not fail, drop halves,
+        """Keep only the row of the worst element. If the problem then does not fail, drop halves,
         quarters, ... of the rows.
         """
         index = self.best.judgement.index[1:]
@@ -212,7 +212,7 @@ class _Search:
         """Set numbers to 0 as long as the trial still fails in the same way.
 
         Whole tensors are tried first, then units, then halves, quarters, ... of the numbers that
-        are still other than 0, at last single numbers.
+        are not yet 0, and finally single numbers.
         """
         for units in self._group_parameters():
             most = 1 if self.best.problem.own.size <= MANY else len(units)
@@ -223,10 +223,10 @@ class _Search:
 
     def _clear_parts(self, name: str, parts: Sequence[NDArray[np.intp]], most: int) -> None:
         """Set the numbers of `most` parts at once to 0, then of half as many parts, and so on down
-        to one.
+        to one part.
 
-        A part is an array of places in the field `name` of the problem. Parts that are 0 are left
-        out.
+        A part is an array of places in the field `name` of the problem. Parts that are 0 already
+        are skipped.
         """
         while most:
             numbers = getattr(self.best.problem, name).ravel()
@@ -254,10 +254,10 @@ class _Search:
             yield [_join_unit(blocks, length, unit) for unit in range(length)]
 
     def round(self) -> None:
-        """Round all numbers to whole numbers, halves or quarters; then round each remaining number
-        to few bits.
+        """Round all numbers to integers, halves or quarters; then round all remaining numbers to
+        few bits.
 
-        The remaining numbers are those that are no multiple of a quarter.
+        The remaining numbers are those that are not multiples of a quarter.
         """
         for name in NUMBERS:
             numbers = getattr(self.best.problem, name).ravel()
@@ -293,7 +293,7 @@ class _Search:
 def _join_unit(blocks: Sequence[NDArray[np.intp]], length: int, unit: int) -> NDArray[np.intp]:
     """Return a unit: the places, in all tensors, at index `unit` of each axis of length `length`.
 
-    `blocks` has an array for each tensor of the places of its numbers in the vector of own
+    `blocks` has for each tensor an array of the places of its numbers in the vector of own
     parameters.
     """
     parts = []

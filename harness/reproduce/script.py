@@ -56,10 +56,10 @@ def reproduce(trial: Trial, cache: Cache, folder: Path, start: Path) -> tuple[st
     """Write a script that fails as the trial does; return its path, and the reason if there is
     none.
 
-    The path lies in `folder`; a relative `folder` lies in `start`, since a model may have changed
-    the working folder. Path and reason are both "" if no script is tried: for trainers, steps and
-    claims other than "equal". Raises nothing but KeyboardInterrupt; any other error becomes the
-    reason.
+    The path lies in `folder`. A relative `folder` is relative to `start`, since a model may have
+    changed the working folder. Path and reason are both "" if there are no scripts for this kind of
+    trial: trainers, steps, and claims other than "equal". Raises nothing but KeyboardInterrupt; any
+    other error becomes the reason.
     """
     if (
         not isinstance(trial.subject, Subject | Computed)
@@ -110,7 +110,7 @@ def _write(trial: Trial, cache: Cache, shown: Path, start: Path) -> tuple[str, s
 
 
 def _is_flat(trial: Trial, cache: Cache, problem: Problem) -> bool:
-    """Does a trial's model return one number for each row, (R,) in place of (R, 1)?"""
+    """Does a trial's model return one number for each row, (R,) instead of (R, 1)?"""
     import torch
 
     model = cache.model(trial)
@@ -123,11 +123,12 @@ def _is_flat(trial: Trial, cache: Cache, problem: Problem) -> bool:
 
 def scripts(trial: Trial, small: Reduced, flat: bool = False) -> Iterator[tuple[str, str]]:
     """Yield texts of scripts, the best first, each with the path of the user's file that it runs,
-    or "". `flat` says that the model returns one number for each row, (R,).
+    or "".
 
-    A script that computes the reference's answer comes before one that only has its number. A
-    script with a copy of the model's source comes before one that imports the model's file. Raises
-    Unwritten, with the first reason, if there is none.
+    `flat` says that the model returns one number for each row, (R,). A script that computes the
+    reference's answer comes before one that only holds its number. A script with a copy of the
+    model's source comes before one that imports the model's file. Raises Unwritten, with the first
+    reason, if there is none.
     """
     reason: Exception | None = None
     is_written = False
@@ -154,8 +155,8 @@ def _script(
     """Return the text of a script.
 
     `model` has the template's variables on the model. `witness` has the language ("NumPy" or "R")
-    and the text of the part that computes the reference's answer; None if the script only has the
-    number that the reference gave.
+    and the text of the part that computes the reference's answer; None if the script only holds the
+    reference's number.
     """
     problem, judgement = small
     quantity, index = trial.check, judgement.index[1:]
@@ -193,7 +194,7 @@ def _script(
 
 
 def _locate(problem: Problem, quantity: str, index: tuple[int, ...]) -> tuple[int, list[int]]:
-    """Return where an element of a quantity is: the number of its tensor, and its index in this
+    """Return the place of an element of a quantity: the number of its tensor, and its index in this
     tensor.
 
     `index` is the index of the element in the quantity, without the draw.
@@ -227,7 +228,7 @@ def _pick(trial: Trial, problem: Problem, index: tuple[int, ...]) -> str:
 
 
 def _enters(formulation: Formulation, own: int) -> list[tuple[int, float]]:
-    """Return the entries of theta in which an own parameter occurs, each as its index and a factor.
+    """Return the entries of theta that depend on an own parameter, each as its index and a factor.
 
     theta is the vector of the network's parameters in nnet's order; `own` is the position of the
     own parameter in the vector of own parameters. The factor is the derivative of the entry by the
@@ -240,8 +241,8 @@ def _enters(formulation: Formulation, own: int) -> list[tuple[int, float]]:
 def _groups(whole: Array, widths: tuple[int, ...], numbers: Callable[[Array], Code]) -> Code:
     """Return the text of a list with one array for each group of inputs or outputs.
 
-    `whole` (1, R, W) is a single draw: R rows, and the W columns of all groups side by side.
-    `widths` are the numbers of columns of the groups; `numbers` writes an array as code.
+    `whole` (1, R, W) is a single draw: R rows, and the W columns of all groups. `widths` are the
+    numbers of columns of the groups; `numbers` writes an array as code.
     """
     parts = np.split(whole, np.cumsum(widths)[:-1], axis=-1)
     return Code(f"[{', '.join(numbers(part[0]) for part in parts)}]")
@@ -257,7 +258,7 @@ class _Numbers:
         """Return the code of an array: nested lists, or a call of `zeros_but` if it is large and
         mostly 0.
 
-        The call has only the numbers other than 0, each by its index in the array.
+        The call has only the nonzero numbers, each with its index in the array.
         """
         if array.size <= MANY or 4 * np.count_nonzero(array) > array.size:
             return Code(array.tolist())

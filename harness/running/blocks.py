@@ -1,4 +1,4 @@
-"""How pytest shows failures: one block for each cause; those that follow are counted."""
+"""How pytest shows failures: one block for each cause; failures that follow are counted."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,14 +13,14 @@ SAME_CAUSE = "more of the same cause"  # as pytest's last line counts them
 
 
 def show_text(failure: Any, text: str) -> None:
-    """Put a text in the place of the traceback that pytest shows of a failure."""
+    """Replace the traceback that pytest shows of a failure by a text."""
     entries = failure.reprtraceback.reprentries
     del entries[1:]
     entries[0].lines[:] = [text + "\n"]
 
 
 def get_status(report: Any) -> tuple[str, str, Any] | None:
-    """Return pytest's category, letter and word of a test that fails for the cause of an earlier
+    """Return pytest's category, letter and word for a test whose failure follows from an earlier
     one; None for any other test.
     """
     if not (report.failed and any(name == FOLLOWS for name, _ in report.user_properties)):

@@ -37,16 +37,17 @@ def check(
     reproducers: str | os.PathLike[str] | None = None,
     progress: bool | None = None,
 ) -> Result:
-    """Judge one case or several, and return what was found.
+    """Judge one case or several, and return the result.
 
-    `devices` are those of this machine unless given; `r` says who answers for R: R itself or else
-    its recordings ("auto", the default), "live" or "recorded"; without them the environment may
-    say, as for pytest. `starts` is the number of starts of each trainer. For each failure a script
-    that fails alone is written into the folder `reproducers`, if it is given. `progress` shows or
-    hides what takes longer than two seconds, on stderr; None shows it where it can be seen.
+    `devices` are by default those of this machine. `r` is the source of R's answers: R itself or
+    else its recordings ("auto", the default), "live" or "recorded"; the environment may set the
+    default, as for pytest. `starts` is the number of starts of each trainer. For each
+    failure a script that reproduces it is written into the folder `reproducers`, if it is given.
+    `progress` shows or hides the progress of steps longer than two seconds, on stderr; None shows
+    it where it can be seen.
 
-    Raises ValueError or TypeError, in a sentence, for a case or an argument that is not sound,
-    LookupError if R must be live and is not here, and KeyboardInterrupt if it is interrupted.
+    Raises ValueError or TypeError, with a sentence, for an invalid case or argument, LookupError if
+    R must be live and is not installed, and KeyboardInterrupt if it is interrupted.
     """
     __tracebackhide__ = True
     if is_reading():
@@ -73,7 +74,7 @@ def check(
 
 
 def _judge(runner: Runner, trials: dict[str, list[Trial]]) -> Result:
-    """Judge the trials of cases by name. Raises KeyboardInterrupt, in a sentence."""
+    """Judge the trials of cases by name. Raises KeyboardInterrupt, with a sentence."""
     try:
         for name, its in trials.items():
             runner.collect(name, its)
@@ -93,7 +94,7 @@ def _judge(runner: Runner, trials: dict[str, list[Trial]]) -> Result:
 
 
 def _list_cases(given: object, file: str) -> list[tuple[Case, str]]:
-    """Return cases, each with the file that it is written in: `file`, or that of its `verify`."""
+    """Return cases, each with the file that contains it: `file`, or that of its `verify`."""
     if isinstance(given, str) or not isinstance(given, Sequence):
         return [_bind(given, file)]
     if not given:

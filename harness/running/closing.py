@@ -1,4 +1,4 @@
-"""The end of a run: its report is written, and what goes wrong is told."""
+"""The end of a run: writes its report, and collects errors."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from harness.text.harmless import shown
 
 
 class Closed(NamedTuple):
-    """The result of closing a run: the report, where it was written, and what went wrong.
+    """The result of closing a run: the report, its place, and errors.
 
-    `report` is None if it could not be made, `place` the path of its page, or "" if it was not
+    `report` is None if it could not be made; `place` is the path of its page, or "" if it was not
     written. `note` is a sentence on a report that is too large to be read again, or "". `wrong` has
-    a sentence for each thing that went wrong. `lacking` says that the report was not written, or
-    lacks something: then the run fails.
+    a sentence for each error. `lacking` says that the report was not written, or is incomplete:
+    then the run fails.
     """
 
     report: Report | None
@@ -42,8 +42,8 @@ class Closed(NamedTuple):
 
 
 class End(NamedTuple):
-    """How a run ended: whether it was interrupted, why it fails beside its failing trials, and the
-    comparison with the baseline if there is one.
+    """The circumstances of a run's end: whether it was interrupted, reasons other than failed
+    trials why it fails, and the comparison with the baseline if there is one.
     """
 
     is_interrupted: bool
@@ -53,9 +53,10 @@ class End(NamedTuple):
 
 @ours()
 def close(runner: Runner, options: Options, end: End) -> Closed:
-    """Make the report of a run, write it into its folder, and keep its results if that is asked.
+    """Make the report of a run, write it into its folder and, if an option asks for it, keep its
+    results.
 
-    The result tells any error; only KeyboardInterrupt is raised.
+    Errors are part of the result; only KeyboardInterrupt is raised.
     """
     folder, exchange = options.report_folder, options.exchange
     report, place, note, wrong, summary = None, "", "", [], []
@@ -95,8 +96,8 @@ def close(runner: Runner, options: Options, end: End) -> Closed:
 
 
 def keep(report: Report, folder: Path) -> tuple[Trend | None, list[str]]:
-    """Keep the results of a run in a folder; return the trend of its kept runs, and what went
-    wrong.
+    """Keep the results of a run in a folder; return the trend of its kept runs, and errors in
+    words.
     """
     if not report.verdicts:
         return None, []
@@ -113,8 +114,8 @@ def keep(report: Report, folder: Path) -> tuple[Trend | None, list[str]]:
 def _why(error: Exception) -> str:
     """Return the message of an error and, for most errors, the place where it was raised.
 
-    The place is left out for an OSError, whose message is the system's, and for a ValueError, whose
-    message says why the report cannot be read back.
+    The place is left out for an OSError, whose message comes from the system, and for a ValueError,
+    whose message says why the report cannot be read back.
     """
     if issubclass(type(error), OSError | ValueError):
         return shown(error, 2_000, str)

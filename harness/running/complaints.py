@@ -15,7 +15,7 @@ NAMED = 3  # cases without evidence that are named, before the rest is counted
 def make_complaints(found: Findings, is_whole: bool) -> list[str]:
     """Return a sentence for each reason, other than a failed trial, why the run fails.
 
-    `is_whole` says whether pytest has run everything that was chosen.
+    `is_whole` says whether pytest has run all chosen tests.
     """
     lines = [
         f"{where}: the case {case} was not collected: give it a name of its own, test_... ="
@@ -34,7 +34,7 @@ def make_complaints(found: Findings, is_whole: bool) -> list[str]:
 
 
 def find_cases_without_evidence(found: Findings) -> list[str]:
-    """Return the tests in which every trial has run and none was judged: no evidence is not a
+    """Return the tests whose trials have all run, but none was judged: no evidence is not a
     pass.
     """
     without = []
@@ -58,7 +58,7 @@ def describe_impossible(trials: Sequence[Trial]) -> str:
 
 
 def describe_known_alone(found: Findings) -> list[str]:
-    """Return a sentence for each case of which no trial passes, and some are known to fail."""
+    """Return a sentence for each case in which no trial passes, and some are known to fail."""
     sentences = []
     for test in found.cases:
         verdicts = _get_verdicts(found, test)

@@ -29,9 +29,9 @@ from harness.text.harmless import printable
 class Ending:
     """A pytest plugin for the end of a run: writes the report, and shows its summary.
 
-    With several processes, only the process that makes the report does this. `refused` says why the
-    run ends before any test. `replaces_older` says that this run has a report of its own, so that
-    an older one must not be put back.
+    With several processes, only the process that makes the report does this. `refused` is the
+    reason why the run ends before any test. `replaces_older` says that this run has a report of its
+    own, so that an older one must not be put back.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Ending:
 
     @pytest.hookimpl(specname="pytest_sessionfinish", wrapper=True, tryfirst=True)
     def pytest_finished(self, session: pytest.Session) -> Generator[None]:
-        """Delay a signal to stop, such as Ctrl-C, until the report is written."""
+        """Delay a stop signal, such as Ctrl-C, until the report is written."""
         with deferred_signals(self.signals.are_watched) as came:
             yield
         if came:
@@ -115,7 +115,7 @@ class Ending:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_report_teststatus(self, report: Any) -> tuple[str, str, Any] | None:
-        """Count a failure that follows from another one apart: it has no block of its own."""
+        """Count a failure that follows from another one separately: it has no block of its own."""
         return get_status(report)
 
     @pytest.hookimpl(trylast=True)

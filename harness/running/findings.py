@@ -1,4 +1,4 @@
-"""The findings of one process in a run, how those of several processes become one, and a report."""
+"""The findings of one process in a run, merging those of several processes, and making a report."""
 
 from __future__ import annotations
 
@@ -47,24 +47,22 @@ class Findings:
 
     Trials: `verdicts` has the verdict of each trial by pytest's id of the trial; `failures` are the
     verdicts that fail the run. `collected` is the number of trials that pytest has chosen; `called`
-    is the number of trials in cases that tests verify while they run. `never` has the verdicts on
-    trials that can never be judged, which are neither chosen nor run, in the same way.
+    is the number of trials in cases that tests verify while they run. `never` has, by the same ids,
+    the verdicts on trials that can never be judged, which are neither chosen nor run.
 
     Cases: `cases` has each case's name and number of trials by test; `known` has the known failures
-    by test and subject; `costs` has the time that a problem costs by case, and `asked` what its
-    subjects were asked; `places` has the file and line of each case by its name. `uncollected` has
-    the place and name of each case that pytest did not collect as a test.
+    by test and subject; `costs` has the time per problem by case, and `asked` the reach of each
+    case; `places` has the file and line of each case by its name. `uncollected` has the place and
+    name of each case that pytest did not collect as a test.
 
-    Environment: `environment` describes the machine. `devices` says by a device's name why it was
-    not used, or "". `contracts` has a sentence on the contract by column of the report. `versions`
-    are pairs of name and version, in the order in which they were first seen.
+    Environment: `environment` describes the machine. `devices` has for each device the reason why
+    it was not used, or "". `contracts` has a sentence on the contract by column of the report.
+    `versions` are pairs of name and version, in the order in which they were first seen.
 
     Training and speed: `fits` has the fits by case and trainer (name, dtype and device in one
     text). `rows` are the rows of the table of changes; `answers` has the sentence that a case makes
     of its rows by question. `points` are the data that the page draws. `races` are the results of
-    speed races.
-
-    `lost` has a sentence for each thing that the report lacks.
+    speed races. `lost` has a sentence for each missing part of the report.
     """
 
     verdicts: Mapping[str, Verdict] = field(default_factory=dict)
@@ -91,7 +89,7 @@ class Findings:
 
     @property
     def chosen(self) -> int:
-        """Return the number of trials that were to be judged."""
+        """Return the number of chosen trials."""
         return self.collected + self.called
 
 
@@ -99,7 +97,7 @@ def merge(first: Findings, second: Findings) -> Findings:
     """Return the findings of two processes as one; in all sequences those of `first` come first.
 
     The operation is associative, with `Findings()` as its neutral element. If both have a value for
-    a key, the value of `second` is taken. `collected` is the larger number, since every process
+    a key, the value of `second` is used. `collected` is the larger number, since every process
     collects the same trials. `called` is the sum, since every process runs other tests.
     """
     return Findings(
@@ -128,7 +126,9 @@ def merge(first: Findings, second: Findings) -> Findings:
 
 
 def complete_causes(found: Findings) -> Findings:
-    """Return the findings; the first failure of each cause names all trials of its cause."""
+    """Return the findings with the first failure of each cause completed: it names all trials of
+    its cause.
+    """
     whole = dict(zip(found.verdicts, add_reach(list(found.verdicts.values())), strict=True))
     by_id = {(verdict.case, verdict.id): verdict for verdict in whole.values()}
     failures = []
@@ -139,9 +139,8 @@ def complete_causes(found: Findings) -> Findings:
 
 
 def _join(first: Mapping[K, V], second: Mapping[K, V]) -> Mapping[K, V]:
-    """Return both mappings as one.
-
-    Most findings hold little, so an empty mapping is left out without copying the other.
+    """Return both mappings merged. Most findings are small, so an empty mapping is skipped without
+    copying the other.
     """
     if not first or not second:
         return first or second

@@ -12,16 +12,20 @@ from harness.waiting.deadlines import Deadlines
 class Options:
     """The settings of a run, from the command line, the environment and pytest's ini file.
 
-    `devices` are the devices asked for; if there are none, the devices of this machine are used.
-    `required_device` fails the run if this machine lacks it. `r_mode` says how R answers: "auto",
-    "live" or "recorded". `starts` is the number of starts of each trainer. `baseline` is the path
-    of an older results.json, or "". `exchange` makes the context in which the files of the report
-    take the places of an older one's in `report_folder`; `refused` says why they must not, or "".
-    `is_worker` says that
-    xdist started this process, `is_shared` that several processes share this run. `ended` has the
-    tests in which earlier processes of this run ended. `deadlines` are those of R and of training.
-    `keep` is the folder in which the results of runs are kept, or "". `command` is the line that
-    started this run, and `started` the time of `time.monotonic` at which it started.
+    `devices` are the requested devices, by default those of this machine. `required_device` fails
+    the run if this machine lacks it. `r_mode` is the source of R's answers: "auto", "live" or
+    "recorded". `starts` is the number of starts of each trainer. `baseline` is the path of an older
+    results.json, or "".
+
+    `exchange` makes the context in which the files of the report replace an older one's in
+    `report_folder`; `refused` is the reason why they must not, or "".
+
+    `is_worker` says that xdist started this process, `is_shared` that several processes share this
+    run. `ended` has the tests in which earlier processes of this run died. `deadlines` are those of
+    R and of training.
+
+    `keep` is the folder in which the results of runs are kept, or "". `command` is the command line
+    of this run, and `started` the value of `time.monotonic` at its start.
     """
 
     devices: Sequence[str]

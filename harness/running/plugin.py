@@ -40,7 +40,7 @@ from harness.words.wording import describe_reason
 
 
 class Judge:
-    """The judge of one run of pytest; a run without cases and races has none."""
+    """The judge of one run of pytest; runs without cases and races do not have one."""
 
     def __init__(self, config: pytest.Config, options: Options) -> None:
         """Register the plugins that this run needs.
@@ -79,15 +79,17 @@ class Judge:
             raise pytest.UsageError(f"--parity-require-device {required}: {why}")
 
     def expand(self, name: str, found: object) -> list[Trial]:
-        """Return the trials of the object that a file calls `name`, on the devices of this run."""
+        """Return the trials of the object with this name in a test file, on the devices of this
+        run.
+        """
         self.signals.watch()
         return expand(name, found, device.chosen(self.options.devices), self.options.r_mode)
 
     def make_items(
         self, collector: Any, name: str, found: Case | Verification
     ) -> Sequence[pytest.Item] | None:
-        """Return a pytest item for each trial of the object that a test file calls `name`, or one
-        that fails if none of them can ever be judged.
+        """Return a pytest item for each trial of the object with this name in a test file, or one
+        failing item if none of the trials can ever be judged.
 
         Returns None for a Case without `verify` whose name is not a test's.
         """
@@ -133,7 +135,7 @@ class Judge:
                 self.runner.leave_out_impossible(counted.name)
 
     def note_uncollected(self, found: Sequence[Verification]) -> None:
-        """Note the cases that were verified while a file was imported, and that pytest did not
+        """Store the cases that were verified while a file was imported, and that pytest did not
         collect.
         """
         self.signals.watch()
@@ -144,7 +146,7 @@ class Judge:
             self.runner.note(Findings(uncollected=((f"{file}:{line}", one_line(name)),)))
 
     def note_place(self, verification: Verification) -> None:
-        """Note the file and line of a case, relative to the folder where pytest was started."""
+        """Store the file and line of a case, relative to the folder where pytest was started."""
         file = os.path.relpath(verification.file, self.config.invocation_params.dir)
         place = one_line(f"{file}:{verification.line}")
         self.runner.note(Findings(places={verification.case.name: place}))
@@ -178,14 +180,14 @@ class Judge:
             raise VerdictFailed(printable("\n".join(lines)))
 
     def note_failure(self, verification: Verification, verdict: Verdict) -> None:
-        """Note a verdict that fails the run, with the file and line of its case."""
+        """Store a verdict that fails the run, with the file and line of its case."""
         failure = Failure(verification.file, verification.line, verdict)
         self.runner.note(Findings(failures=(failure,)))
 
     def make_racer(self, request: pytest.FixtureRequest) -> Callable[[Entry, str, str], Race]:
-        """Return the function that the fixture `raced` gives to a test: it runs a speed race.
+        """Return the function behind the fixture `raced`, which runs a speed race.
 
-        pytest-benchmark times the race. The result goes into the report and into its speed.json.
+        pytest-benchmark times the race. The result is added to the report and its speed.json.
         """
         self.signals.watch()
 
@@ -211,7 +213,7 @@ class Judge:
 
 
 class ImpossibleItem(pytest.Item):
-    """An item of pytest for a case of which no trial can ever be judged: it fails, and says why."""
+    """A pytest item for a case without any trial that can be judged: it fails, and says why."""
 
     def __init__(
         self, *, trials: Sequence[Trial], verification: Verification, judge: Judge, **rest: Any
@@ -233,7 +235,7 @@ class ImpossibleItem(pytest.Item):
 
 
 class TrialItem(pytest.Item):
-    """One trial as an item of pytest, at the line where its user verified the case."""
+    """One trial as a pytest item, at the line where its user verified the case."""
 
     def __init__(
         self, *, trial: Trial, verification: Verification, judge: Judge, **rest: Any
@@ -294,21 +296,21 @@ class TrialItem(pytest.Item):
 
 
 def show_progress(config: pytest.Config, line: str) -> None:
-    """Show a line of progress on pytest's terminal, in place of the one before."""
+    """Show a line of progress on pytest's terminal, replacing the one before."""
     reporter = config.pluginmanager.getplugin("terminalreporter")
     if reporter and reporter.isatty:
         reporter.rewrite(line[: reporter._tw.fullwidth - 1], erase=True)
 
 
 def get_rerun_line(item: pytest.Item) -> str:
-    """Return the command line that runs a test again, in the folder where pytest was started."""
+    """Return the command line that runs a test again, for the folder where pytest was started."""
     file = item.getparent(pytest.Module)
     test = item.nodeid[len(file.nodeid) + len("::") :] if file else item.nodeid
     return rerun_line(item.path, item.config.invocation_params.dir, test)
 
 
 def note_xfail(trial: Trial, item: pytest.Item) -> Trial:
-    """Return the trial, with the reason of its item's xfail mark if there is one that applies."""
+    """Return the trial, with the reason of its item's xfail mark if one applies."""
     for mark in item.iter_markers("xfail"):
         conditions = list(mark.args)
         if "condition" in mark.kwargs:

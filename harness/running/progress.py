@@ -18,7 +18,9 @@ OF_KERNEL = "ipykernel."  # the module of a Jupyter kernel's streams
 
 
 class Progress:
-    """Shows messages by `show`, at most one in PATIENCE seconds, and none before."""
+    """Shows messages by `show`: at most one in PATIENCE seconds, and the first after PATIENCE
+    seconds.
+    """
 
     def __init__(self, show: Callable[[str], None]) -> None:
         self.show, self.shown = show, perf_counter()
@@ -31,7 +33,7 @@ class Progress:
 
 
 class ReplacedLine:
-    """A line of a stream that the next one replaces."""
+    """A line of a stream that is replaced by the next one."""
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
@@ -59,8 +61,8 @@ def shown_progress(wanted: bool | None) -> Iterator[Say]:
     """Show progress on stderr while the `with` block runs.
 
     With `wanted` None it is shown in a terminal, and in a notebook that a person runs, in one line
-    that is cleared at the end; with True anywhere, line by line where no line can be replaced; with
-    False nowhere.
+    that is cleared at the end. With True it is always shown, line by line if no line can be
+    replaced, and with False never.
     """
     stream = sys.stderr
     can_replace = stream is not None and _can_replace(stream)
@@ -80,8 +82,8 @@ def shown_progress(wanted: bool | None) -> Iterator[Say]:
 def _can_replace(stream: TextIO) -> bool:
     """Can a line of a stream be replaced by the next one?
 
-    A notebook's page can; a program that runs a notebook keeps every line. Only a page lets a cell
-    ask its reader for input.
+    It can on a notebook's page, but not in a program that runs a notebook, which keeps every line.
+    Only a page lets a cell ask its reader for input.
     """
     if type(stream).__module__.startswith(OF_KERNEL):
         kernel = getattr(sys.modules["IPython"].get_ipython(), "kernel", None)

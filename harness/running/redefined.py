@@ -17,8 +17,8 @@ from harness.judging.case import Case
 
 
 def find_redefined(case: Case) -> str:
-    """Return a sentence on a class or function of a case that has changed since then; "" if there
-    is none.
+    """Return a sentence on a class or function of a case that has changed since the case was made;
+    "" if there is none.
     """
     for thing in _list_written(case):
         module = sys.modules.get(thing.__module__)
@@ -63,7 +63,7 @@ def _list_codes(thing: type | FunctionType) -> Iterator[CodeType]:
 def _is_defined_anew(thing: Any, codes: list[CodeType], module: ModuleType) -> bool:
     """Does the name of a class or function now refer to another one, with other code?
 
-    Two runs of one statement, in a loop or a cell, give the same code.
+    A statement that runs twice, as in a loop or a cell, gives the same code both times.
     """
     now: Any = vars(module).get(thing.__name__)
     if now is thing or not isinstance(now, type | FunctionType):
@@ -78,7 +78,7 @@ def _is_defined_anew(thing: Any, codes: list[CodeType], module: ModuleType) -> b
 def _is_edited(codes: list[CodeType], module: ModuleType) -> bool:
     """Has a file changed since the code was imported from it?
 
-    Code that did not come from a plain file, such as that of pytest's test files, is not compared.
+    Code that does not come from a plain file, such as that of pytest's test files, is not compared.
     """
     if type(getattr(module, "__loader__", None)) is not SourceFileLoader:
         return False

@@ -1,4 +1,4 @@
-"""The result of `check`: verdicts and findings as plain data, as a screen, and as HTML."""
+"""The result of `check`: verdicts and findings as data, as a screen, and as HTML."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WHOLE = "report.md, which result.save(FOLDER) writes"
 
 
 class VerdictFailed(AssertionError):
-    """The error that is raised for a verdict that fails, or if nothing could be judged."""
+    """Raised for a verdict that fails, or if nothing could be judged."""
 
     __module__ = "nnet_parity"  # where users find it, and what a traceback calls it
 
@@ -30,9 +30,9 @@ class Result:
     """The verdicts on some cases, and their report.
 
     `ok`, which is also its truth value, is True if no trial fails, each case has a trial that
-    passes, and nothing else is wrong; `complaints` has a sentence for each thing that is. Printed,
-    it is the screen that pytest shows at the end of a run, after the failures; a notebook shows it
-    as HTML.
+    passes, and there are no `complaints`, which are sentences on everything else that is wrong.
+    Printed, it is the screen that pytest shows at the end of a run, after the failures; a notebook
+    shows it as HTML.
     """
 
     def __init__(self, report: Report, complaints: Sequence[str] = ()) -> None:
@@ -60,35 +60,35 @@ class Result:
     def findings(self) -> list[Finding]:
         """The reason of the first failure of each cause, as data.
 
-        The other failures of a cause name it in `Verdict.follows`.
+        The other failures of a cause name the first one in `Verdict.follows`.
         """
         self.was_read = True
         firsts = [cause.first for cause in list_causes(self._report.failures())]
         return [first.finding for first in firsts if first.finding is not None]
 
     def record(self) -> dict[str, Any]:
-        """Return the result as JSON holds it, by the schema of results.json."""
+        """Return the result as a dict for JSON, in the schema of results.json."""
         self.was_read = True
         return self._report.record()
 
     def save(self, folder: str | PathLike[str]) -> None:
         """Write results.json, report.md and index.html into a folder, as pytest does.
 
-        Raises FileExistsError if files of these names are there that are no report's, OSError if
-        they cannot be written.
+        Raises FileExistsError if there are files of these names that are no report's, and OSError
+        if they cannot be written.
         """
         from harness.publishing.writing import replace_report
 
         replace_report(self._report, Path(folder))
 
     def raise_if_failed(self) -> None:
-        """Raise VerdictFailed, with all that the result says, unless it is ok."""
+        """Raise VerdictFailed, with the text of the result, unless it is ok."""
         __tracebackhide__ = True
         if not self.ok:
             raise VerdictFailed(f"{self._summarise()}\n{self}")
 
     def raise_if_unread(self) -> None:
-        """Raise VerdictFailed if it is not ok and its user has looked at none of its data."""
+        """Raise VerdictFailed if it is not ok and its user has not looked at any of its data."""
         __tracebackhide__ = True
         if not self.was_read and not self.ok:
             raise VerdictFailed(
@@ -97,7 +97,7 @@ class Result:
             )
 
     def _summarise(self) -> str:
-        """Return in one sentence why it is not ok."""
+        """Return the reason why it is not ok, in one sentence."""
         if failed := len(self._report.failures()):
             return f"check() failed: {failed} of {len(self._report.verdicts)} trials"
         return f"check() failed: {self._complaints[0]}"

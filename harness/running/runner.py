@@ -27,8 +27,8 @@ from harness.words.wording import follow
 
 @dataclass(frozen=True)
 class Gone:
-    """Why a subject is not asked any more, and the id of the trial in which it ended its
-    process.
+    """The reason why a subject is not evaluated any more, and the id of the trial in which it ended
+    its process.
     """
 
     trial: str
@@ -41,9 +41,9 @@ MANY_DRAWS = 1_000  # stacks this large tell what a problem costs
 class Runner:
     """Runs the trials of one process, case by case.
 
-    `found` has the findings since the last call of `hand_over`. `unusable` says by device why the
-    device is not used any more; `gone` says by case, subject and device why the subject is not
-    asked any more.
+    `found` has the findings since the last call of `hand_over`. `unusable` has by device the reason
+    why it is not used any more; `gone` has by case, subject and device the reason why the subject
+    is not evaluated any more.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Runner:
 
         Scripts of failures are written into the folder `scripts`, relative to the folder `start`,
         which is the working folder by default; without `scripts` none is written. `starts` is the
-        number of starts of each trainer; `say` is called with sentences on progress.
+        number of starts of each trainer; `say` gets progress messages.
         """
         self.starts, self.say = starts, say
         self.scripts, self.start = scripts, start or Path.cwd()
@@ -70,17 +70,15 @@ class Runner:
         self._across_cases = Store()
 
     def note(self, part: Findings) -> None:
-        """Add to the findings."""
+        """Add findings to those of this process."""
         self.found = merge(self.found, part)
 
     def collect(self, test: str, trials: Sequence[Trial]) -> None:
-        """Note the trials of a case that a test is about to judge.
+        """Store the trials of a case that a test is about to judge.
 
-        Those that can never be judged get their verdicts with the first trial that is judged, or by
-        `note_impossible`.
-
-        Raises ValueError if another test has a case of the same name, since a case's name
-        identifies its verdicts.
+        Those that can never be judged get their verdicts together with the first judged trial, or
+        by `note_impossible`. Raises ValueError if another test has a case of the same name, since a
+        case's name identifies its verdicts.
         """
         name = trials[0].case.name
         for other, case in self.found.cases.items():
@@ -100,11 +98,13 @@ class Runner:
         self.note(Findings(cases={test: CaseCount(name, len(possible))}, known=known))
 
     def leave_out_impossible(self, name: str) -> None:
-        """Forget the trials of a case that can never be judged: only a part of it was chosen."""
+        """Forget the trials of a case that can never be judged, because only a part of the case was
+        chosen.
+        """
         self._impossible.pop(name, None)
 
     def note_impossible(self, name: str) -> list[Verdict]:
-        """Note, and return, the verdicts on the trials of a case that can never be judged."""
+        """Return and store the verdicts on the trials of a case that can never be judged."""
         test, trials = self._impossible.pop(name, ("", []))
         found: dict[str, Verdict] = {}
         for trial in trials:
@@ -114,10 +114,10 @@ class Runner:
         return list(found.values())
 
     def judge_case(self, test: str, trials: Sequence[Trial], again: str = "") -> list[Verdict]:
-        """Judge all trials of a case at once that can be judged; return their verdicts, and note
-        them under `test`.
+        """Judge all trials of a case at once, except those that can never be judged; return the
+        verdicts.
 
-        `again` is the command line that runs them again.
+        They are stored under `test`. `again` is the command line that runs the trials again.
         """
         possible = [trial for trial in trials if not trial.impossible]
         self.note(Findings(called=len(possible)))
@@ -129,7 +129,7 @@ class Runner:
         return verdicts
 
     def judge(self, name: str, trial: Trial, again: str) -> Verdict:
-        """Return the verdict of a trial, and note it under `name`, pytest's id of the trial.
+        """Return the verdict of a trial, and store it under `name`, pytest's id of the trial.
 
         `again` is the command line that runs the trial again. An error that spoils a device ends
         the trials on this device, not the run.
@@ -175,7 +175,7 @@ class Runner:
         return self._cache
 
     def _note_contracts(self, trial: Trial) -> None:
-        """Note the contracts and the versions of the subject and the reference."""
+        """Store the contracts and the versions of the subject and the reference."""
         subject, reference = trial.subject, trial.reference
         contracts = {
             f"{subject.name} {trial.dtype}": subject.contract(trial.dtype).sentence(),
@@ -187,7 +187,9 @@ class Runner:
             self.note(Findings(versions=tuple(versions.items())))
 
     def close_case(self) -> None:
-        """Note the fits, the reach and the cost of the case that has just ended; drop its cache."""
+        """Store the fits, the reach and the cost of the case that has just ended; drop its
+        cache.
+        """
         cache, self._cache = self._cache, None
         if cache is None:
             return
@@ -210,7 +212,7 @@ class Runner:
             self.note(Findings(costs={case: cost}))
 
     def _note_fits(self, cache: Cache) -> None:
-        """Note the fits of a case, its references' first, and its rows, answer and data for the
+        """Store the fits of a case, its references' first, and its rows, answer and data for the
         report.
         """
         case = cache.case
@@ -228,7 +230,7 @@ class Runner:
             self.note(Findings(points=points(cache)))
 
     def hand_over(self) -> Findings:
-        """Return the findings since the last call, and forget them."""
+        """Return the findings since the last call, and start anew."""
         found = self.found
         self.found = Findings(collected=found.collected)
         return found

@@ -1,4 +1,6 @@
-"""From one trial to its verdict: ask both sides, judge their answers, and say the result."""
+"""From a trial to its verdict: evaluates both sides, judges their answers, and describes the
+result.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -51,7 +53,7 @@ HERE = Path()  # the working folder
 class FirstTrial(Key[str]):
     """Cache key for the id of the first trial of a case whose problems cannot be made.
 
-    `said` is the message of the error that was raised.
+    `said` is the message of the error.
     """
 
     said: str
@@ -65,8 +67,8 @@ def run(
 
     `again` is the command line that runs the trial again; it becomes the last line of a failure.
     For a failure, a script that fails in the same way is written into `folder`, if there is one; a
-    relative `folder` lies in `start`. A failing trial that is known to fail is KNOWN. While the
-    trial runs, torch has the settings that it had when the case was made.
+    relative `folder` is relative to `start`. A failing trial that is known to fail is KNOWN. While
+    the trial runs, torch has the settings of the time when the case was made.
     """
     with hold_settings(trial.case.settings), limited():
         return _run(trial, cache, again, folder, start)
@@ -103,7 +105,7 @@ def _verdict(trial: Trial, cache: Cache) -> Verdict:
 def _compare(trial: Trial, cache: Cache) -> Verdict:
     """Return the verdict of a trial that compares a quantity, or that claims a contrast.
 
-    It says as which network, and with which restrictions, the subject was judged.
+    It names the network, and the restrictions, as which the subject was judged.
     """
     quantity = trial.check if trial.check in ORDER else "forward"
     if absent := _absent(trial, quantity):
@@ -157,9 +159,9 @@ def _of_failure(comparison: Comparison, judgement: Judgement, verdict: Verdict) 
 
 
 def _caveat(trial: Trial, problems: Sequence[Problem]) -> str:
-    """Return the limits of what a verdict on these problems proves, in words; "" if there is none.
+    """Return the limits of what a verdict on these problems proves, in words; "" if there are none.
 
-    Of a model whose parameters add up it proves nothing on the single ones.
+    If some of a model's parameters only act as a sum, nothing is proved about the single ones.
     """
     said = [problem.caveat for problem in problems if problem.caveat]
     if said or isinstance(trial.subject, Trained):
@@ -170,7 +172,7 @@ def _caveat(trial: Trial, problems: Sequence[Problem]) -> str:
 def _absent(trial: Trial, quantity: str) -> str:
     """Return why the reference or the subject has no answer in a trial; "" if both have one.
 
-    A subject that computes in another dtype than the trial's has none.
+    A subject with another dtype than the trial's has none.
     """
     subject, reference, dtype = trial.subject, trial.reference, trial.dtype
     own = subject.network or trial.case.network
@@ -184,7 +186,7 @@ def _absent(trial: Trial, quantity: str) -> str:
 
 
 def _of_same_loss(comparison: Comparison, judgement: Judgement | None, by: str) -> Verdict:
-    """Return the verdict if both sides have the same loss, which is not the case's.
+    """Return the verdict if both sides have the same loss, and it is not the case's.
 
     `by` says how it was judged; `judgement` is None if it could not be judged.
     """
@@ -204,7 +206,7 @@ def _of_same_loss(comparison: Comparison, judgement: Judgement | None, by: str) 
 def _of_another_way(comparison: Comparison, first: Judgement, second: Judgement) -> Verdict:
     """Return the verdict on a subject that computes the same function by other operations.
 
-    It keeps how far outside the bounds of the network's own operations the subject is.
+    It includes how far the subject is outside the bounds of the network's own operations.
     """
     where = comparison.where(second.index, second.stack)
     verdict = measured_verdict(comparison.trial, second, where)

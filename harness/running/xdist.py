@@ -1,4 +1,4 @@
-"""Runs that pytest-xdist shares out among several processes: their findings become one run's
+"""Runs that pytest-xdist distributes to several processes: merges their findings into one run's
 findings.
 """
 
@@ -33,14 +33,14 @@ def _unpack(text: str) -> Failure | Findings:
 
 
 class Worker:
-    """The plugin in a process of xdist's: sends its findings to the process that makes the report.
+    """The plugin in a process of xdist: sends its findings to the process that makes the report.
 
     The findings travel in pytest's reports of a trial. The report of the setup has the failure that
     counts if this process dies in the trial; the report of the teardown has the findings so far.
     """
 
     def __init__(self, config: Any, runner: Runner, ended: Sequence[str]) -> None:
-        """Prepare to send findings; `ended` has the tests in which earlier processes ended."""
+        """Prepare to send findings; `ended` has the tests in which earlier processes died."""
         self.config, self.runner, self.ended = config, runner, ended
 
     @pytest.hookimpl(wrapper=True)
@@ -67,7 +67,9 @@ class Worker:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Note the subjects that have ended an earlier process, so that none is asked again."""
+        """Store the subjects that have killed an earlier process, so that they are not evaluated
+        again.
+        """
         for item in session.items:
             trial = getattr(item, "trial", None)
             if trial and item.nodeid in self.ended:
@@ -95,7 +97,7 @@ class Worker:
 class Merger:
     """Merges the findings of the other processes, in the process that makes the report.
 
-    They are merged in the order in which a single process would have found them.
+    They are merged in the order of a single process.
     """
 
     def __init__(self, signals: StopSignals) -> None:
@@ -104,11 +106,11 @@ class Merger:
         self._failures: dict[str, Failure] = {}
 
     def begin(self) -> None:
-        """Note that the run has a case: a run that SIGTERM ends now leaves a report."""
+        """Store that the run has a case: a run that SIGTERM ends from now on writes a report."""
         self.signals.watch()
 
     def take_report(self, report: Any, place: int) -> None:
-        """Take the findings or the failure that the report of a test carries.
+        """Take the findings or the failure in the report of a test.
 
         `place` is the position of the test among all tests.
         """
@@ -120,7 +122,7 @@ class Merger:
             self._parts.append((place, part))
 
     def take_rest(self, text: str, place: int) -> None:
-        """Take the findings that a process hands over when it ends.
+        """Take the last findings of a process, which it sends when it ends.
 
         `place` is their position in the order of tests.
         """

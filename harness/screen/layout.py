@@ -1,4 +1,4 @@
-"""Lays rows out in columns, for a terminal of any width."""
+"""Arranges rows in columns, for a terminal of any width."""
 
 from collections.abc import Sequence
 from itertools import zip_longest
@@ -18,7 +18,7 @@ HEADINGS = Figures("checks", "bound used", "against")
 def lay_out(groups: Sequence[Group], width: int, is_verbose: bool = False) -> list[Line]:
     """Return the lines of groups of rows, none of them wider than `width` columns.
 
-    A row has one line, and a longer text is shortened; if `is_verbose`, it has as many lines as it
+    A row has one line, and a longer text is shortened. If `is_verbose`, it has as many lines as it
     needs, and its details.
     """
     width = max(width, NARROWEST)
@@ -42,7 +42,9 @@ def lay_out(groups: Sequence[Group], width: int, is_verbose: bool = False) -> li
 
 
 def _choose_widths(figures: Sequence[Figures], room: int) -> list[int]:
-    """Return the widths of the columns of figures, without the last if there is no room for it."""
+    """Return the widths of the columns of figures; the last column is left out if there is no room
+    for it.
+    """
     if not figures:
         return []
     widths = [max(map(len, column)) for column in zip(HEADINGS, *figures, strict=True)]
@@ -52,7 +54,7 @@ def _choose_widths(figures: Sequence[Figures], room: int) -> list[int]:
 
 
 def _join(text: str, figures: Figures, widths: Sequence[int]) -> str:
-    """Return a text with its figures in columns: numbers to the right, names to the left."""
+    """Return a text with its figures in columns: numbers right-aligned, names left-aligned."""
     checks, used, *against = [
         each.rjust(width) if number < 2 else each
         for number, (each, width) in enumerate(zip(figures, widths, strict=False))
@@ -93,7 +95,7 @@ def _lay_out_row(
 
 
 def _label(label: str, bodies: Sequence[Line], width: int) -> list[Line]:
-    """Return the lines of a group with its label, which takes several lines if it is long."""
+    """Return the lines of a group with its label, which wraps onto several lines if it is long."""
     lines = []
     for head, body in zip_longest(wrap(label, width - 1), bodies):
         text = (head or "").ljust(width)

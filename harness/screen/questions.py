@@ -1,4 +1,6 @@
-"""The rows of questions: failed, equal, different as claimed, known to fail, without an answer."""
+"""The rows of questions: failed, equal, different as claimed, known to fail, or without an
+answer.
+"""
 
 from collections.abc import Sequence
 
@@ -30,7 +32,7 @@ SHORT = {"live": "R live", "recorded": "R recorded"}
 def group_questions(report: Report, whole: str) -> list[Group]:
     """Return a row for each claim of each question, failures first; no question is left out.
 
-    `whole` says where the whole report is.
+    `whole` is the place of the whole report.
     """
     groups: dict[str, list[Row]] = {
         "failed": [],
@@ -81,7 +83,9 @@ def _make_cause(cause: Cause) -> Row:
 
 
 def _make_equal(question: str, sound: Sequence[Verdict], own: str) -> Row:
-    """Return the row of a question whose claims of equality hold; `own` are its case's words."""
+    """Return the row of a question whose claims of equality hold; `own` is the case's own
+    sentence.
+    """
     if all(verdict.check == "fit" for verdict in sound):
         used = f"p = {get_p_value(sound):.2g}"
     else:
@@ -92,7 +96,7 @@ def _make_equal(question: str, sound: Sequence[Verdict], own: str) -> Row:
 
 
 def _name_witnesses(verdicts: Sequence[Verdict]) -> str:
-    """Return who answered, R first: "R live, NumPy"."""
+    """Return the sources of the answers, R first: "R live, NumPy"."""
     names = list(dict.fromkeys(map(_name_witness, rank_by_strength(verdicts))))
     names = [shorten(name, MOST_LETTERS) for name in names]
     if len(names) > MOST_NAMES:
@@ -115,7 +119,9 @@ def _make_different(question: str, sound: Sequence[Verdict], own: str) -> Row:
 
 
 def _describe_example(sound: Sequence[Verdict], names: str) -> str:
-    """Return the figures of the best example of a difference; of ends of training, the names."""
+    """Return the figures of the best example of a difference or, for ends of training, the
+    names.
+    """
     best = get_best_example(sound)
     if best.actual is None or best.expected is None or best.allowed is None:
         return names

@@ -7,8 +7,10 @@ Colour = Literal["", "green", "red", "yellow"]
 
 
 class Figures(NamedTuple):
-    """The right columns of a row: the number of checks, the share of the rounding bound that the
-    worst element used, and who answered.
+    """The right columns of a row.
+
+    They are the number of checks, the share of the rounding bound that the worst element used, and
+    the sources of the answers.
     """
 
     checks: str
@@ -17,11 +19,11 @@ class Figures(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A row: a mark, a text, and what stands to the right of it.
+    """A row of the screen: a mark, a text, and the columns to the right of it.
 
-    A text that is too wide is shortened unless it `is_whole`; `tail` stands behind it and is not
-    shortened. `details` are shown below the row if all is shown. A row without a mark follows from
-    the row above if it `is_part`.
+    A text that is too wide is shortened unless it `is_whole`; `tail` follows it and is not
+    shortened. `details` are lines below the row, shown only in full output. A row without a mark
+    continues the row above if it `is_part`.
     """
 
     text: str
@@ -35,8 +37,10 @@ class Row(NamedTuple):
 
 
 class Ending(NamedTuple):
-    """What the screen says besides the report: where the whole report is, the path of its page if
-    it was written, and why the run fails although no check does.
+    """The end of the screen besides the report.
+
+    It has the place of the whole report, the path of its page if it was written, and the reasons
+    why the run fails although no check does.
     """
 
     whole: str = "report.md"
@@ -45,7 +49,7 @@ class Ending(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Rows under one label, which stands to the left of them."""
+    """Rows under one label, which is printed to the left of them."""
 
     label: str
     rows: list[Row]

@@ -18,15 +18,17 @@ PLAIN = Ending()
 
 
 def make_title(report: Report) -> str:
-    """Return the title of the screen: how many questions are answered, how many mismatches."""
+    """Return the title of the screen, with the numbers of answered questions and of mismatches."""
     return f"nnet-parity: {describe_verdict(report)}"
 
 
 def make_screen(
     report: Report, width: int, ending: Ending = PLAIN, is_verbose: bool = False
 ) -> list[Line]:
-    """Return the lines of the screen, which is `width` columns wide: a line for each question,
-    failures first, then what was not checked, and why. If `is_verbose`, nothing is shortened.
+    """Return the lines of the screen, which is `width` columns wide.
+
+    There is a line for each question, failures first, then the unchecked parts with the reasons. If
+    `is_verbose`, nothing is shortened.
     """
     whole, place, complaints = ending
     groups = [*group_questions(report, whole), *_group_notes(report, whole)]
@@ -45,7 +47,7 @@ def make_screen(
 
 
 def _group_notes(report: Report, whole: str) -> list[Group]:
-    """Return the limits of what the passes prove."""
+    """Return the limits of the evidence that passed trials give, as groups of rows."""
     caveats = list_caveats(list_sound(report.verdicts, "equal"))
     are_whole = len(caveats) <= MOST_CAVEATS
     rows = [Row(caveat, is_whole=are_whole) for caveat in caveats[:MOST_CAVEATS]]

@@ -1,1 +1,1 @@
-"""Long computations: messages to a waiting person, and deadlines."""
+"""For long computations: progress messages, and deadlines for R and for training."""

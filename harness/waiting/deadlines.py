@@ -1,6 +1,7 @@
-"""How long R and a training may take, in seconds of CPU time.
+"""The limits on the CPU time of R and of training, in seconds.
 
-CPU time is what a process has computed, so other work on the machine does not use it up.
+CPU time is the time in which a process has computed, so other work on the machine does not use it
+up.
 """
 
 import os
@@ -12,7 +13,9 @@ R_SWITCH, TRAINING_SWITCH = "NNET_PARITY_R_DEADLINE", "NNET_PARITY_TRAINING_DEAD
 
 
 class Deadlines(NamedTuple):
-    """`r` is for one ask of R of ordinary size, `training` for one stack or start of a training."""
+    """Limits in seconds: `r` for one request to R of ordinary size, `training` for one stack or
+    start of training.
+    """
 
     r: float = 60.0
     training: float = 120.0
@@ -53,7 +56,7 @@ def parse_seconds(name: str, text: str) -> float:
 
 
 def choose(deadlines: Deadlines) -> None:
-    """Use these deadlines in this process until `forget`."""
+    """Set the deadlines of this process, until `forget` is called."""
     _chosen.append(deadlines)
 
 

@@ -1,4 +1,4 @@
-"""Messages to a waiting person on how far a long computation is."""
+"""Progress messages of long computations."""
 
 from collections.abc import Callable
 from time import perf_counter
@@ -8,12 +8,12 @@ PATIENCE = 2.0  # seconds that a terminal stays silent at most
 
 
 def silent(said: str) -> None:
-    """Say nothing."""
+    """Ignore a progress message."""
 
 
 def patient(say: Say) -> Say:
-    """Return a version of `say` that is silent for the first PATIENCE seconds, so that short work
-    says nothing.
+    """Return a version of `say` that ignores messages in the first PATIENCE seconds, so that short
+    work shows none.
     """
     began = perf_counter()
 
@@ -28,7 +28,7 @@ _listeners: list[Say] = []
 
 
 def listen(say: Say) -> None:
-    """Let `report` reach `say` until `stop_listening`."""
+    """Send messages of `report` to `say`, until `stop_listening` is called."""
     _listeners.append(say)
 
 

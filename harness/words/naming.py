@@ -16,13 +16,13 @@ TITLES = {
 
 
 def title(quantity: str) -> str:
-    """Return the name of a quantity as people read it."""
+    """Return the name of a quantity for people."""
     return TITLES.get(quantity, quantity)
 
 
 def tensors(problem: Problem, quantity: str) -> tuple[list[str], NDArray[np.intp]]:
-    """Return the names of a quantity's tensors, and for each element of one draw the number of the
-    tensor that it belongs to.
+    """Return the names of a quantity's tensors, and for each element of one draw the number of its
+    tensor.
     """
     network, own = problem.formulation.network, problem.formulation.own
     if quantity == "loss":
@@ -38,10 +38,10 @@ def tensors(problem: Problem, quantity: str) -> tuple[list[str], NDArray[np.intp
 
 
 def element(problem: Problem, quantity: str, index: tuple[int, ...]) -> str:
-    """Return the name of one element of a quantity, for example `left.weight[3, 2] = W1[3, 2]` or
+    """Return the name of one element of a quantity, such as `left.weight[3, 2] = W1[3, 2]` or
     `o2[row 1, 0]`.
 
-    `index` is the position in the stack's array; its first number is the draw, which is not named.
+    `index` is the position in the stack's array; its first number, the draw, is not in the name.
     """
     if quantity in ("gradient", STEP):
         formulation = problem.formulation
@@ -63,7 +63,9 @@ def list_names(names: Sequence[str]) -> str:
 
 
 def distinct_digits(a: float, b: float) -> tuple[str, str]:
-    """Return two figures as text, with as few digits (from five on) as show that they differ."""
+    """Return two figures as text, with the fewest digits (at least five) that show their
+    difference.
+    """
     digits = 5
     while digits < 17 and f"{a:.{digits}g}" == f"{b:.{digits}g}":
         digits += 1
@@ -71,21 +73,24 @@ def distinct_digits(a: float, b: float) -> tuple[str, str]:
 
 
 def format_share(budget_used: float) -> str:
-    """Return the used share of a bound in percent: "34 %".
-
-    It has more digits where two would round it up to 100.
+    """Return the used share of a bound in percent, as "34 %". It has more digits if two would round
+    it up to 100.
     """
     percent = 100 * budget_used
     return f"{percent:.4g} %" if 99.5 <= percent < 100 else f"{percent:.2g} %"
 
 
 def describe_used(budget_used: float, dtype: str) -> str:
-    """Return a sentence on how much of the bounds answers in a dtype used, at the worst element."""
+    """Return a sentence on the share of the rounding bound that the worst element of answers in a
+    dtype used.
+    """
     return f"worst element used {format_share(budget_used)} of its {dtype} rounding bound"
 
 
 def format_factor(budget_used: float) -> str:
-    """Return a factor with four significant digits; from 1e3 to 1e12 it is written out: 865,900."""
+    """Return a factor with four significant digits; from 1e3 to 1e12 without an exponent:
+    865,900.
+    """
     rounded = f"{budget_used:.4g}"
     if 1000 <= budget_used <= 1e12:
         return f"{float(rounded):,.0f}"

@@ -59,12 +59,12 @@ def _template(name: str, make_harmless: Callable[[str], str]) -> Template:
 
 
 def by(things: Iterable[T], field: str) -> list[tuple[object, list[T]]]:
-    """Group things by one of their fields, in the order in which its values first occur."""
+    """Group things by one of their fields, in the order of the first occurrence of its values."""
     return list(grouped(things, attrgetter(field)).items())
 
 
 def figure(value: float | None) -> str:
-    """Return a number as a person reads it."""
+    """Return a number as text for people."""
     if value is None:
         return "–"
     text = f"{value:,.0f}" if 1e3 <= abs(value) < 1e7 else f"{value:.3g}"

@@ -1,4 +1,4 @@
-"""The sentences of a finding; they are all made here."""
+"""All sentences of findings."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -161,7 +161,7 @@ def describe_operation(found: Located) -> str:
 
 
 def _reproduction(finding: Finding) -> Iterator[str]:
-    """Yield the lines that tell how to see the failure again."""
+    """Yield the lines on how to reproduce the failure."""
     if finding.script:
         yield f"reproduce: {shell_line(path_word(finding.python), path_word(finding.script))}"
     elif finding.no_script:

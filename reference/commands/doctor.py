@@ -1,4 +1,4 @@
-"""The verb `nnet-parity doctor`: tries everything that the project can use on this machine, and
+"""The command `nnet-parity doctor`: checks everything that the project can use on this machine, and
 says how to install the rest.
 """
 
@@ -37,10 +37,10 @@ PATIENCE = 60.0  # seconds for a program to say its version
 
 @dataclass(frozen=True)
 class Finding:
-    """What the doctor looked for, and what it found.
+    """A checked part of the installation, and the result.
 
-    If that does not fit, `why` is the reason, `mend` the command that mends it, and `lost` what
-    does not work until then, or "" if nothing can be judged without it.
+    If there is a problem, `why` is the reason, `mend` the command that solves it, and `lost` the
+    feature that does not work until then, or "" if nothing can be judged without it.
     """
 
     name: str
@@ -94,7 +94,7 @@ def _doctor(given: Namespace) -> int:
 
 
 def examine() -> Iterator[Finding]:
-    """Look for everything, one thing after the other."""
+    """Check everything, one part after the other."""
     yield Finding("Python", f"{platform.python_version()}, {sys.executable}")
     yield from packages()
     yield from torch()
@@ -107,7 +107,7 @@ def examine() -> Iterator[Finding]:
 
 
 def packages() -> Iterator[Finding]:
-    """Look for the packages that pyproject.toml requires."""
+    """Check the packages that pyproject.toml requires."""
     for line in metadata.requires("nnet-parity") or ():
         needed = Requirement(line)
         if needed.marker and not needed.marker.evaluate({"extra": ""}):
@@ -139,7 +139,7 @@ def torch() -> Iterator[Finding]:
 
 
 def r() -> Iterator[Finding]:
-    """Start R, and ask it for the versions of R, nnet and rpy2."""
+    """Start R, and check the versions of R, nnet and rpy2."""
     lost = "recordings and NumPy judge"
     if os.environ.get(SWITCH) == "recorded":
         why = f"R was left out ({SWITCH}=recorded, which --no-r sets): run again without it"
@@ -161,7 +161,7 @@ def r() -> Iterator[Finding]:
 
 
 def startup() -> Iterator[Finding]:
-    """Name what R's user or site has set up, and our R does not read."""
+    """List the settings of R's user or site that our R does not read."""
     home = ""
     if os.environ.get(SWITCH) != "recorded":
         with suppress(RUnavailable, RCrashed):
@@ -184,7 +184,7 @@ def make() -> Finding:
 
 
 def compiler() -> Finding:
-    """Look for the C++ compiler that torch.compile needs."""
+    """Check the C++ compiler that torch.compile needs."""
     lost = "models under torch.compile cannot be asked, others can"
     program = os.environ.get("CXX") or "g++"
     return _program("C++ compiler", program, "g++", "g++ was not found and CXX names none", lost)
@@ -213,7 +213,7 @@ def _run(*command: str) -> tuple[int, str]:
 
 
 def plugin() -> Finding:
-    """Run pytest as a user does: it must load our plugin from here."""
+    """Run pytest as a user does, and check that it loads our plugin from here."""
     ours = Path(device.__file__).parents[2] / "nnet_parity" / "plugin.py"
     with temporary_folder() as empty:
         options = (

@@ -1,4 +1,4 @@
-"""Options of the command line that describe a network as R's nnet() takes it."""
+"""Command-line options that describe a network in the form of R's nnet()."""
 
 from __future__ import annotations
 
@@ -49,8 +49,7 @@ def add_network_options(parser: Parser) -> None:
 def read_network(given: Namespace) -> tuple[Network, Loss]:
     """Return the network and the loss that the options describe.
 
-    Raises ValueError, in a sentence, for sizes that are not understood and options that do not go
-    together.
+    Raises ValueError, with a sentence, for invalid sizes and options that do not go together.
     """
     error = _read_error(given)
     if given.logits and not error:

@@ -1,4 +1,4 @@
-"""The verb `nnet-parity port`: writes a PyTorch module of a fitted nnet, and its certificate."""
+"""The command `nnet-parity port`: writes a PyTorch module of a fitted nnet, and its certificate."""
 
 from __future__ import annotations
 
@@ -100,10 +100,10 @@ def port(parser: ArgumentParser) -> Callable[[Namespace], int]:
 
 @dataclass(frozen=True)
 class Question:
-    """The raw rows that a port is compared on, and the answers to them.
+    """The raw rows on which a port is compared, and the answers to them.
 
-    The first `count` rows are the user's, the others are drawn. `versions` are those of R, empty
-    if nnet's equations answered; `data` describes the rows.
+    The first `count` rows are the user's, the others are drawn. `versions` are those of R, empty if
+    the answers come from nnet's equations; `data` describes the rows.
     """
 
     rows: Rows
@@ -114,7 +114,7 @@ class Question:
 
     @property
     def witness(self) -> str:
-        """Who answered, in words."""
+        """The source of the answers, in words."""
         if not self.versions:
             return "nnet's equations (R was not here)"
         return f"R {self.versions['R']} (nnet {self.versions['nnet']})"
@@ -159,7 +159,7 @@ def _port_fit(given: Namespace) -> int:
 
 
 def _ask(net: FittedNet, given: Namespace) -> Question:
-    """Return the rows to compare on and the answers to them, R's if it is here."""
+    """Return the rows to compare on, and the answers to them from R if it is installed."""
     session: RSession | None = LIVE
     try:
         versions = LIVE.versions()
@@ -243,7 +243,7 @@ def _certify(
 
 
 def _list_caveats(net: FittedNet, answers: Answers, clipped: float) -> tuple[str, ...]:
-    """Return what the certificate of a port does not say."""
+    """Return sentences on the limits of a port's certificate."""
     caveats = [SCALING, "gradients and training are not compared"]
     if net.terms is not None and not has_columns(net):
         caveats.append("model.py has no columns(): R's model.matrix makes its inputs")
@@ -264,7 +264,7 @@ def _list_caveats(net: FittedNet, answers: Answers, clipped: float) -> tuple[str
 
 
 def _describe(net: FittedNet) -> str:
-    """Return a net in words: its units, and how nnet was called."""
+    """Return a net in words: its units, and the call of nnet."""
     top = net.topology
     skip = " with skip" if top.hidden and top.has_skip else ""
     kind = "linear" if top.output == "identity" else top.output
@@ -282,7 +282,9 @@ def _store(net: FittedNet, question: Question) -> Stored:
 
 
 def _write(folder: Path, files: dict[str, str | bytes], force: bool) -> None:
-    """Write all files or none. Raises ValueError if one stands there that this did not write."""
+    """Write all files or none. Raises ValueError if a file exists that this command did not
+    write.
+    """
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder} is no folder, expected one to write into (-o)")
     folder.mkdir(parents=True, exist_ok=True)
@@ -299,7 +301,7 @@ def _write(folder: Path, files: dict[str, str | bytes], force: bool) -> None:
 
 
 def _known(path: Path) -> dict[str, str]:
-    """Return the digests of the files that an older certificate names."""
+    """Return the digests of the files in an older certificate."""
     try:
         held = json.loads(read_regular(path, MOST_OF_CERTIFICATE))
         return dict(held["files"]) if held["written_by"] == BY else {}

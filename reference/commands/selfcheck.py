@@ -1,4 +1,6 @@
-"""The verb `nnet-parity selfcheck`: runs tests/selfcheck/selfcheck.py, found in a checkout only."""
+"""The command `nnet-parity selfcheck`: runs tests/selfcheck/selfcheck.py, which only a checkout
+has.
+"""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Search for a planted fault that explains observed answers.
+"""Searches for a planted fault that explains observed answers.
 
 A stack is one problem with all its draws; the right answers come from the equations without a
 mistake.
@@ -57,7 +57,7 @@ def likely(
 
 
 def as_computed(contract: Contract) -> Contract:
-    """Return the contract under which faults are solved: float64, with the logarithms of another
+    """Return the contract for computing faults: float64, with the logarithms of another
     contract.
     """
     return Contract(
@@ -80,11 +80,11 @@ def offered(
     """Return the mistake that explains observed answers; None if there is none.
 
     `outside` is the first quantity outside its bounds. `run` solves the equations with a fault. The
-    fault explains the difference between observed and right answers if its answers differ much less
-    from the observed ones: by less than a thousandth of that difference or, in a stack, by no more
+    fault explains the difference between observed and right answers if its answers are much nearer
+    to the observed ones: less than a thousandth of that difference away or, in a stack, no further
     than rounding under this contract. This must hold for `outside` and for all later quantities
     that the fault changes. Earlier quantities are inside their bounds; the fault must not spoil
-    them. `say` is told how far the search is.
+    them. `say` gets progress messages.
     """
     search = _Search(problems, observed, outside, contract)
     plain = as_computed(contract)
@@ -185,9 +185,8 @@ class _Search:
         answers in `outside`; else None.
 
         They are near if they leave little of the difference between observed and right answers over
-        all stacks. Most faults are ruled out early: at the draw with the largest difference, which
-        is tried first unless the fault may work across draws, or at the stack with the largest
-        difference.
+        all stacks. Most faults are ruled out early: at the draw with the largest difference or, if
+        the fault may work across draws, at the stack with the largest difference.
         """
         found: dict[int, Answers] = {}
         most, left = UNEXPLAINED * math.hypot(*self.apart), 0.0
@@ -226,7 +225,9 @@ class _Search:
 
     def _apart(self, name: str, answers: Sequence[Mapping[str, Array]]) -> float:
         """Return the size (Euclidean norm) of the difference between the observed answers of a
-        quantity and others, over all stacks; each draw is measured by its right answers.
+        quantity and others, over all stacks.
+
+        The difference in each draw is relative to the draw's right answers.
         """
         return math.hypot(
             *(self._apart_in(stack, name, each) for stack, each in enumerate(answers))
@@ -239,8 +240,8 @@ class _Search:
     def _explains(self, stack: int, fault: Fault, wrong: Answers, names: Sequence[str]) -> bool:
         """Does a fault leave little of the differences in a stack, or no more than rounding?
 
-        Its bounds are computed only if it leaves more than little, since bounds take several times
-        as long as answers.
+        Its bounds are computed only if it leaves more than little, since they take several times as
+        long as answers.
         """
         seen = self.observed[stack]
         doubts = []
@@ -257,8 +258,8 @@ class _Search:
 
 
 def _own(answers: Answers, problem: Problem) -> Answers:
-    """Return answers with the gradient by the subject's own parameters (D, P), in place of one by
-    theta (D, T).
+    """Return answers with the gradient by the subject's own parameters (D, P), instead of by theta
+    (D, T).
 
     D counts draws, P the model's own parameters, and T the network's parameters (theta).
     """
@@ -266,11 +267,12 @@ def _own(answers: Answers, problem: Problem) -> Answers:
 
 
 def _find_scales(right: Answers, problem: Problem, contract: Contract) -> dict[str, Array]:
-    """Return for each quantity a factor (D, 1, ...), by which the largest right answer of each draw
-    becomes 1, or less if rounding may be as large as a share of it.
+    """Return for each quantity a factor (D, 1, ...) that scales the largest right answer of each
+    draw to 1.
 
-    With it, draws of small numbers count as much as those of large ones. It is 0 for draws whose
-    right answers are not bounded: they do not count.
+    So draws of small numbers count as much as draws of large ones. The factor is smaller if
+    rounding may be as large as a share of that answer, and 0 for draws whose right answers have no
+    bound: these do not count.
     """
     bounds = problem.formulation.network.oracle(problem, contract)
     scales = {}
@@ -288,7 +290,7 @@ def _find_scales(right: Answers, problem: Problem, contract: Contract) -> dict[s
 
 
 def _apart(scale: Array, a: Array, b: Array) -> Array:
-    """Return a - b (D, ...) times a factor (D, 1, ...); 0 where they are the same infinity, and
+    """Return a - b (D, ...) times a factor (D, 1, ...); 0 where both are the same infinity, and
     where the factor is 0.
     """
     return np.where((scale == 0) | (a == b), 0.0, scale * (a - b))

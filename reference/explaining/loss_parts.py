@@ -1,9 +1,9 @@
-"""Search for another loss: other factors of the heads, another reduction, absolute errors, Huber's,
-or a penalty on the parameters.
+"""Searches for another loss that explains the observed losses: other factors of the heads, another
+reduction, absolute errors, Huber's, or a penalty on the parameters.
 
-In each stack the observed losses are fitted by the errors of each head and, if need be, by the sums
-of squared weights and biases. In shapes, D counts draws (problems of a stack), R rows of data, and
-K outputs of a head.
+In each stack the observed losses are fitted by the summed errors of each head and, if needed, by
+the sums of squared weights and biases. In shapes, D counts draws (problems of a stack), R rows of
+data, and K outputs of a head.
 """
 
 from __future__ import annotations
@@ -31,8 +31,10 @@ SPARE = 2  # draws more than factors at least
 
 
 class Kind(NamedTuple):
-    """Errors of outputs: a name ("" for the case's own), numbers from differences, and how the
-    equations compute them.
+    """A kind of error of outputs: its name ("" for the case's own), and two ways to compute it.
+
+    `of` computes errors from differences of outputs and targets (None for the case's own error);
+    `errors_of` does so on a tape, for the equations.
     """
 
     name: str
@@ -56,7 +58,7 @@ KINDS = (
 
 
 def find_losses(stacks: Sequence[Stack]) -> Iterator[Fault]:
-    """Yield faults with a loss by which the observed losses can be explained."""
+    """Yield faults whose loss explains the observed losses."""
     first = stacks[0].problem
     if not all("loss" in stack.observed for stack in stacks) or first.loss.weights is not None:
         return
@@ -70,8 +72,8 @@ def find_losses(stacks: Sequence[Stack]) -> Iterator[Fault]:
 
 
 class _Fit(NamedTuple):
-    """The factors of the heads' summed errors in a stack of so many rows, and of the sums of
-    squared weights and biases.
+    """The factors that fit the losses of a stack with this number of rows: of each head's summed
+    errors, and of the sums of squared weights and biases.
     """
 
     rows: int
@@ -80,7 +82,9 @@ class _Fit(NamedTuple):
 
 
 def _fit(stack: Stack, kind: Kind, has_penalty: bool) -> _Fit | None:
-    """Fit the factors of a stack; None if no factors give the observed losses, or several do."""
+    """Return the factors that fit the observed losses of a stack; None if none fit, or if several
+    do.
+    """
     problem, losses = stack.problem, stack.observed["loss"]
     parts = _sum_by_head(stack, kind)
     heads = parts.shape[1]
@@ -105,7 +109,7 @@ def _fit(stack: Stack, kind: Kind, has_penalty: bool) -> _Fit | None:
 
 
 def _sum_by_head(stack: Stack, kind: Kind) -> Array:
-    """Return the sum of the errors of each head (D, heads), without factors and decay."""
+    """Return the summed errors of each head (D, heads), without factors and weight decay."""
     problem, widths = stack.problem, stack.problem.formulation.network.outputs
     if kind.of is not None or problem.loss.is_squares:
         r = stack.right["forward"] - problem.targets
@@ -133,8 +137,8 @@ def _sum_squares(problem: Problem) -> Array:
 
 
 def _make(problem: Problem, kind: Kind, fits: Sequence[_Fit]) -> Fault | None:
-    """Return a fault with the loss of all fits of stacks; None if there is none, or if it is the
-    right one.
+    """Return a fault with the loss that fits all stacks; None if there is none, or if it is the
+    case's own.
     """
     loss, widths = problem.loss, problem.formulation.network.outputs
     found = _choose(problem, kind.name, fits)
@@ -159,7 +163,10 @@ def _make(problem: Problem, kind: Kind, fits: Sequence[_Fit]) -> Fault | None:
 
 
 def _negate(found: Found, loss: Loss, words: str) -> Fault | None:
-    """Return a fault that multiplies the errors by a negative number, which no Loss has."""
+    """Return a fault that multiplies the errors by a negative number, which a Loss cannot express.
+
+    Return None if the heads' factors differ, or if errors or reduction are not the reference's.
+    """
     if len(set(found.factors)) > 1 or found.reduction != loss.reduction or found.kind:
         return None
     own = loss.factor if isinstance(loss.factor, int | float) else None
@@ -170,7 +177,9 @@ def _negate(found: Found, loss: Loss, words: str) -> Fault | None:
 
 
 def _choose(problem: Problem, kind: str, fits: Sequence[_Fit]) -> Found | None:
-    """Return the reduction and factors that are the same in all stacks, the plainest first."""
+    """Return the simplest reduction and factors that are the same in all stacks; None if there are
+    none.
+    """
     loss, widths = problem.loss, problem.formulation.network.outputs
     own = np.broadcast_to(np.asarray(loss.factor, dtype=float), (len(widths),))
     best: tuple[int, Found] | None = None
@@ -188,13 +197,13 @@ def _choose(problem: Problem, kind: str, fits: Sequence[_Fit]) -> Found | None:
 
 
 def _clean(every: Array) -> Array:
-    """Return the median of the factors of all stacks, 0 where it is next to nothing."""
+    """Return the median of the factors over all stacks, with negligible ones set to 0."""
     middle = np.median(every, axis=0)
     return np.asarray(np.where(abs(middle) < ALIKE * abs(middle).max(), 0.0, middle))
 
 
 def _rank(is_own: bool, factors: Sequence[float]) -> int:
-    """Return how plain factors are: 0 for the plainest."""
+    """Return a rank of the simplicity of factors: 0 is the simplest."""
     if len(set(factors)) > 1:
         return 4 if is_own else 5
     if is_own and factors[0] in (1, 0.5, 2, -1):
@@ -205,14 +214,14 @@ def _rank(is_own: bool, factors: Sequence[float]) -> int:
 
 
 def _snap(factor: float) -> float:
-    """Return a number of few digits if a factor is nearly one, else the factor."""
+    """Return a number of few digits near a factor, if there is one; else the factor."""
     short = float(f"{factor:.{DIGITS}g}")
     return short if abs(short - factor) <= ALIKE * abs(factor) / 2 else factor
 
 
 def _share_penalty(loss: Loss, fits: Sequence[_Fit]) -> tuple[float, float] | None:
-    """Return the penalty that fits find in the middle; None if it is the reference's, or none that
-    a loss has.
+    """Return the median penalty of all stacks; None if it is the reference's, or if no Loss can
+    have it.
     """
     every = np.stack([fit.penalty for fit in fits])
     shared = _clean(every)

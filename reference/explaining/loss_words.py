@@ -1,4 +1,4 @@
-"""What a loss that was found has otherwise than the reference's, in words and as a Loss."""
+"""Describes the differences of a loss from the reference's, in words and as a Loss."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ OUTPUTS, TOGETHER = "mean_of_outputs", "mean_of_all"  # reductions that Loss doe
 
 
 class Found(NamedTuple):
-    """A loss that was found: the name of its errors ("" for the reference's), its reduction, the
-    factor of each head, both relative to one before any factor, and the factors of the sums of
-    squared weights and biases (None: as the reference's).
+    """A loss that explains observed losses.
+
+    It has the name of its errors ("" for the reference's), its reduction, the factor of each head,
+    and the factors of the sums of squared weights and biases (None: those of the reference).
     """
 
     kind: str
@@ -25,7 +26,7 @@ class Found(NamedTuple):
 
 
 def list_scales(loss: Loss, widths: Sequence[int]) -> dict[str, Callable[[int], tuple[float, ...]]]:
-    """Return for each reduction a function from a number of rows to the factor of each head's
+    """Return, for each reduction, a function from a number of rows to the factors of the heads'
     summed errors.
     """
     of_rows = [error in OF_A_ROW for error in loss.errors(len(widths))]
@@ -44,7 +45,7 @@ def list_scales(loss: Loss, widths: Sequence[int]) -> dict[str, Callable[[int], 
 
 
 def as_loss(found: Found, loss: Loss, widths: Sequence[int]) -> Loss:
-    """Return the reference's loss with what was found in its place."""
+    """Return the reference's loss, changed to the loss `found`."""
     factors = list(found.factors)
     reductions: dict[str, Reduction] = {name: name for name in get_args(Reduction)}
     reductions |= {OUTPUTS: "sum", TOGETHER: "mean_of_rows"}
@@ -56,7 +57,7 @@ def as_loss(found: Found, loss: Loss, widths: Sequence[int]) -> Loss:
 
 
 def describe(found: Found, loss: Loss, widths: Sequence[int]) -> str:
-    """Return how a loss differs from the reference's, in one sentence."""
+    """Return the differences of the loss `found` from the reference's, in one sentence."""
     own = loss.factor if isinstance(loss.factor, Sequence) else [loss.factor] * len(widths)
     factors = [f / before for f, before in zip(found.factors, own, strict=True)]
     parts = []
@@ -96,7 +97,7 @@ def _describe_size(
 
 
 def _describe_heads(factors: Sequence[float]) -> list[str]:
-    """Return a sentence on each head whose factor is another one."""
+    """Return a sentence for each head whose factor differs from the reference's."""
     other = [number for number, factor in enumerate(factors) if factor != 1]
     if len(other) > 1 and 0 not in factors:
         spelled = " and ".join(f"{factor:.4g}" for factor in factors)

@@ -1,4 +1,4 @@
-"""What another order of inputs or outputs is, in words."""
+"""Describes another order of inputs or outputs in words."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ MOST = 12  # columns that are listed
 
 
 def describe_outputs(order: Sequence[int], widths: Sequence[int]) -> str:
-    """Return in words that each output is another one; `widths` are those of the heads."""
+    """Return a description of outputs in another order; `widths` are those of the heads.
+
+    `order` has, for each output, the number of the right output that it equals.
+    """
     parts = _split(range(sum(widths)), widths)
     taken = _split(order, widths)
     for head, columns in enumerate(taken):
@@ -25,7 +28,10 @@ def describe_outputs(order: Sequence[int], widths: Sequence[int]) -> str:
 
 
 def describe_inputs(order: Sequence[int], widths: Sequence[int]) -> str:
-    """Return in words that each input is another one; `widths` are those of the groups."""
+    """Return a description of inputs in another order; `widths` are those of the groups.
+
+    `order` has, for each input, the number of the given input that is read in its place.
+    """
     parts = _split(range(sum(widths)), widths)
     taken = _split(order, widths)
     for group, columns in enumerate(taken):
@@ -66,7 +72,7 @@ def _describe(order: Sequence[int], widths: Sequence[int], what: str, part: str)
 
 
 def _name(place: int, widths: Sequence[int], part: str) -> str:
-    """Return the number of a column, in its head or group if there are several."""
+    """Return the name of a column: its number, and its head or group if there are several."""
     if len(widths) == 1:
         return str(place)
     ends = list(accumulate(widths))
@@ -75,7 +81,7 @@ def _name(place: int, widths: Sequence[int], part: str) -> str:
 
 
 def _interleave(widths: Sequence[int]) -> list[list[int]]:
-    """Return both orders in which the columns of two parts of one width alternate."""
+    """Return both orders in which the columns of two parts of equal width alternate."""
     if len(widths) != 2 or widths[0] != widths[1] or widths[0] < 2:
         return []
     columns = list(range(2 * widths[0]))

@@ -1,5 +1,5 @@
-"""Search for another order of the inputs or outputs, such that columns are exchanged, or one stands
-in the place of another.
+"""Searches for another order of the inputs or outputs that explains the observed outputs; a column
+may also be used twice.
 
 In shapes, D counts draws (problems of a stack), I inputs of all groups, O outputs of all heads, and
 H hidden units.
@@ -24,8 +24,8 @@ FEW = 3  # draws at least that show an order
 
 
 def find_orders(stacks: Sequence[Stack]) -> Iterator[Fault]:
-    """Yield faults with another order of the inputs or outputs by which the observed outputs can be
-    explained.
+    """Yield faults with another order of the inputs or outputs that explains the observed
+    outputs.
     """
     network = stacks[0].problem.formulation.network
     if not isinstance(network, Network):
@@ -41,7 +41,9 @@ def find_orders(stacks: Sequence[Stack]) -> Iterator[Fault]:
 
 
 def _order_outputs(stacks: Sequence[Stack]) -> list[int]:
-    """Return for each observed output the right output that is nearest to it in all stacks."""
+    """Return, for each observed output, the number of the right output that is nearest to it in all
+    stacks.
+    """
     apart: Array | float = 0.0
     for stack in stacks:
         right, observed = stack.right["forward"], stack.observed["forward"]
@@ -54,11 +56,11 @@ def _order_outputs(stacks: Sequence[Stack]) -> list[int]:
 
 
 def _order_inputs(stacks: Sequence[Stack], network: Network) -> list[int] | None:
-    """Return for each input of the first layer the given input that it reads; None if it is not
-    known.
+    """Return, for each input of the first layer, the number of the given input that is read in its
+    place; None if unknown.
 
     In a problem of one row, the gradient by a weight of a hidden unit is the gradient by its bias
-    times the input that the weight reads.
+    times the input of this weight.
     """
     read, given = [], []
     for stack in stacks:
@@ -77,8 +79,8 @@ def _order_inputs(stacks: Sequence[Stack], network: Network) -> list[int] | None
 
 
 def _divide_gradients(slope: Array, network: Network) -> tuple[Array, Array]:
-    """Return the inputs (D, I) that the hidden units read, and in which draws these are known (D,),
-    from gradients (D, T).
+    """Return the inputs (D, I) of the hidden units, computed from gradients (D, T), and in which
+    draws they are known (D,).
     """
     weights = _first_weights(network.layout.blocks)
     bias = next((b for b in network.layout.blocks if (b.role, b.layer) == ("bias", 1)), None)
@@ -95,8 +97,8 @@ def _divide_gradients(slope: Array, network: Network) -> tuple[Array, Array]:
 
 
 def _match(read: Array, given: Array) -> list[int] | None:
-    """Return for each input that is read (draws, I) the given one (draws, I) that it is; None if it
-    is none, or one of several.
+    """Return, for each input that is read (draws, I), the number of the equal given input (draws,
+    I); None if an input equals none, or several.
     """
     found = []
     for column in read.T:
@@ -118,7 +120,7 @@ def _first_weights(blocks: Sequence[Block]) -> list[Block]:
 
 
 def _take_outputs(order: Sequence[int], p: Blocks) -> Blocks:
-    """Return the blocks of the heads with the rows of other outputs."""
+    """Return the blocks of the heads with their rows (outputs) in another order."""
     changed = dict(p)
     for blocks in _group(p, lambda b: b.head is not None, lambda b: (b.role, b.layer, b.group)):
         rows = np.concatenate([p[block] for block in blocks])[list(order)]
@@ -130,7 +132,7 @@ def _take_outputs(order: Sequence[int], p: Blocks) -> Blocks:
 
 
 def _take_inputs(order: Sequence[int], p: Blocks) -> Blocks:
-    """Return the blocks that read inputs, as if each column read another input."""
+    """Return the blocks of the first layer with their columns (inputs) in another order."""
     changed = dict(p)
     for blocks in _group(p, lambda b: b.group is not None, lambda b: (b.layer, b.head)):
         columns = np.concatenate([p[block] for block in blocks], axis=1)
@@ -149,7 +151,7 @@ def _take_inputs(order: Sequence[int], p: Blocks) -> Blocks:
 def _group(
     p: Blocks, chosen: Callable[[Block], bool], key: Callable[[Block], object]
 ) -> list[list[Block]]:
-    """Return the chosen blocks in groups of one key."""
+    """Return the chosen blocks, grouped by a key."""
     groups: dict[object, list[Block]] = {}
     for block in p:
         if chosen(block):

@@ -1,4 +1,4 @@
-"""Search for another scaling of inputs and outputs that explains observed outputs."""
+"""Searches for another scaling of inputs and outputs that explains observed outputs."""
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -50,10 +50,10 @@ def describe_scaling(
     observed outputs; "" if there are none.
 
     They are fitted to the outputs of one stack of problems by least squares (Levenberg-Marquardt),
-    from scales of 1 and shifts of 0. The differences of each draw count with its weight, of which
-    there is an array (D, 1, 1) for each stack of D draws. A fit fails after PATIENCE evaluations
-    for each fitted number; `say` is told how many it took. In every stack they leave little of the
-    difference, or no more than ROUNDINGS roundings, each of the relative size `roundoff`.
+    from scales of 1 and shifts of 0. Each draw has a weight: `weights` has an array (D, 1, 1) for
+    each stack of D draws. A fit fails after PATIENCE evaluations for each fitted number; `say` gets
+    the number of evaluations. They explain the outputs if they leave little of the difference in
+    every stack, or no more than ROUNDINGS roundings, each of the relative size `roundoff`.
     """
     scaled = _Scaled(problems, observed, weights)
     none, everywhere = np.repeat([1.0, 0.0], len(scaled.names)), range(len(problems))
@@ -78,9 +78,9 @@ def describe_scaling(
 
 
 def _drop_noise(fit: Array, none: Array) -> Array:
-    """Return a fit without changes that are nothing beside the largest one.
+    """Return a fit without changes that are negligible beside the largest one.
 
-    They are rounding of the observed outputs, and would show where outputs are small.
+    They come from rounding of the observed outputs, and would matter where outputs are small.
     """
     changes = fit - none
     return np.where(abs(changes) > NOISE * abs(changes).max(), fit, none)
@@ -130,11 +130,11 @@ def _explains(scaled: _Scaled, numbers: Array, stack: int, roundoff: float) -> b
 
 
 class _NoFit(Exception):
-    """A fit has taken more evaluations than a successful fit needs."""
+    """Raised if a fit has taken more evaluations than a successful fit needs."""
 
 
 def _fit(differences: Callable[[Array], Array], start: Array, say: Say) -> Array | None:
-    """Return the numbers that make the differences smallest, by least squares.
+    """Return the numbers that minimise the differences, by least squares.
 
     Return None if the fit does not end, or if other numbers fit as well.
     """
@@ -158,10 +158,10 @@ def _fit(differences: Callable[[Array], Array], start: Array, say: Say) -> Array
 
 
 def _describe(column: Column, digits: int, largest: float) -> str:
-    """Return how a column is used, with this many digits.
+    """Return in words how a column is used, with this many digits.
 
-    `largest` is the largest change of a column. A scale that is 0 in these digits leaves out the
-    column, or puts a constant in its place.
+    `largest` is the largest change of a column. A scale that is 0 in these digits means that the
+    column is left out, or replaced by a constant.
     """
     has_shift = abs(column.shift) > largest / 1e4
     if abs(column.scale) < 10.0**-digits:

@@ -1,4 +1,4 @@
-"""Observed and right answers of a stack, for the search for an explanation."""
+"""The observed and the right answers of a stack, compared by the search for an explanation."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ ALIKE = 1e-4  # of their size: numbers that are nearer may be the same number
 
 
 class Stack(NamedTuple):
-    """A problem, the observed answers to it, and the right ones; the gradients are by the subject's
-    own parameters.
+    """A problem, the observed answers to it, and the right ones.
+
+    The gradients are by the subject's own parameters.
     """
 
     problem: Problem

@@ -1,6 +1,7 @@
-"""Search for a mistake in the optimiser's steps.
+"""Searches for a mistake in an optimiser's steps.
 
-In shapes, D counts states of training runs, P the model's own parameters, K steps and S starts.
+In shapes, D counts states (starts and steps) of training runs, P the model's own parameters, K
+steps and S starts.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ SAME = 1e-3  # ratios of changes that are nearer are one number
 
 
 class Change(NamedTuple):
-    """A change of the steps: in words, and the own parameters (D, P) that it leads to."""
+    """A change of the steps: its description, and a function that returns the resulting own
+    parameters (D, P).
+    """
 
     words: str
     after: Callable[[Problem], Array]
@@ -49,7 +52,9 @@ def likely_step(
 
 
 def find_accumulated(runs: int) -> Fault:
-    """Return the fault that the gradients of the steps of so many runs add up."""
+    """Return the fault of adding up the gradients over the steps; `runs` is the number of training
+    runs.
+    """
 
     def change(answers: Answers, problem: Problem) -> Answers:
         return {**answers, "gradient": _add_up(answers["gradient"], runs)}
@@ -64,7 +69,9 @@ def _add_up(gradients: Array, runs: int) -> Array:
 
 
 def _explains(problem: Problem, seen: Array, after: Array, contract: Contract) -> bool:
-    """Do other steps leave little of the difference and of the steps, or no more than rounding?"""
+    """Do other steps leave little of the difference from the observed ones, or no more than
+    rounding?
+    """
     least = min(_norm(seen - _after(problem)), _norm(seen - problem.own))
     rounding = ROUNDINGS * contract.roundoff * _norm(np.maximum(abs(problem.own), abs(after)))
     return _norm(seen - after) <= UNEXPLAINED * least + min(rounding, least / 10)
@@ -80,7 +87,7 @@ def _after(problem: Problem) -> Array:
 
 
 def _list_changes(problem: Problem, seen: Array) -> Iterator[Change]:
-    """Yield mistakes, the plainest first."""
+    """Yield mistakes, the simplest first."""
     yield Change(
         "the parameters do not move: the gradients are set to zero before the step, or the step is"
         " left out",
@@ -102,7 +109,9 @@ def _list_changes(problem: Problem, seen: Array) -> Iterator[Change]:
 
 
 def _of_untrained(problem: Problem, seen: Array) -> Iterator[Change]:
-    """Yield that some tensors do not move, if these are some and not all."""
+    """Yield the mistake that some tensors do not move, if some but not all stay where they
+    started.
+    """
     moved = (seen != problem.own).any(axis=0)
     still = []
     places = np.zeros(moved.shape, dtype=bool)
@@ -144,7 +153,7 @@ def _of_factor(problem: Problem, seen: Array) -> Iterator[Change]:
 
 
 def _of_settings(problem: Problem) -> Iterator[Change]:
-    """Yield settings that were left out, or added."""
+    """Yield settings of the optimiser that may have been omitted or added."""
     recipe = problem.recipe
     assert recipe is not None
     for name, called in (("momentum", "momentum"), ("weight_decay", "weight_decay")):
@@ -160,7 +169,7 @@ def _of_settings(problem: Problem) -> Iterator[Change]:
 
 
 def _of_accumulated(problem: Problem) -> Iterator[Change]:
-    """Yield gradients that add up over the steps."""
+    """Yield the mistake that gradients add up over the steps."""
 
     yield Change(
         NEVER_ZEROED,
@@ -216,7 +225,7 @@ def _clip_norm(gradients: Array) -> Array:
 
 
 def _by_step(asked: Problem) -> tuple[Array, Array]:
-    """Return the gradients and the own parameters (K, S, P) of all steps."""
+    """Return the gradients and the own parameters of all steps, each (K, S, P)."""
     assert asked.optimiser_gradients is not None
     shape = -1, asked.runs, asked.own.shape[1]
     return asked.optimiser_gradients.reshape(shape), asked.own.reshape(shape)

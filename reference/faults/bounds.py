@@ -41,10 +41,9 @@ Found = dict[str, Bounded]
 
 @singledispatch
 def bounds(fault: Fault, problem: Problem, contract: Contract) -> Found:
-    """Return every quantity, computed by the equations with the mistake, and its bound; the
-    gradient is by own parameters (D, P).
+    """Return every quantity, computed by the equations with the mistake, and its bound.
 
-    Raises TypeError for a kind of fault that has no bounds.
+    The gradient is by own parameters (D, P). Raises TypeError for a kind of fault without bounds.
     """
     raise TypeError(f"{type(fault).__name__} has no bounds")
 
@@ -161,9 +160,10 @@ def _(fault: Answer, problem: Problem, contract: Contract) -> Found:
 
 
 def _shrink(wrong: Array, sound: Bounded) -> Array:
-    """Return the bounds of right answers, scaled down as far as the wrong answers are.
+    """Return the bounds of right answers, each scaled down by the ratio of the wrong to the right
+    answer.
 
-    A norm by which all answers are divided moves with them, and may hide how far one moves alone.
+    A norm that divides all answers moves with them, and may hide how far a single answer moves.
     """
     right = abs(sound.value)
     shares = np.divide(abs(wrong), right, out=np.zeros_like(right), where=right > 0)
@@ -175,7 +175,7 @@ def _arithmetic(problem: Problem, contract: Contract) -> BoundedArithmetic:
 
 
 def _by_own(found: Found, problem: Problem, contract: Contract) -> Found:
-    """Turn the gradient by theta (D, T) into one by own parameters (D, P)."""
+    """Return the answers with the gradient by own parameters (D, P) instead of by theta (D, T)."""
     formulation, m = problem.formulation, _arithmetic(problem, contract)
     own = m.linear(
         formulation.matrix.transpose, found["gradient"], 0.0, formulation.backward_roundings
@@ -184,7 +184,8 @@ def _by_own(found: Found, problem: Problem, contract: Contract) -> Found:
 
 
 def _decayed(found: Found, problem: Problem, contract: Contract) -> Found:
-    """Add the problem's weight decay, which acts on the right parameters, not on misread ones.
+    """Return the answers with the problem's weight decay, which acts on the right parameters, not
+    on misread ones.
 
     An implementation's sum over the rows may begin with the decay; then all additions round it.
     """
@@ -205,7 +206,7 @@ def _decayed(found: Found, problem: Problem, contract: Contract) -> Found:
 
 
 class _Replaced(BoundedArithmetic):
-    """Bounded arithmetic in which one activation is replaced by another, which must never fall.
+    """Bounded arithmetic with one activation replaced by another, which must not be decreasing.
 
     `which` is the number of the replaced activation, from 0; the identity is not counted.
     """
@@ -239,6 +240,6 @@ class _Replaced(BoundedArithmetic):
         return value, Bounded(np.asarray(d), turned + rounds * (1 + abs(d)) + self.tiny)
 
     def _replaced(self, name: str, z: Array) -> tuple[Array, Any]:
-        """Return the replacement and its derivative at z; None is a derivative of 1."""
+        """Return the replacement and its derivative at z; None stands for a derivative of 1."""
         h, d = self.replacement(z, *self.plain.act(name, z))
         return h, d

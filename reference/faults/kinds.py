@@ -46,12 +46,12 @@ def solve(
 
 
 def undecayed(problem: Problem) -> Problem:
-    """Return the problem with a loss without weight decay."""
+    """Return the problem without the weight decay of its loss."""
     return replace(problem, loss=replace(problem.loss, decay=0.0))
 
 
 def decayed(answers: Answers, problem: Problem) -> Answers:
-    """Return answers to a problem without weight decay, with its decay added; decay acts on the
+    """Return answers computed without weight decay, with the problem's decay added; it acts on the
     right parameters, not on misread ones.
     """
     if not problem.loss.has_decay:
@@ -72,9 +72,9 @@ class Fault(ABC):
     """One mistake: its name, a description in words, its change, and the first quantity that it
     spoils.
 
-    `change` is a function; each kind of fault (a subclass) says which numbers it changes. A `sized`
-    fault has no size yet: `at` makes one with a size, relative to the number that it changes.
-    `errors` are the errors of a loss that can have it, all by default.
+    `change` is a function; each kind of fault (a subclass) applies it to other numbers. A `sized`
+    fault has no size yet: `at` returns one with a size, relative to the number that it changes.
+    `errors` are the errors of losses that can have it, all by default.
     """
 
     name: str
@@ -132,8 +132,8 @@ class OnBlocks(Fault):
 
 
 class Misread(OnBlocks):
-    """Parameters that the implementation takes for others; its gradient follows from this mistaken
-    meaning.
+    """Parameters that the implementation mistakes for others; its gradient follows from this
+    mistaken meaning.
     """
 
     def run(self, problem: Problem, contract: Contract) -> Answers:
@@ -160,7 +160,7 @@ def _change_by_name(
 
 
 class Off(OnBlocks):
-    """Parameters whose numbers are wrong."""
+    """Parameters with wrong numbers."""
 
     def run(self, problem: Problem, contract: Contract) -> Answers:
         asked = undecayed(at_theta(problem))
@@ -170,7 +170,7 @@ class Off(OnBlocks):
 
 @dataclass(frozen=True)
 class Slope(OnBlocks):
-    """Blocks of the gradient that are put together wrongly."""
+    """Wrongly assembled blocks of the gradient."""
 
     spoils: str = "gradient"
 
@@ -182,11 +182,11 @@ class Slope(OnBlocks):
 
 @dataclass(frozen=True)
 class Answer(Fault):
-    """Answers that are put together wrongly from right ones: `change` takes answers by quantity and
-    the problem, and returns the wrong answers.
+    """Wrong answers computed from right ones.
 
-    The change rounds each number `roundings` times at most. `kept_in` is the dtype in which the
-    answers are stored, if it is not that of the computation.
+    `change` takes answers by quantity and the problem, and returns the wrong answers. It rounds
+    each number at most `roundings` times. `kept_in` is the dtype in which the answers are stored,
+    if it is not that of the computation.
     """
 
     roundings: Callable[[Problem], float] = lambda problem: 6.0
@@ -207,10 +207,10 @@ class Posed(Fault):
 
 @dataclass(frozen=True)
 class Data(Fault):
-    """Inputs or targets (D, R, ...) that are read wrongly; `part` says which of the two.
+    """Inputs or targets (D, R, ...) that are read wrongly; `part` is the name of either.
 
-    `matrix` returns the linear map that `change` is, for inputs of a shape (R, I), both flat; it is
-    needed unless each input that is read is one given input times a factor.
+    `matrix` returns the linear map that `change` is, for inputs of a shape (R, I), both flattened;
+    it is needed unless each input as read is one given input times a factor.
     """
 
     part: str = "inputs"
@@ -229,9 +229,7 @@ class Data(Fault):
         return {**answers, "input_gradient": self.back(answers["input_gradient"])}
 
     def reads(self, shape: tuple[int, ...]) -> LinearMap:
-        """Return the linear map from the given inputs (R, I) to the inputs that are read, both
-        flat.
-        """
+        """Return the linear map from the given inputs (R, I) to those read, both flattened."""
         if self.matrix is not None:
             return self.matrix(shape)
         size = int(np.prod(shape))
@@ -241,14 +239,16 @@ class Data(Fault):
         return LinearMap(sparse.csr_array((factor, given, np.arange(size + 1)), shape=(size, size)))
 
     def back(self, slope: Array) -> Array:
-        """Turn a gradient (D, R, I) by the inputs that are read into one by the given inputs."""
+        """Return the gradient by the given inputs, computed from the gradient (D, R, I) by the
+        inputs as they are read.
+        """
         flat = slope.reshape(len(slope), -1)
         return self.reads(slope.shape[1:]).transpose(flat).reshape(slope.shape)
 
 
 @dataclass(frozen=True)
 class Hidden(Fault):
-    """Another activation of one layer, in place of an activation that is named in `of`.
+    """Another activation of one layer, instead of an activation in `of`.
 
     `change` takes z, the right activation h and its derivative (None is 1), and returns another h
     and its derivative. `layer` is the number of the activation in the network, from 0.
@@ -262,7 +262,7 @@ class Hidden(Fault):
         return self.layer < len(names) and names[self.layer] in self.of.split()
 
     def number_in(self, network: Family) -> int:
-        """Return how many activations other than the identity come before this one in the
+        """Return the number of activations other than the identity before this one in the
         network.
         """
         return sum(name != "identity" for name in network.activations[: self.layer])
@@ -273,7 +273,7 @@ class Hidden(Fault):
 
 
 class _Replaced(Plain):
-    """Ordinary arithmetic in which one activation is replaced.
+    """Ordinary arithmetic with one activation replaced.
 
     `which` is the number of the replaced activation, from 0; the identity is not counted.
     """

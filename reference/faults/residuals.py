@@ -1,4 +1,6 @@
-"""Losses of the differences of outputs from targets, in place of their squares."""
+"""Losses of the differences of outputs from targets other than their squares: absolute errors and
+Huber's.
+"""
 
 from __future__ import annotations
 
@@ -31,16 +33,14 @@ class WithLoss(OtherLoss):
 
 
 def _numbers(x: Any) -> tuple[Array, Array]:
-    """Return the values of numbers in any arithmetic, and the bounds on their errors, 0 if they
-    have none.
-    """
+    """Return values as arrays, and the bounds on their errors (0 in arithmetic without bounds)."""
     if isinstance(x, np.ndarray):
         return x, np.zeros(x.shape)
     return x.value, getattr(x, "error", np.zeros(x.value.shape))
 
 
 def absolute(tape: Tape[V], head: Head[V]) -> Errors[V]:
-    """Return |o - t| (L1), and its slope, the sign of o - t."""
+    """Return |o - t| (L1), and its derivative by o, the sign of o - t."""
     m = tape.m
     r = m.sub(head.outputs.value, m.lift(head.targets))
     value, error = _numbers(r)

@@ -1,4 +1,4 @@
-"""Faults in the wiring of a network: its outputs are computed from other operations."""
+"""Faults in the wiring of a network: it computes its outputs by other operations."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ Wiring = Callable[[Network, Tape[Any], Sequence[Node[Any]], Node[Any]], Node[Any
 
 
 def always(network: Network) -> bool:
-    """Return True: every network can have the fault."""
+    """Return True: every network with one hidden layer can have the mistake."""
     return True
 
 
 @dataclass(frozen=True)
 class Rewired(Fault):
-    """Other operations of a network with one hidden layer.
+    """A network with one hidden layer that computes its outputs by other operations.
 
     `change` takes the network, a tape, the network's parts and its inputs, and returns its outputs.
     `has_it` says whether a network can have the fault. `errors_of` computes the errors of the

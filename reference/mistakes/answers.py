@@ -1,4 +1,4 @@
-"""Mistakes in answers: gradients and outputs that are put together wrongly."""
+"""Mistakes in answers: wrongly assembled gradients and outputs."""
 
 from functools import partial
 

@@ -1,4 +1,6 @@
-"""The catalogue: mistakes that real ports make, to test the judge and to name what it finds."""
+"""The catalogue of mistakes that real ports make, to test the judge and to name the causes of
+failures.
+"""
 
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
@@ -75,7 +77,7 @@ IN_A_BLOCK = (
 
 
 def made_in(network: Family, losses: Iterable[Loss] = (SUM_OF_SQUARES,)) -> list[Fault]:
-    """Return the faults that a network with any of these losses can have."""
+    """Return the faults that a network with one of these losses can have."""
     if isinstance(network, Network):
         faults = [*FAULTS, *OF_CLASSIFIERS, *FURTHER]
     else:

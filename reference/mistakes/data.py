@@ -1,4 +1,4 @@
-"""Mistakes in how inputs and targets are read."""
+"""Mistakes in reading inputs and targets."""
 
 import numpy as np
 from scipy import sparse

@@ -1,4 +1,4 @@
-"""Mistakes that ports of classifiers make in their losses."""
+"""Mistakes of ported classifiers in their losses."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -54,7 +54,7 @@ def _reduce_as(reduction: Reduction, before: Reduction) -> Change:
 
 
 def _take_error(error: Error, before: Error) -> Change:
-    """Return a change of the error `before`, of all heads, to another one."""
+    """Return a change of the error `before`, for all heads, to another one."""
 
     def changed(loss: Loss, widths: Widths) -> Loss | None:
         if loss.errors(1) != (before,) or loss.changes_targets:
@@ -86,7 +86,7 @@ def _smooth(loss: Loss, widths: Widths) -> Loss | None:
 
 
 def _forget_head(number: int) -> Change:
-    """Return a change that leaves out the errors of one head, the last for -1."""
+    """Return a change that leaves out the errors of one head; -1 is the last."""
 
     def changed(loss: Loss, widths: Widths) -> Loss | None:
         if len(widths) < 2:
@@ -99,7 +99,7 @@ def _forget_head(number: int) -> Change:
 
 
 def _of_soft(change: Change) -> Change:
-    """Return a change of losses whose targets may be any shares."""
+    """Return a change that applies only to losses whose targets may be any shares."""
     return lambda loss, widths: change(loss, widths) if loss.targets == "shares" else None
 
 
@@ -109,7 +109,9 @@ def _decay_biases(problem: Problem) -> Problem:
 
 
 def _forget_total(tape: Tape[Any], head: Head[Any]) -> Errors[Any]:
-    """Return errors whose slope is p - t, which is right if the targets of a row add up to 1."""
+    """Return errors with the derivative p - t, which is right only if the targets of a row add up
+    to 1.
+    """
     m, found = tape.m, find_any_errors(tape, head)
     z = found.by.sum.formed
     slope = m.sub(m.softmax(z), m.lift(head.targets))
@@ -128,7 +130,7 @@ def _leave_out_zeros(tape: Tape[Any], head: Head[Any]) -> Errors[Any]:
 
 
 def _keep(name: str) -> Callable[[WrongTape[Any], Node[Any]], Node[Any]]:
-    """Return a function that leaves an activation of the outputs as it is."""
+    """Return a function that leaves out an activation of the outputs: it returns its argument."""
     return lambda tape, z: tape.act(name, z)
 
 
@@ -143,7 +145,7 @@ def _activate_first(name: str) -> ErrorsOf:
 
 def _forget_log(tape: Tape[Any], head: Head[Any]) -> Errors[Any]:
     """Return errors -sum t o of outputs o, as NLLLoss, which expects logarithms, and their
-    slope.
+    derivative.
     """
     m = tape.m
     factor = m.scale(m.lift(-head.targets), head.shares, ROUNDINGS * m.contract.roundoff)
@@ -151,11 +153,12 @@ def _forget_log(tape: Tape[Any], head: Head[Any]) -> Errors[Any]:
 
 
 def _pair_all_rows(times: int, tape: Tape[Any], head: Head[Any]) -> Errors[Any]:
-    """Return the squares of the differences of every output (R, 1) from every target, each weighed
-    by `times` / R of its share.
+    """Return the squared differences of every output (R, 1) from every target, with a factor
+    `times` / R.
 
-    They are those of the outputs and targets from the targets' mean: the sum of (o_i - t_j)^2 over
-    all i and j is R times the sum of (o_i - mean)^2 and (t_i - mean)^2 over all i.
+    The sum of (o_i - t_j)^2 over all i and j is R times the sum over i of (o_i - mean)^2 and (t_i -
+    mean)^2, where mean is the mean target. So only squares of differences from this mean are
+    computed.
     """
     m, t = tape.m, head.targets
     centre = np.broadcast_to(t.mean(axis=1, keepdims=True), t.shape)
@@ -165,7 +168,9 @@ def _pair_all_rows(times: int, tape: Tape[Any], head: Head[Any]) -> Errors[Any]:
 
 
 class _Broadcast(Output):
-    """The squares of one output, each from the targets of all rows; a mean is over all pairs."""
+    """The squared differences of each output from the targets of all rows, as by wrong
+    broadcasting; a mean is over all pairs.
+    """
 
     def suits(self, loss: Loss, network: Family) -> bool:
         return network.outputs == (1,) and loss.is_squares and loss.weights is None

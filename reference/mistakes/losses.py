@@ -93,12 +93,12 @@ def _leave_biases_undecayed(a: Answers, problem: Problem) -> Answers:
 
 
 def _take_root(a: Answers, problem: Problem) -> Answers:
-    """Return answers whose loss is the root of the mean square."""
+    """Return answers whose loss is the root mean square."""
     return _root(_take_mean(_as_sum(a, problem), problem))
 
 
 def _as_sum(a: Answers, problem: Problem) -> Answers:
-    """Return answers whose loss is the sum of squares, whatever the problem's is."""
+    """Return answers whose loss is the sum of squares, for any reduction of the problem's loss."""
     if problem.loss.reduction == "sum":
         return a
     return solve(replace(problem, loss=replace(problem.loss, reduction="sum")), Contract())
@@ -160,7 +160,7 @@ def _exchange_targets(problem: Problem) -> Problem:
 
 
 class _OfEqualHeads(Posed):
-    """A mistake of two heads of one width."""
+    """A mistake of a network with two heads of equal width."""
 
     def fits(self, network: Family) -> bool:
         outputs = network.outputs

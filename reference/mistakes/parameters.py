@@ -1,4 +1,4 @@
-"""Mistakes in the meaning of parameters, and in their numbers."""
+"""Mistakes in the meaning and in the numbers of parameters."""
 
 from collections.abc import Callable
 
@@ -43,7 +43,7 @@ def _exchange_units(w: Array) -> Array:
 
 
 def _read_bias_last(p: Blocks) -> Blocks:
-    """Read each unit's numbers as if the bias stood last; nnet puts it first."""
+    """Read each unit's numbers as if the bias came last; in nnet it comes first."""
     changed = dict(p)
     for bias, b in p.items():
         if bias.role != "bias":
@@ -73,8 +73,8 @@ def _drop_skip(p: Blocks) -> Blocks:
 
 
 def _read_skip_first(p: Blocks) -> Blocks:
-    """Read the weights of an output as if the inputs stood before the hidden units; nnet puts them
-    last.
+    """Read the weights of an output as if the inputs came before the hidden units; in nnet they
+    come last.
     """
     changed = dict(p)
     for head in {block.head for block in p if _is_skip(block)}:

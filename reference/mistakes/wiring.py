@@ -1,4 +1,4 @@
-"""Mistakes in the wiring: activations that are left out, added or at another place, and gradients
+"""Mistakes in the wiring: activations that are omitted, added or at another place, and gradients
 that stop.
 """
 
@@ -40,14 +40,16 @@ def _has_two_heads(network: Network) -> bool:
 
 
 def _enter(network: Network, tape: Tape[Any], blocks: Nodes, x: Node[Any]) -> Node[Any]:
-    """Return the arguments of the hidden units' activation."""
+    """Return the arguments of the hidden units' activation, computed from inputs x."""
     return tape.weigh(x, blocks[0])
 
 
 def _leave(
     network: Network, tape: Tape[Any], blocks: Nodes, x: Node[Any], h: Node[Any]
 ) -> Node[Any]:
-    """Return the arguments of the outputs' activation, from hidden units h."""
+    """Return the arguments of the outputs' activation, computed from hidden units h and inputs
+    x.
+    """
     return tape.weigh(tape.beside(h, x) if network.has_skip else h, blocks[1])
 
 
@@ -79,7 +81,9 @@ def _activate_outputs_too(name: str) -> Wiring:
 
 
 def _by_head(network: Network, tape: Tape[Any], name: str, z: Node[Any]) -> Node[Any]:
-    """Return the activation of each head; softmax is of one head's outputs."""
+    """Apply an activation to each head separately, since softmax is over the outputs of one
+    head.
+    """
     if name != "softmax" or len(network.outputs) == 1:
         return tape.act(name, z)
     heads, start = [], 0
@@ -109,13 +113,15 @@ def _add_bias_after(network: Network, tape: Tape[Any], blocks: Nodes, x: Node[An
 
 
 def _stop(tape: Tape[Any], node: Node[Any]) -> Node[Any]:
-    """Return a tensor with the same numbers, through which no gradient goes back."""
+    """Return a tensor with the same numbers that passes no gradient back, as `detach` does in
+    torch.
+    """
     return tape.leaf(node.value, node.shape)
 
 
 def _detach(number: int, whole: bool) -> Wiring:
     """Return a wiring in which one of two heads gives no gradient to the hidden layer or, if
-    `whole`, to nothing.
+    `whole`, to any parameter.
     """
 
     def change(network: Network, tape: Tape[Any], blocks: Nodes, x: Node[Any]) -> Node[Any]:
@@ -133,7 +139,7 @@ def _detach(number: int, whole: bool) -> Wiring:
 def _left_out(
     name: str, words: str, errors: tuple[str, ...], errors_of: ErrorsOf
 ) -> tuple[Fault, ...]:
-    """Return both activations left out, and that of the outputs, for a loss."""
+    """Return two faults for a loss: without the outputs' activation, and without any activation."""
     both = Rewired(
         f"no_activations{name}",
         "both activations are left out: that of the hidden units and that of the outputs",

@@ -1,6 +1,4 @@
-"""Proposes the network of a model: by its parameters' shapes, and by trying what computes its
-outputs.
-"""
+"""Proposes the network of a model: by its parameters' shapes, and by comparing outputs."""
 
 from __future__ import annotations
 
@@ -25,7 +23,7 @@ MOST_HEADS = 3  # whose activations are all tried
 class Proposal:
     """The network that a model may be.
 
-    `words` say which parameter is which block; None if names and shapes tell. `chain` has the
+    `words` map each block to a parameter; None if names and shapes are enough. `chain` has the
     layers of a network that is written as Equations. `is_computed` says that the model's outputs at
     random numbers are those of the network; else it is a guess from the shapes.
     """
@@ -66,7 +64,7 @@ def propose(subject: Subject, seen: Seen) -> Proposal | None:
 
 
 def _list_shapes(seen: Seen) -> Iterator[Network]:
-    """Yield the networks that may have a model's parameters, whatever its activations are."""
+    """Yield the networks that fit a model's parameters, for any activations."""
     count = 0
     sizes = {0}
     for shape in seen.shapes.values():
@@ -82,7 +80,7 @@ def _list_shapes(seen: Seen) -> Iterator[Network]:
 
 
 def _may_have(call: Call, hidden: int, skip: bool, count: int) -> bool:
-    """Can a network have so many parameters, but for biases that may be missing?"""
+    """Can a network have this number of parameters, except for biases that may be missing?"""
     inputs, outputs = sum(call.inputs), sum(call.outputs)
     weights = hidden * (inputs + outputs)
     if skip or not hidden:

@@ -1,4 +1,4 @@
-"""The call of R's nnet() that has a network, and the loss that belongs to its outputs."""
+"""The call of R's nnet() for a network, and the loss that suits its outputs."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ FITTED = {  # how nnet fits outputs, and the argument that says so
 
 
 def write_r_call(network: Network, error: str = "squares") -> str:
-    """Return the call of nnet() that has a network with linear, logistic or softmax outputs.
+    """Return the call of nnet() for a network with linear, logistic or softmax outputs.
 
-    `error` is the one by which nnet() fits them. Returns "" if nnet has no such network.
+    `error` is the error that nnet() minimises. Returns "" if nnet does not support the network.
     """
     if cannot_compute(network) or network.activation == "tanh":
         return ""
@@ -34,9 +34,9 @@ def write_r_call(network: Network, error: str = "squares") -> str:
 
 
 def choose_loss(network: Network, error: Error | None = None, from_logits: bool = False) -> Loss:
-    """Return the loss that belongs to a network's outputs: of softmax its own, else squares.
+    """Return the loss that suits a network's outputs: for softmax its own, else squares.
 
-    `error` is another one, if it is given.
+    `error` is another one, "" for none.
     """
     errors: list[Error] = []
     for output in network.head_outputs:
