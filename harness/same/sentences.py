@@ -10,6 +10,7 @@ from harness.core.verdict import Status
 from harness.evaluating.evaluation import BY_INPUT
 from harness.mapping.finding import list_shapes
 from harness.mapping.models import Models, is_output
+from harness.mapping.settings import compare_settings
 from harness.same.asking import AS_BUILT, Outside, Result
 from harness.same.compare import GRADIENT
 from harness.same.evidence import Evidence, Shown, count_answers
@@ -297,6 +298,9 @@ def list_notes(
         )
         notes.append((HintKind.LIKELY, cause))
     notes += _describe_circumstances(evidence, failures)
+    modules = models.subject.module, models.reference.module
+    for cause in compare_settings(*modules, given.name, given.name_reference):
+        notes.append((HintKind.LIKELY, cause))
     text = f"parameters {mapping.text}"
     if mapping.remark:
         text += f" ({mapping.remark})"

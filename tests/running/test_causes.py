@@ -266,3 +266,13 @@ def test_a_script_keeps_its_name_and_outlives_the_next_report(mine: Mine) -> Non
     mine.pytest("-x")
     assert "tanh" in script.read_text()
     assert [each.name for each in script.parent.iterdir()] == [script.name]
+
+
+def test_a_file_that_cannot_be_imported_stands_beside_a_case(mine: Mine) -> None:
+    """pytest says its own error of collection, and ends with its own exit code."""
+    (mine.pytester.path / "test_absent.py").write_text("import nothing_here\n")
+    mine.write_sine()
+    result = mine.pytest()
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines(["*No module named 'nothing_here'*", "*1 error*"])
+    assert "INTERNALERROR" not in result.stdout.str()

@@ -1,0 +1,70 @@
+"""Compares the settings of the layers of two models: eps, momentum, slopes, kinds of activations."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from harness.core.report import grouped
+from harness.text.harmless import shown
+
+PLAIN = (bool, int, float, str, tuple, type(None))  # types of settings
+IGNORED = ("training", "in_features", "out_features")  # modes are asked, shapes are compared
+MOST = 3  # differences that are named
+
+Layer = tuple[str, Any]
+
+
+def compare_settings(mine: Any, theirs: Any, name: str, other: str) -> list[str]:
+    """Return sentences on the settings in which the layers of two modules differ.
+
+    Layers of one class are paired in the order in which they were registered, if both modules have
+    the same number of them. `name` and `other` are the names of the models.
+    """
+    own, others = list_layers(mine), list_layers(theirs)
+    found: list[str] = []
+    for kind, layers in own.items():
+        if len(layers) == len(others.get(kind, ())):
+            for (place, layer), (there, counterpart) in zip(layers, others[kind], strict=True):
+                for setting, value, theirs_is in _list_differences(layer, counterpart):
+                    found.append(
+                        f"{setting} of {place} is {shown(value)}, of {there} in {other}"
+                        f" {shown(theirs_is)}"
+                    )
+    found += _compare_kinds(own, others, name, other)
+    return found[:MOST]
+
+
+def list_layers(module: Any) -> dict[str, list[Layer]]:
+    """Return the layers of torch.nn in a module that have no layers themselves, by class."""
+    layers = [
+        (place or "the model", layer)
+        for place, layer in module.named_modules()
+        if type(layer).__module__.startswith("torch.nn.") and not any(layer.children())
+    ]
+    return grouped(layers, lambda each: type(each[1]).__name__)
+
+
+def _list_differences(layer: Any, counterpart: Any) -> Iterator[tuple[str, Any, Any]]:
+    """Yield the name and both values of each setting that differs."""
+    for setting, value in vars(layer).items():
+        theirs = vars(counterpart).get(setting, value)
+        is_plain = isinstance(value, PLAIN) and isinstance(theirs, PLAIN)
+        if setting.startswith("_") or setting in IGNORED or not is_plain:
+            continue
+        if value != theirs:
+            yield setting, value, theirs
+
+
+def _compare_kinds(
+    own: dict[str, list[Layer]], others: dict[str, list[Layer]], name: str, other: str
+) -> list[str]:
+    """Return a sentence if one layer of a module is of another class than in the other module."""
+    counts = Counter({kind: len(layers) for kind, layers in own.items()})
+    theirs = Counter({kind: len(layers) for kind, layers in others.items()})
+    only_own, only_theirs = counts - theirs, theirs - counts
+    if not sum(only_own.values()) == sum(only_theirs.values()) == 1:
+        return []
+    (mine,), (there,) = only_own, only_theirs
+    return [f"{name} has one {mine} more, and one {there} less, than {other}"]
