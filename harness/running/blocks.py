@@ -23,8 +23,8 @@ def get_status(report: Any) -> tuple[str, str, Any] | None:
     """Return pytest's category, letter and word for a test whose failure follows from an earlier
     one; None for any other test.
     """
-    properties = getattr(report, "user_properties", ())  # a collection's report has none
-    if not (report.failed and any(name == FOLLOWS for name, _ in properties)):
+    properties = getattr(report, "user_properties", ())  # that of a collection has none
+    if not (report.failed and any(name == FOLLOWS for name, *_ in properties)):
         return None
     return SAME_CAUSE, "f", ("FAILED (same cause)", {"red": True})
 
