@@ -23,8 +23,8 @@ def describe_size(own: Layout, network: Family) -> str:
             shapes = Counter(_change(block, name, size) for block in blocks)
             if shapes in (found, flipped):
                 one = name.removesuffix("s") if size == 1 else name
-                found = f"the model has {size} {one}, the network of the case has {before}"
-                return f"{found}: write Network({name.split()[0]}={size}, ...), or mend the model"
+                said = f"the model has {size} {one}, the network of the case has {before}"
+                return f"{said}: write Network({name.split()[0]}={size}, ...), or mend the model"
     return ""
 
 
