@@ -22,7 +22,9 @@ def describe_size(own: Layout, network: Family) -> str:
         for size in sorted(sizes - {before}):
             shapes = Counter(_change(block, name, size) for block in blocks)
             if shapes in (found, flipped):
-                return f"the model has {size} {name}, the network of the case has {before}"
+                one = name.removesuffix("s") if size == 1 else name
+                said = f"the model has {size} {one}, the network of the case has {before}"
+                return f"{said}: write Network({name.split()[0]}={size}, ...), or mend the model"
     return ""
 
 

@@ -143,7 +143,7 @@ def _cross_entropy(outputs: Sequence[Tensor], targets: Sequence[Tensor]) -> Tens
 
 
 def _nll(outputs: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
-    return -(targets[0] * torch.log(outputs[0])).sum()
+    return -(targets[0] * torch.log(outputs[0]).clamp(min=-100)).sum()
 
 
 def _bce(outputs: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
