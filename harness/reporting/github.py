@@ -24,7 +24,8 @@ def errors(failed: Sequence[tuple[str, int, Verdict]]) -> list[str]:
     for first, followers in list_causes(verdict for *_, verdict in failed):
         file, line = places[first.case, first.id]
         path = Path(file).resolve()
-        more = f"\nand {len(followers)} more trials" if followers else ""
+        plural = "" if len(followers) == 1 else "s"
+        more = f"\nand {len(followers)} more trial{plural}" if followers else ""
         where = {
             "file": path.relative_to(root) if path.is_relative_to(root) else path,
             "line": line,

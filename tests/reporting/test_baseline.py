@@ -704,10 +704,9 @@ def test_pytest_fails_where_it_got_worse(
     result = mine.pytest("--parity-baseline=build/report/results.json")
     assert result.ret == 1
     line = mine.line_of("test_sine =")
-    trial = "sine-1-4-1: SineNet-cpu-float64-forward-vs-numpy_net"
     section = [line for line in baseline_of(result) if not line.startswith("::")]
     approved(unfolded(section), mask_figures=True)
-    head = f"::error file=test_mine.py,line={line},title={trial.replace(':', '%3A')}::"
+    head = f"::error file=test_mine.py,line={line},title=sine-1-4-1%3A "
     (annotation,) = [line.removeprefix(head) for line in result.outlines if line.startswith(head)]
     approved(annotation, mask_figures=True)
 
@@ -774,26 +773,24 @@ def test_annotations_are_for_github_alone(monkeypatch: pytest.MonkeyPatch) -> No
 def test_annotations_are_one_a_line(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, approved: Approved
 ) -> None:
-    """Of many failures of a case the first, in full; paths are the repository's; nothing in a name
-    is obeyed.
+    """Of each cause the first failure, in full, and the number of others; paths are the
+    repository's; nothing in a name is obeyed.
     """
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     monkeypatch.setenv("GITHUB_WORKSPACE", str(tmp_path))
     file = str(tmp_path / "a,b:c%.py")
     failed = [
-        (file, 7, verdict("FAIL", case="x,y::z\r\n", id="50%", why="50%\r\n::error::\x1b[31mno"))
-    ]
-    failed += [
-        (file, 7, verdict("FAIL")),
+        (file, 7, verdict("FAIL", case="x,y::z\r\n", id="50%", why="50%\r\n::error::\x1b[31mno")),
         (file, 8, verdict("FAIL", why="why")),
-        ("/elsewhere/t.py", 1, failed[0][2]),
+        (file, 8, verdict("FAIL", id="b", follows="a")),
+        ("/elsewhere/t.py", 1, verdict("FAIL", case="other", why="other")),
     ]
     found = github.errors(failed)
     approved(found)
     heads = [
-        "::error file=a%2Cb%3Ac%25.py,line=7,title=x%2Cy%3A%3Az%0D%0A%3A 50%25::",
-        "::error file=a%2Cb%3Ac%25.py,line=8,title=sine%3A a::",
-        "::error file=/elsewhere/t.py,line=1,title=x%2Cy%3A%3Az%0D%0A%3A 50%25::",
+        "::error file=a%2Cb%3Ac%25.py,line=7,title=x%2Cy%3A%3Az%0D%0A%3A ",
+        "::error file=a%2Cb%3Ac%25.py,line=8,title=sine%3A why::",
+        "::error file=/elsewhere/t.py,line=1,title=other%3A other::",
     ]
     assert all(each.startswith(head) for each, head in zip(found, heads, strict=True))
     assert not re.search(r"[\n\r\x1b]", "".join(found))
