@@ -51,7 +51,8 @@ class BoundedArithmetic(BoundedProbabilities):
         self.reach = 0.0  # the largest |z| that a logistic may have been put to so far
 
     def lift(self, x: Array) -> Bounded:
-        """Return numbers (D, ...) as an implementation's dtype holds them.
+        """Return given numbers (D, ...) with the error of storing them in an implementation's
+        dtype.
 
         A number that the dtype cannot hold may be off by u |x| or, below the normal numbers, by the
         smallest of them; beyond the dtype's range it has no bound. All others are exact.
@@ -146,8 +147,8 @@ class BoundedArithmetic(BoundedProbabilities):
         return Bounded(value, error * DIRECTED)
 
     def _as_factor(self, x: Bounded) -> Bounded:
-        """Return x with the added error of rounding it to the contract's factors of matrix
-        products.
+        """Return x with the added error of rounding factors of matrix products, as TF32 rounds them
+        to 11 bits.
         """
         return Bounded(x.value, x.error + self.factor * (abs(x.value) + x.error))
 

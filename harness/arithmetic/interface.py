@@ -25,10 +25,12 @@ class Arithmetic(Protocol[V]):
         """The promise of an implementation about its rounding."""
 
     def lift(self, x: Array) -> V:
-        """Return numbers (D, ...) as an implementation's dtype holds them: exact if it can."""
+        """Return given numbers (D, ...) as a value: rounded to the dtype, or with the error of this
+        rounding.
+        """
 
     def widen(self, x: V, error: Array) -> V:
-        """Return x with its bound enlarged by `error`, in the shape of x."""
+        """Return x with its error bound enlarged by `error`, which has the shape of x."""
 
     def each(self, shape: Callable[[Array], Array], x: V) -> V:
         """Apply `shape`, a function that only reshapes or reorders an array, to the numbers of
@@ -122,7 +124,9 @@ class Arithmetic(Protocol[V]):
         """Return a mask of the elements that may be `most` or less, given their error."""
 
     def lose(self, x: V, where: Mask) -> V:
-        """Return x without a bound (an infinite error) in the places of a mask."""
+        """Return x with an infinite error, which stands for an unknown one, in the places of a
+        mask.
+        """
 
 
 class StepArithmetic(Arithmetic[V], Protocol[V]):

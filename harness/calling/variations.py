@@ -51,8 +51,8 @@ LOADED = "after load_state_dict() has loaded its own state_dict(), expected the 
 def choose_parameters(turn: int | None, count: int) -> Sequence[int]:
     """Return the numbers of the parameters to freeze, or to change first, at one draw.
 
-    `count` is the number of parameters. In each of a model's first four draws it is another fourth
-    of them; in later draws none.
+    In each of a model's first four draws these are another quarter of its `count` parameters; in
+    later draws there are none. `turn` is the number of earlier draws.
     """
     if turn is None or turn >= GROUPS:
         return ()

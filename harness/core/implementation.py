@@ -108,7 +108,7 @@ class Limited(Protocol):
     def lacks(self, network: Family, quantity: str, dtype: str, device: str) -> str | None:
         """Return why it never answers a quantity of a network; None if it may answer.
 
-        It starts and reads nothing: it is asked while pytest collects.
+        It starts no process and reads no file, since it is called while pytest collects.
         """
 
 

@@ -199,7 +199,9 @@ class _OwnOperations:
         return self.comparison.cache.oracle(problem, contract)[self.comparison.quantity]
 
     def _read(self, shadow: Shadow) -> tuple[Tensor, Tensor]:
-        """Return the flat answer of a shadow, and random signs for its elements."""
+        """Return the answer of a shadow, flattened, and a random sign (1 or -1) for each
+        element.
+        """
         import torch
 
         from harness.shadow.adjoint import draw_signs

@@ -75,7 +75,9 @@ def cast_batch(batch: Batch, kind: torch.dtype, device: str) -> Batch:
 
 
 def round_state(state: State, dtypes: Sequence[str]) -> State:
-    """Return a state with real numbers rounded so that all these dtypes hold them."""
+    """Return a state whose real numbers are rounded to numbers that each of the dtypes holds
+    exactly.
+    """
     rounded = dict(state)
     for dtype in dtypes:
         kind = held_in(dtype)
@@ -86,7 +88,9 @@ def round_state(state: State, dtypes: Sequence[str]) -> State:
 
 
 def round_batch(batch: Batch, dtypes: Sequence[str]) -> Batch:
-    """Return a batch whose real numbers are rounded so that all these dtypes hold them."""
+    """Return a batch whose real numbers are rounded to numbers that each of the dtypes holds
+    exactly.
+    """
 
     def narrow(tensor: torch.Tensor) -> torch.Tensor:
         if tensor.is_floating_point():

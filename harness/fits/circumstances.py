@@ -1,4 +1,6 @@
-"""The circumstances of a comparison of trainers: evaluations of the loss, restarts, penalties."""
+"""Describes the circumstances of a comparison of trainers: evaluations of the loss, restarts and
+penalties.
+"""
 
 from collections.abc import Sequence
 

@@ -34,7 +34,8 @@ class Wrong(NamedTuple):
 
 
 def check_modes(trial: Trial, cache: Cache, problem: Problem, observed: Observation) -> Observation:
-    """Return the answers without those that are wrong in a mode, in a layout or after a call.
+    """Return the answers without those that are wrong in another mode or layout, or after an
+    earlier call.
 
     If a quantity is wrong, it is missing with the status FAIL, and so are the quantities that are
     computed after it.

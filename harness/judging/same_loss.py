@@ -120,8 +120,8 @@ def same_loss(comparison: Comparison) -> SameLoss | None:
 
 
 def _same(comparison: Comparison, chosen: Chosen, quantity: str) -> Judgement | None:
-    """Return a passing judgement if a quantity is the same on both sides in the chosen draws, else
-    None.
+    """Return a passing judgement if both sides give the same numbers for a quantity in the chosen
+    draws, else None.
 
     The subject's answers must be finite in all draws, and the reference's other than 0 in a chosen
     one.

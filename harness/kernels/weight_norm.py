@@ -19,8 +19,9 @@ def find_axes(v: Tensor, dim: int) -> list[int]:
 
 @rule("_weight_norm_interface")
 def normalise(steps: Steps, call: Call) -> Sequence[Error]:
-    """Return the errors of w and of the lengths |v|, which are stored in float32 if the weights are
-    narrower.
+    """Return the errors of both results: the weight w, and the lengths |v|.
+
+    The lengths are stored in float32 if the weights are narrower.
     """
     v = steps.exact(call["v"])
     axes = find_axes(call["v"], call["dim"])

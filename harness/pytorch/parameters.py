@@ -60,7 +60,9 @@ def list_shapes(layout: Layout) -> Shapes:
 
 
 def _evaluate(part: Part, tensors: Tensors, shape: tuple[int, ...]) -> ArrayLike:
-    """Return the tensor that a part of the words describes; a list is joined to `shape`."""
+    """Return the tensor that one value of the user's words describes; the tensors of a list are
+    joined to `shape`.
+    """
     if callable(part):
         return part(tensors)
     if isinstance(part, str):
@@ -178,7 +180,7 @@ def find_unmapped(own: Layout, network: Family, said: Words) -> tuple[Shapes, Sh
 
 
 def _names(part: Part, shapes: Shapes) -> list[str]:
-    """Return the names of the parameters that a part of the words uses.
+    """Return the names of the parameters that one value of the user's words uses.
 
     `shapes` holds the shape of every parameter by name.
     """

@@ -47,7 +47,7 @@ def find_cases_without_evidence(found: Findings) -> list[str]:
 
 
 def describe_impossible(trials: Sequence[Trial]) -> str:
-    """Return why none of a case's trials can ever be judged, and what to do."""
+    """Return the reason why no trial of a case can ever be judged, with advice."""
     case = trials[0].case
     reasons = Counter(trial.impossible.partition(";")[0] for trial in trials)
     lines = [f"nothing can be checked in {case.name}, which counts as a failure"]

@@ -97,10 +97,10 @@ def list_asks(models: Models) -> list[Ask]:
 
 
 class Asker:
-    """Evaluates both models in a setting.
+    """Evaluates both models in a setting: a dtype, a device and a mode (train() or eval()).
 
-    `known` has the results of the other mode. They are used again if both models give the same
-    numbers, bit by bit, by the same operations.
+    `known` has the results of the mode that was judged before. They are used again if both models
+    give the same numbers there, bit by bit, by the same operations.
     """
 
     def __init__(self, models: Models, setting: Setting, known: Sequence[Result] = ()) -> None:

@@ -83,7 +83,11 @@ def _flat(error: Error, result: Tensor) -> Tensor:
 
 
 def _weigh(slopes: Tensor, errors: Tensor) -> Tensor:
-    """Return the sums of |derivative| times error, (N, K)."""
+    """Return the sums of |derivative| times error over the elements of an operation's result, (N,
+    K).
+
+    `slopes` has the derivatives of N numbers by the result, `errors` its errors in K scenarios.
+    """
     reach = abs(slopes) @ errors
     if not bool(torch.isfinite(reach).all()):
         each = torch.where(slopes[:, :, None] == 0, 0.0, abs(slopes)[:, :, None] * errors)

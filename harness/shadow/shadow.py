@@ -72,7 +72,11 @@ class Shadow:
 
     @cached_property
     def nodes(self) -> Nodes:
-        """The results with errors, in three scenarios: in float64, as run and as declared."""
+        """The results of all operations with their errors in three scenarios.
+
+        In the first, every operation runs in float64; in the second, in the dtype in which it ran;
+        in the third, in the claimed dtype if it ran in a narrower one.
+        """
         in_float64, as_run, as_declared = [], [], []
         for checked, results in zip(self.checked, self.replay.results, strict=True):
             exact = checked.exact

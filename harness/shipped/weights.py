@@ -86,8 +86,8 @@ class _Units:
 def read_weights(subject: Subject, port: Port, truth: Truth) -> Held | Missing:
     """Return a port's weights as theta, or the reason why their meaning is unclear.
 
-    If names and shapes leave a choice, the meaning is chosen by which they are the fitted weights,
-    if there is one.
+    If names and shapes allow several meanings, the one under which the weights equal the fitted
+    ones is chosen, if there is one.
     """
     try:
         formulation = subject.formulation(truth.network)

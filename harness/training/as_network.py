@@ -43,7 +43,11 @@ def express_in_network(
 
 
 def _by_theta(formulation: Formulation, gradients: Array) -> Array:
-    """Return gradients by theta (D, T), read from gradients by own parameters (D, P)."""
+    """Return gradients by theta (D, T), given gradients by own parameters (D, P).
+
+    Each entry is the gradient by the own parameter that changes only this entry of theta. Raises
+    ValueError if there is none.
+    """
     leads = formulation.leads
     if (leads < 0).any():
         label = formulation.network.layout.label(int(np.argmin(leads)))

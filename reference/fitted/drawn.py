@@ -1,4 +1,4 @@
-"""Random rows for ranges that a user's data do not cover, and somewhat beyond."""
+"""Draws random rows for a fitted object, in the range of a user's data and somewhat beyond it."""
 
 from __future__ import annotations
 
@@ -97,7 +97,9 @@ def _read_units(fit: FittedNet) -> tuple[Array, Array]:
 
 
 def _small_sizes(fit: FittedNet) -> Array:
-    """Return for each input (I,) a size at which no unit's sum exceeds PLAIN_SUM, biases apart."""
+    """Return for each input (I,) a size with which no unit's sum of weighted inputs, without the
+    bias, exceeds PLAIN_SUM.
+    """
     _, weights = _read_units(fit)
     largest = abs(weights).max(axis=0)
     return PLAIN_SUM / fit.topology.inputs / np.where(largest > 0, largest, 1.0)
