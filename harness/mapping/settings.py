@@ -1,4 +1,4 @@
-"""Compares the settings of the layers of two models: eps, momentum, slopes, kinds of activations."""
+"""Compares settings of the layers of two models: eps, momentum, slopes, kinds of activations."""
 
 from __future__ import annotations
 
