@@ -20,6 +20,7 @@ from harness.text.shell import path_word, shell_line
 from harness.words.naming import distinct_digits, format_factor, format_share, list_names, title
 
 FIRST = "first operation that differs"
+COMPLETELY = " (explains the difference completely)"
 MOST_TENSORS = 2  # that a headline names
 MOST_OPERATIONS = 3  # that a sentence names
 
@@ -63,12 +64,15 @@ def blame(verdict: Verdict) -> str:
 
 
 def describe_reason(verdict: Verdict) -> str:
-    """Return the headline of a failure and its likely cause, in one line."""
-    parts, finding = [headline(verdict)], verdict.finding
-    if finding is not None:
-        likely = [hint for hint in finding.hints if hint.kind is HintKind.LIKELY]
-        parts += [hint_sentence(verdict, hint) for hint in likely[:1]]
-    return one_line("; ".join(parts))
+    """Return the likely cause of a failure and its headline, in one line.
+
+    The cause comes first, since programs cut this line off.
+    """
+    parts = []
+    for hint in verdict.finding.hints if verdict.finding else ():
+        if hint.kind is HintKind.LIKELY and not parts:
+            parts.append(hint.cause.removesuffix(COMPLETELY))
+    return one_line("; ".join([*parts, headline(verdict)]))
 
 
 def follow(verdict: Verdict, first: str, reason: str) -> Verdict:

@@ -171,6 +171,27 @@ def test_a_model_that_raises_is_one_cause(mine: Mine) -> None:
     assert len(list_firsts(mine)) == 1
 
 
+@pytest.mark.parametrize(
+    "case",
+    [
+        {"network": 'Network(inputs=1, hidden=5, outputs=1, activation="logistic")'},
+        {"subjects": "[lambda size: SineNet()]"},
+        {"problems": "lambda formulation: 1 / 0"},
+    ],
+)
+def test_a_model_that_does_not_fit_its_case_is_one_cause(
+    mine: Mine, live_r: None, case: dict[str, str]
+) -> None:
+    """A number of units that is not the model's, a class with an argument, problems that cannot be
+    made: one block, and no trial says where another one said it.
+    """
+    mine.write_sine(**{**BOTH, **case})
+    result = mine.pytest()
+    assert len(list_firsts(mine)) == 1
+    assert "= 1 failed, " in result.outlines[-1]
+    assert len(result.outlines) <= MOST_LINES
+
+
 def test_it_holds_in_a_shared_run(mine: Mine, warm_python: str) -> None:
     """In processes of xdist's a follower is counted apart too, and the run fails."""
     mine.write_sine("return self.output(self.hidden(x))", **ONE)
@@ -226,8 +247,7 @@ def test_junit_has_the_reason(mine: Mine) -> None:
     assert len(messages) == 8
     first, *others = messages
     assert first is not None
-    assert first.startswith("forward differs by ")
-    assert "; likely: " in first
+    assert first.startswith("hidden activation left out; forward differs by ")
     for other in others:
         assert other is not None
         assert other.startswith("follows from SineNet-cpu-float64-forward-vs-numpy_net: forward ")
@@ -239,7 +259,7 @@ def test_github_shows_a_cause_once(mine: Mine, monkeypatch: pytest.MonkeyPatch) 
     mine.write_sine("return self.output(self.hidden(x))", **ONE)
     lines = [line for line in mine.pytest().outlines if line.startswith("::error ")]
     assert len(lines) == 1
-    assert "title=sine-1-4-1%3A forward differs by " in lines[0]
+    assert "title=sine-1-4-1%3A hidden activation left out; forward differs by " in lines[0]
 
 
 # Scripts
