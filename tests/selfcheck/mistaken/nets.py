@@ -131,7 +131,13 @@ def subject_of(spec: Spec, made: type[Net], loss: LossOf | None = None) -> Subje
         t = [targets] if isinstance(targets, Tensor) else list(targets)
         return loss(o, t)
 
-    return Subject(model, parameters=parameters_of(spec), loss=own if loss else None)
+    through = loss is not None and not spec.is_squares and spec.output != "identity"
+    return Subject(
+        model,
+        parameters=parameters_of(spec),
+        loss=own if loss else None,
+        unfused_loss=through,
+    )
 
 
 def _mean_of_squares(outputs: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
