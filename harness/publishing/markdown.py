@@ -14,7 +14,7 @@ from harness.publishing.trend import COLUMNS, list_rows
 from harness.publishing.trials import make_table
 from harness.reporting.answers import list_answers
 from harness.reporting.asked import describe_not_asked, list_asked, list_ways
-from harness.reporting.causes import list_causes
+from harness.reporting.causes import Cause, list_causes
 from harness.reporting.counts import (
     count_reasons,
     describe_costs,
@@ -25,6 +25,7 @@ from harness.text.harmless import one_line
 from harness.words.template import fill_template
 
 RUNS = 10  # of the trend, the newest
+FOLLOWERS = 12  # that are named, at most
 
 
 def markdown(report: Report, beside: Beside = NOTHING) -> str:
@@ -35,8 +36,10 @@ def markdown(report: Report, beside: Beside = NOTHING) -> str:
     """
     failures, causes = [], list_causes(report.failures())
     for cause in causes:
-        lines = [verbatim(line) for line in cause.first.why.split("\n")]
-        failures.append((_quote_id(cause.first), lines, list(map(_quote_id, cause.followers))))
+        lines = cause.first.why.split("\n")
+        if cause.followers:
+            lines.append(_name_followers(cause))
+        failures.append((_quote_id(cause.first), [verbatim(line) for line in lines]))
     since = describe_since(beside.comparison, causes) if beside.comparison else None
     return fill_template(
         "publishing/report.md.j2",
@@ -68,6 +71,13 @@ def escape(text: str) -> str:
 def verbatim(text: str) -> Markup:
     """Return a text on one line, unescaped, for a code span or block."""
     return Markup(one_line(text))
+
+
+def _name_followers(cause: Cause) -> str:
+    """Return a sentence on the failures that follow from the first of their cause."""
+    names = ", ".join(verdict.id for verdict in cause.followers[:FOLLOWERS])
+    more = ", ..." if len(cause.followers) > FOLLOWERS else ""
+    return f"{len(cause.followers)} more by the same cause: {names}{more}"
 
 
 def _quote_id(verdict: Verdict) -> Markup:
