@@ -26,7 +26,9 @@ from harness.core.contract import Array, Bounded, Contract
 
 @dataclass(frozen=True, eq=False)
 class Replaced(Bounded):
-    """An implementation's own numbers, which replace the `derived` ones."""
+    """A value that was replaced by an implementation's own numbers; `derived` is the value of the
+    equations.
+    """
 
     derived: Bounded
 

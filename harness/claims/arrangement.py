@@ -195,7 +195,9 @@ def _rearrange(formulation: Formulation, order: NDArray[np.intp], sign: Array) -
 
 
 def _describe(formulation: Formulation, order: NDArray[np.intp], sign: Array) -> str:
-    """Return in words which blocks take which other parameters."""
+    """Return in words which block of parameters takes the place of which, in another order or with
+    other signs.
+    """
     layout, texts = formulation.network.layout, []
     for block in layout.blocks:
         places = block.places[block.places >= 0]

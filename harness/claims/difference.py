@@ -67,8 +67,8 @@ def _is_counterexample(judgement: Judgement) -> bool:
 
 
 def _describe_undeclared(comparison: Comparison) -> str:
-    """Return a sentence on what the reference computes differently from its declared contract; ""
-    if nothing.
+    """Return a sentence on differences of the reference's computation from its declared contract;
+    "" if there are none.
     """
     reference, dtype = comparison.trial.reference, comparison.trial.dtype
     declared = reference.contract(dtype).sentence()

@@ -90,10 +90,9 @@ def slope_by_input(
 ) -> Tensor:
     """Return the error of s (g - mean(g) - h mean(g h)), with h = (x - mean) s.
 
-    `saved` are the mean m and s. Sums that are stored lose the share `held` of their size more. On
-    the CPU torch computes s g + b x + c, with b = (m sum(g) - sum(g x)) s^3 / n and c = -b m -
-    sum(g) s / n. This loses digits if x is near m, so that its error includes that of the form
-    above.
+    `saved` are the mean m and s. `held` is a further relative error of the sums, from storing them.
+    On the CPU torch computes s g + b x + c, with b = (m sum(g) - sum(g x)) s^3 / n and c = -b m -
+    sum(g) s / n. This loses digits if x is near m, so its error is at least that of the form above.
     """
     terms, u = count_terms(x, axes), steps.u
     every, (mean, scale) = tuple(axes), saved

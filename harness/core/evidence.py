@@ -37,8 +37,10 @@ class Groups:
 def find_evidence(
     value: Array, allowed: Array, groups: Groups
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return two masks over the tensors: the tensors with any value other than 0, and the tensors
-    whose bound is also narrow enough to judge by, in at least one draw.
+    """Return two masks over the tensors of an answer.
+
+    The first marks the tensors with any value other than 0. The second marks those of them whose
+    bound is narrow enough to judge by, in at least one draw.
     """
     draws = len(value)
     size, bound = abs(value).reshape(draws, -1), allowed.reshape(draws, -1)

@@ -141,13 +141,15 @@ class Finding:
     allowed one. `contract_share` is the part of `allowed` that comes from different declarations in
     the two contracts; `contract_reason` names them.
 
-    `blamed` names the sides (subject, reference) that are outside their own bounds; `of_reference`
-    says of a missing answer that it is the reference's. `ran` says how
-    a compiled model ran. `first_operations` are those at which the subject's numbers leave the ones
-    of the reference. `losses` is a sentence about two losses that are no sums of squares.
-    `reach` has what is known at the end of a run: the other trials of the same cause. `script` is
-    the path of a script that fails in the same way, `python` that of the Python that runs it, and
-    `no_script` the reason if there is none; `rerun` is the shell line that runs the trial again.
+    `blamed` names the sides (subject, reference) that are outside their own bounds. `of_reference`
+    says that a missing answer is the reference's, not the subject's. `ran` says how a compiled
+    model ran. `first_operations` are those at which the subject's numbers leave the reference's.
+    `losses` is a sentence about two losses that are no sums of squares. `reach` is filled at the
+    end of a run: it has the other trials of the same cause.
+
+    `script` is the path of a script that fails in the same way, `python` the path of the Python
+    that runs it, and `no_script` the reason if there is no script. `rerun` is the shell line that
+    runs the trial again.
     """
 
     form: Form

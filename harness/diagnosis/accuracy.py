@@ -22,11 +22,11 @@ def find_hint(comparison: Comparison) -> Hint | None:
     """
     if not isinstance(comparison.trial.subject, Computed):
         return None
-    found = _with_coarse_functions(comparison) or _in_float32(comparison)
+    found = _find_coarse_functions(comparison) or _find_float32_arithmetic(comparison)
     return found or find_ignored(comparison, all_of_them=True)
 
 
-def _in_float32(comparison: Comparison) -> Hint | None:
+def _find_float32_arithmetic(comparison: Comparison) -> Hint | None:
     """Return a hint if the answers of a float64 trial are those of float32 arithmetic, else
     None.
     """
@@ -40,7 +40,7 @@ def _in_float32(comparison: Comparison) -> Hint | None:
     return Hint(HintKind.LIKELY, cause)
 
 
-def _with_coarse_functions(comparison: Comparison) -> Hint | None:
+def _find_coarse_functions(comparison: Comparison) -> Hint | None:
     """Return a hint if the failure vanishes with the exp and tanh of JAX and ONNX Runtime, else
     None.
     """

@@ -63,7 +63,9 @@ def locate(comparison: Comparison, judgement: Judgement, verdict: Verdict) -> Fi
         finding,
         witness=witness,
         contract_reason=explain_contracts(comparison, witness),
-        first_outside=_first_outside(comparison, judgement, _before(comparison)),
+        first_outside=_find_first_outside(
+            comparison, judgement, _judge_earlier_quantities(comparison)
+        ),
         blamed=judgement.outside,
     )
 
@@ -71,27 +73,27 @@ def locate(comparison: Comparison, judgement: Judgement, verdict: Verdict) -> Fi
 def diagnose(comparison: Comparison, judgement: Judgement, located: Finding) -> Finding:
     """Return the `located` finding, with likely causes and the first operations that differ."""
     seen, of, missing = comparison.stages()
-    hints = [_other_convention(comparison, judgement.budget_used)]
+    hints = [_find_other_convention(comparison, judgement.budget_used)]
     operations: tuple[Located, ...] = ()
     first_outside = located.first_outside
     if first_outside is not None and first_outside.quantity == comparison.quantity:
-        first = hints[0] or _in_float32(comparison, judgement) or find_hint(comparison)
-        first = first or _likely(comparison, judgement) or find_ignored(comparison)
+        first = hints[0] or _find_float32_tensors(comparison, judgement) or find_hint(comparison)
+        first = first or _find_likely_fault(comparison, judgement) or find_ignored(comparison)
         first = first or find_narrower(comparison, judgement) or find_batch(comparison)
-        hints = [first, *_of_its_parameters(comparison)]
-        hints.append(_other_loss(comparison, is_explained=any(hints)))
+        hints = [first, *_list_parameter_hints(comparison)]
+        hints.append(_find_other_loss(comparison, is_explained=any(hints)))
         operations = find_first_operations(comparison, judgement)
     return replace(
         located,
         layers=Layers(seen, of, missing) if of else None,
         ran=comparison.ran,
-        losses=_other_losses(comparison) if have_another_loss(comparison) else "",
+        losses=_explain_other_losses(comparison) if have_another_loss(comparison) else "",
         hints=tuple(hint for hint in hints if hint),
         first_operations=operations,
     )
 
 
-def _other_loss(comparison: Comparison, is_explained: bool) -> Hint | None:
+def _find_other_loss(comparison: Comparison, is_explained: bool) -> Hint | None:
     """Return a hint with the Loss(...) that the model's own loss is.
 
     If there is none, and no other explanation either, return a hint on how to handle a loss that
@@ -106,7 +108,7 @@ def _other_loss(comparison: Comparison, is_explained: bool) -> Hint | None:
     return Hint(HintKind.NOTE, NOT_KNOWN)
 
 
-def _before(comparison: Comparison) -> dict[str, Judgement]:
+def _judge_earlier_quantities(comparison: Comparison) -> dict[str, Judgement]:
     """Judge the quantities that the trial's quantity is computed from, in order of computation.
 
     Stops at the first quantity that is outside its bounds. The gradient and the input gradient are
@@ -124,7 +126,7 @@ def _before(comparison: Comparison) -> dict[str, Judgement]:
     return found
 
 
-def _first_outside(
+def _find_first_outside(
     comparison: Comparison, judgement: Judgement, before: dict[str, Judgement]
 ) -> FirstOutside:
     """Return the first quantity outside its bounds, in order of computation.
@@ -143,7 +145,7 @@ def _first_outside(
     return FirstOutside(comparison.quantity, factor, outside, within, tuple(before), figure(most))
 
 
-def _other_losses(comparison: Comparison) -> str:
+def _explain_other_losses(comparison: Comparison) -> str:
     """Return a sentence on why two losses, both different from the case's, are not recognised as
     the same loss.
     """
@@ -162,7 +164,7 @@ def _other_losses(comparison: Comparison) -> str:
     )
 
 
-def _other_convention(comparison: Comparison, factor: float) -> Hint | None:
+def _find_other_convention(comparison: Comparison, factor: float) -> Hint | None:
     """Return a hint if the failure vanishes under another convention of an activation, else None.
 
     The conventions are the derivative of ReLU at exactly 0, nnet's clip of the logistic, a loss
@@ -178,18 +180,18 @@ def _other_convention(comparison: Comparison, factor: float) -> Hint | None:
             other = replace(promised, relu_at_zero=value)
             if value != promised.relu_at_zero and _passes(comparison, other):
                 cause = f"the derivative of ReLU at exactly 0 is {value:g}, as {written} has it"
-                write = _declare(comparison, f"relu_at_zero={value:g}")
+                write = _write_declaration(comparison, f"relu_at_zero={value:g}")
                 return Hint(HintKind.VANISHES, cause, write)
     if "logistic" in activations:
         clip = NNET_CLIP if promised.logistic_clip is None else None
         if _passes(comparison, replace(promised, logistic_clip=clip)):
-            return _other_clip(comparison, clip)
-    return _unfused(comparison, promised) or (
-        _loses_digits(comparison, promised) if factor > LOST else None
+            return _make_clip_hint(comparison, clip)
+    return _find_unfused_loss(comparison, promised) or (
+        _find_lost_digits(comparison, promised) if factor > LOST else None
     )
 
 
-def _unfused(comparison: Comparison, promised: Contract) -> Hint | None:
+def _find_unfused_loss(comparison: Comparison, promised: Contract) -> Hint | None:
     """Return a hint if the failure vanishes for a loss that is computed from probabilities, else
     None.
 
@@ -205,10 +207,10 @@ def _unfused(comparison: Comparison, promised: Contract) -> Hint | None:
         f" or 1 in {promised.dtype}, and the loss and its gradient are lost; those of"
         " BCEWithLogitsLoss and CrossEntropyLoss are not"
     )
-    return Hint(HintKind.VANISHES, cause, _declare(comparison, "unfused_loss=True"))
+    return Hint(HintKind.VANISHES, cause, _write_declaration(comparison, "unfused_loss=True"))
 
 
-def _loses_digits(comparison: Comparison, promised: Contract) -> Hint | None:
+def _find_lost_digits(comparison: Comparison, promised: Contract) -> Hint | None:
     """Return a hint if the failure vanishes when tanh and the logistic may have absolute errors of
     roundings of 1, else None.
     """
@@ -221,25 +223,27 @@ def _loses_digits(comparison: Comparison, promised: Contract) -> Hint | None:
         "its tanh or logistic loses digits where it is small, as tanh written as"
         " 2 sigmoid(2 z) - 1 does"
     )
-    return Hint(HintKind.VANISHES, cause, _declare(comparison, "absolute_activations=True"))
+    return Hint(
+        HintKind.VANISHES, cause, _write_declaration(comparison, "absolute_activations=True")
+    )
 
 
-def _declare(comparison: Comparison, words: str = "") -> str:
+def _write_declaration(comparison: Comparison, words: str = "") -> str:
     """Return the code with which a user declares a property of the trial's subject."""
     subject = comparison.trial.subject
     kind = "Computed" if isinstance(subject, Computed) else "Subject"
     return f"{kind}({', '.join(filter(None, [called(subject.name), words]))})"
 
 
-def _other_clip(comparison: Comparison, clip: float | None) -> Hint:
+def _make_clip_hint(comparison: Comparison, clip: float | None) -> Hint:
     """Return a hint with the line that declares the logistic clipped at |z| > `clip`, or not
     clipped.
     """
     if clip is None:
-        write = f"{_declare(comparison)} without logistic_clip"
+        write = f"{_write_declaration(comparison)} without logistic_clip"
         return Hint(HintKind.VANISHES, "its logistic is not clipped", write)
     cause = f"its logistic is exactly 0 or 1 beyond |z| > {clip:g}, as R nnet's is"
-    return Hint(HintKind.VANISHES, cause, _declare(comparison, f"logistic_clip={clip:g}"))
+    return Hint(HintKind.VANISHES, cause, _write_declaration(comparison, f"logistic_clip={clip:g}"))
 
 
 def _passes(comparison: Comparison, contract: Contract) -> bool:
@@ -248,7 +252,7 @@ def _passes(comparison: Comparison, contract: Contract) -> bool:
     return isinstance(judged, Judgement) and judged.status is Status.PASS
 
 
-def _in_float32(comparison: Comparison, judgement: Judgement) -> Hint | None:
+def _find_float32_tensors(comparison: Comparison, judgement: Judgement) -> Hint | None:
     """Return a hint that names tensors of a float64 model with float32 numbers, else None.
 
     Also return None if the error is larger than rounding to float32 can explain.
@@ -268,7 +272,7 @@ def _in_float32(comparison: Comparison, judgement: Judgement) -> Hint | None:
     return Hint(HintKind.LIKELY, cause)
 
 
-def _of_its_parameters(comparison: Comparison) -> Iterator[Hint]:
+def _list_parameter_hints(comparison: Comparison) -> Iterator[Hint]:
     """Yield a hint about the meaning of the model's parameters.
 
     It names the biases that the model has left out. If there are none, it names another meaning of
@@ -280,10 +284,10 @@ def _of_its_parameters(comparison: Comparison) -> Iterator[Hint]:
     left_out = [block.left_out for block in formulation.own.blocks if block.left_out]
     if left_out:
         zero = ", ".join(f"{quoted(name)}: 0" for name in left_out)
-        write = _declare(comparison, f"parameters={{{zero}}}")
+        write = _write_declaration(comparison, f"parameters={{{zero}}}")
         yield Hint(HintKind.NO_PARAMETER, " and ".join(left_out), write)
     elif meant := other_meaning(comparison):
-        write = _declare(comparison, f"parameters={meant}")
+        write = _write_declaration(comparison, f"parameters={meant}")
         yield Hint(HintKind.VANISHES, "its parameters mean this", write)
 
 
@@ -318,7 +322,7 @@ def _vanishes(comparison: Comparison, way: Words) -> bool:
     return True
 
 
-def _likely(comparison: Comparison, judgement: Judgement) -> Hint | None:
+def _find_likely_fault(comparison: Comparison, judgement: Judgement) -> Hint | None:
     """Return the known fault that explains the observed answers, else None.
 
     They are the reference's if the reference alone is outside its own bounds.

@@ -55,7 +55,7 @@ def compare_fits(trial: Trial, cache: Cache, mine: Ended, theirs: Ended) -> Verd
 
 
 def _describe_proof(population: Population) -> str:
-    """Return a sentence on what a claim that holds proves."""
+    """Return a sentence on the evidence that a confirmed claim gives."""
     margin = f"{population.margin:.0%}"
     if population.quality is None:
         proved = (

@@ -54,24 +54,24 @@ def _find_reason(trial: Trial) -> str:
     try:
         with users():
             if check in ENDS:
-                return _first_lack((trial.subject, trial.reference), network, check, dtype)
+                return _find_first_lack((trial.subject, trial.reference), network, check, dtype)
             quantity = check if check in ORDER else "forward"
             own = trial.subject.network or network
-            reason = _lack(trial.reference, own, quantity, dtype, "cpu")
+            reason = _find_lack(trial.reference, own, quantity, dtype, "cpu")
             if trial.case.contrast and not reason:
-                reason = _lack(trial.reference, network, quantity, dtype, "cpu")
-            return reason or _lack(trial.subject, own, quantity, dtype, trial.device)
+                reason = _find_lack(trial.reference, network, quantity, dtype, "cpu")
+            return reason or _find_lack(trial.subject, own, quantity, dtype, trial.device)
     except Exception:  # an object of the user's: its trial tells what it raises
         return ""
 
 
-def _first_lack(sides: Sequence[Any], network: Any, check: str, dtype: str) -> str:
+def _find_first_lack(sides: Sequence[Any], network: Any, check: str, dtype: str) -> str:
     """Return the reason why the first of some trainers can never be used; "" if all can."""
-    reasons = [_lack(side, network, check, dtype, "cpu") for side in sides]
+    reasons = [_find_lack(side, network, check, dtype, "cpu") for side in sides]
     return next(filter(None, reasons), "")
 
 
-def _lack(one: Any, network: Any, quantity: str, dtype: str, device: str) -> str:
+def _find_lack(one: Any, network: Any, quantity: str, dtype: str, device: str) -> str:
     """Return the reason why an implementation can never have an answer; "" if it may have one, or
     if this is unknown.
     """

@@ -71,7 +71,7 @@ def describe_difference(sound: Sequence[Verdict]) -> str:
     reason = f". {best.caveat}." if best.caveat else ":"
     names = name_some(v.subject for v in sound)
     verb = "differ" if len({v.subject for v in sound}) > 1 else "differs"
-    return f"As claimed, {names} {verb}{reason} {best.why}.{_others_taken(sound, best)}"
+    return f"As claimed, {names} {verb}{reason} {best.why}.{_describe_other_networks(sound, best)}"
 
 
 def get_best_example(sound: Sequence[Verdict]) -> Verdict:
@@ -176,7 +176,7 @@ def _name_subjects(verdicts: Sequence[Verdict]) -> str:
     return name_some(groups)
 
 
-def _others_taken(verdicts: Sequence[Verdict], best: Verdict) -> str:
+def _describe_other_networks(verdicts: Sequence[Verdict], best: Verdict) -> str:
     """Return a sentence on subjects that were judged as other networks than the one in the example,
     which names its own; "" if there are none.
     """

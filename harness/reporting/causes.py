@@ -36,9 +36,9 @@ def list_causes(failures: Iterable[Verdict]) -> list[Cause]:
 
 
 def describe_causes(verdicts: Sequence[Verdict], where: str) -> str:
-    """Return the first failures of the causes of a case, and how many more causes there are.
+    """Return the first failures of the causes of a case, and the number of further causes.
 
-    `where` says where they are.
+    `where` is the place in which the further ones are described.
     """
     causes = list_causes(verdict for verdict in add_reach(verdicts) if verdict.status.fails)
     blocks = [cause.first.why for cause in causes[:MOST_BLOCKS]]

@@ -24,13 +24,13 @@ def add_finding(verdict: Verdict) -> Verdict:
         Form.REASON,
         against=heading.partition(" against ")[2],
         reason=lines[0] if lines else heading,
-        blamed=_blamed(verdict, lines),
+        blamed=_find_blamed(verdict, lines),
         hints=tuple(Hint(HintKind.LIKELY, cause) for cause in hints),
     )
     return replace(verdict, finding=finding)
 
 
-def _blamed(verdict: Verdict, lines: list[str]) -> tuple[Who, ...]:
+def _find_blamed(verdict: Verdict, lines: list[str]) -> tuple[Who, ...]:
     """Return the side that a line of a failure blames: the subject, or the reference if the subject
     is not named.
 

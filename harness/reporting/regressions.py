@@ -76,7 +76,9 @@ def compare(old: Report, new: Report, factor: float = FACTOR, floor: float = FLO
     ]
     for key, now in after.items():
         changes.append(
-            _compare_trial(before.get(key), now, _rounding(now, old, new), factor, floor)
+            _compare_trial(
+                before.get(key), now, _describe_rounding_changes(now, old, new), factor, floor
+            )
         )
     if lacking and not new.complete and not any(change.kind.fails for change in changes):
         raise ValueError(
@@ -147,7 +149,7 @@ def _compare_trial(
     return Change(kind, trial, told, size)
 
 
-def _rounding(now: Verdict, old: Report, new: Report) -> str:
+def _describe_rounding_changes(now: Verdict, old: Report, new: Report) -> str:
     """Return the differences between two runs of a trial that can change its rounding; "" if there
     are none.
 

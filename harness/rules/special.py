@@ -13,12 +13,12 @@ def bound_erf(steps: Steps, a: Number) -> Number:
     """Return erf(a), computed in float32 by polynomials.
 
     A polynomial in t = 1 / (1 + p |a|), times exp(-a^2), is right to 1.5e-7 (Abramowitz and Stegun,
-    7.1.26). By Horner's rule with fused steps it loses 25 u exp(-a^2) at most: 3.2 u in its sums,
-    which are largest at t = 1, 4.5 u by its coefficients, 10.3 u by t, which is off by 3 u, and 7 u
-    by exp and three products.
+    7.1.26). By Horner's rule with fused steps it loses 25 u exp(-a^2) at most. These are 3.2 u in
+    its sums, which are largest at t = 1, 4.5 u by its coefficients, 10.3 u by t, which is off by 3
+    u, and 7 u by exp and three products.
 
     oneDNN has polynomials of degree 5 in |a|, one for each quarter of an octave. They lose 9 u at
-    most below 1.4, 52 u up to 3.6, and 3 u beyond: these are the sizes of the partial sums and
+    most below 1.4, 52 u up to 3.6, and 3 u beyond. These are the sizes of the partial sums and
     terms of Taylor's polynomials at the middle of each interval.
     """
     size = abs(a.value)

@@ -31,7 +31,7 @@ def collect_asked(cache: Cache) -> Asked | None:
         rows &= _list_rows(problems)
         key = " ".join(problem.key for problem in problems)
         if key not in known:
-            known[key] = _measure(problems)
+            known[key] = _measure_sizes(problems)
         for name, sizes in known[key].items():
             found.setdefault(name, []).extend(sizes)
     narrowest = {name: _find_narrowest(sizes) for name, sizes in found.items()}
@@ -47,7 +47,7 @@ def _list_rows(problems: Sequence[Problem]) -> set[int]:
     return {problem.rows for problem in problems if not problem.exact}
 
 
-def _measure(problems: Sequence[Problem]) -> dict[str, list[Sizes]]:
+def _measure_sizes(problems: Sequence[Problem]) -> dict[str, list[Sizes]]:
     """Return the sizes of the inputs, weights, outputs, ... of problems, for each tensor."""
     by_tensor: dict[tuple[str, int], list[Array]] = {}
     for problem in problems:
@@ -71,21 +71,23 @@ def _list_tensors(problem: Problem) -> Iterator[tuple[str, int, Array]]:
     """
     network = problem.formulation.network
     arguments, outputs = network.layers(problem)
-    yield from _split("inputs", problem.inputs, network.inputs)
+    yield from _split_columns("inputs", problem.inputs, network.inputs)
     for number, block in enumerate(network.layout.blocks):
         name = "biases" if block.role == "bias" else "weights"
         yield name, number, block.of(problem.theta)
     for number, argument in enumerate(arguments):
         yield "arguments of activations", number, argument
-    yield from _split("outputs", outputs, network.outputs)
-    yield from _split("targets", problem.targets, network.outputs)
+    yield from _split_columns("outputs", outputs, network.outputs)
+    yield from _split_columns("targets", problem.targets, network.outputs)
     if not problem.loss.is_squares:
         return  # slopes by probabilities are differences of numbers from 0 to 1
     slopes = 2 * problem.shares * (outputs - problem.targets)
-    yield from _split("gradients by the outputs", slopes, network.outputs)
+    yield from _split_columns("gradients by the outputs", slopes, network.outputs)
 
 
-def _split(name: str, array: Array, widths: Sequence[int]) -> Iterator[tuple[str, int, Array]]:
+def _split_columns(
+    name: str, array: Array, widths: Sequence[int]
+) -> Iterator[tuple[str, int, Array]]:
     """Yield the groups of columns of an array (D, R, sum of widths)."""
     for number, part in enumerate(np.split(array, np.cumsum(widths)[:-1], axis=-1)):
         yield name, number, part

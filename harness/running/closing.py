@@ -84,14 +84,14 @@ def close(runner: Runner, options: Options, end: End) -> Closed:
         advice = ""
         if issubclass(type(error), OSError):
             advice = "; choose a folder with --parity-report-dir"
-        wrong.append(f"report not written to {folder}: {_why(error)}{advice}")
+        wrong.append(f"report not written to {folder}: {_explain_error(error)}{advice}")
         if left := list_left(folder):
             wrong.append(f"what lies in {folder} is not of this run: {', '.join(left)}")
     try:
         if report is not None:
             summarise(report, beside)
     except Exception as error:
-        summary.append(f"summary not written to $GITHUB_STEP_SUMMARY: {_why(error)}")
+        summary.append(f"summary not written to $GITHUB_STEP_SUMMARY: {_explain_error(error)}")
     return Closed(report, place, note, wrong + summary, bool(wrong))
 
 
@@ -107,11 +107,11 @@ def keep(report: Report, folder: Path) -> tuple[Trend | None, list[str]]:
         keep_run(folder, run)
     except OSError as error:
         advice = "choose another folder with --parity-keep"
-        return None, [f"results not kept in {folder}: {_why(error)}; {advice}"]
+        return None, [f"results not kept in {folder}: {_explain_error(error)}; {advice}"]
     return trend, []
 
 
-def _why(error: Exception) -> str:
+def _explain_error(error: Exception) -> str:
     """Return the message of an error and, for most errors, the place where it was raised.
 
     The place is left out for an OSError, whose message comes from the system, and for a ValueError,

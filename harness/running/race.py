@@ -102,7 +102,7 @@ class Turn(NamedTuple):
     warm: Callable[[], Any] = lambda: None
 
 
-def _gradients(entry: Entry, start: Problem, dtype: str, device: str) -> Turn:
+def _make_gradient_turn(entry: Entry, start: Problem, dtype: str, device: str) -> Turn:
     """Return a turn that evaluates the loss and its gradient several times in a row, often enough
     to be timed.
 
@@ -125,7 +125,7 @@ def _gradients(entry: Entry, start: Problem, dtype: str, device: str) -> Turn:
     return Turn(lambda draw, wanted: evaluate(count), count, lambda: evaluate(1 + count // 4))
 
 
-def _fits(entry: Entry, start: Problem, dtype: str, device: str) -> Turn:
+def _make_training_turn(entry: Entry, start: Problem, dtype: str, device: str) -> Turn:
     """Return a turn that trains the model from a draw's start until the wanted loss is reached. It
     is long, and needs no warming.
     """
@@ -157,7 +157,7 @@ def _race(entry: Entry, device: str, dtype: str, benchmark: Any) -> Race:
     draws = entry.rounds if entry.fits else 1
     start = entry.trained.starting(entry.case.network, entry.population, draws, dtype)
     pace = entry.pacemaker(start)
-    make_turn = _fits if entry.fits else _gradients
+    make_turn = _make_training_turn if entry.fits else _make_gradient_turn
     turn = make_turn(entry, start, dtype, device)
     firsts: list[tuple[float, float, float]] = []
     losses: list[float] = []

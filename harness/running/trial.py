@@ -108,7 +108,7 @@ def _compare(trial: Trial, cache: Cache) -> Verdict:
     It names the network, and the restrictions, as which the subject was judged.
     """
     quantity = trial.check if trial.check in ORDER else "forward"
-    if absent := _absent(trial, quantity):
+    if absent := _explain_absence(trial, quantity):
         return blank(trial, Status.ABSENT, absent)
     try:
         problems = cache.stacks(trial)
@@ -134,21 +134,21 @@ def _judge(trial: Trial, cache: Cache, problems: Sequence[Problem], quantity: st
     if isinstance(judgement, Missing):
         return missing(trial, describe_missing(comparison, judgement), quantity)
     verdict = measured_verdict(trial, judgement, comparison.where(judgement.index, judgement.stack))
-    verdict = replace(verdict, caveat=_caveat(trial, problems))
+    verdict = replace(verdict, caveat=_describe_caveat(trial, problems))
     if trial.case.expect == "differs":
         return difference_verdict(comparison, judgement, verdict)
     if judgement.status is Status.FAIL:
         if same := same_loss(comparison):
-            return _of_same_loss(comparison, *same)
-        return _of_failure(comparison, judgement, verdict)
-    return replace(verdict, why=_sentence(comparison, judgement))
+            return _make_same_loss_verdict(comparison, *same)
+        return _judge_failure(comparison, judgement, verdict)
+    return replace(verdict, why=_write_sentence(comparison, judgement))
 
 
-def _of_failure(comparison: Comparison, judgement: Judgement, verdict: Verdict) -> Verdict:
+def _judge_failure(comparison: Comparison, judgement: Judgement, verdict: Verdict) -> Verdict:
     """Return the verdict on a subject outside the bounds of the network's own operations."""
     second = judge_by_operations(comparison)
     if second.judgement is not None:
-        return _of_another_way(comparison, judgement, second.judgement)
+        return _make_another_way_verdict(comparison, judgement, second.judgement)
     located = locate(comparison, judgement, verdict)
     following = follow_measured(comparison, verdict, located)
     if isinstance(following, Verdict):
@@ -158,7 +158,7 @@ def _of_failure(comparison: Comparison, judgement: Judgement, verdict: Verdict) 
     return with_finding(verdict, replace(finding, hints=(*finding.hints, *notes)))
 
 
-def _caveat(trial: Trial, problems: Sequence[Problem]) -> str:
+def _describe_caveat(trial: Trial, problems: Sequence[Problem]) -> str:
     """Return the limits of what a verdict on these problems proves, in words; "" if there are none.
 
     If some of a model's parameters only act as a sum, nothing is proved about the single ones.
@@ -169,7 +169,7 @@ def _caveat(trial: Trial, problems: Sequence[Problem]) -> str:
     return describe_sums(trial.subject.name, problems[0].formulation)
 
 
-def _absent(trial: Trial, quantity: str) -> str:
+def _explain_absence(trial: Trial, quantity: str) -> str:
     """Return why the reference or the subject has no answer in a trial; "" if both have one.
 
     A subject with another dtype than the trial's has none.
@@ -185,7 +185,9 @@ def _absent(trial: Trial, quantity: str) -> str:
     return next(filter(None, reasons), "")
 
 
-def _of_same_loss(comparison: Comparison, judgement: Judgement | None, by: str) -> Verdict:
+def _make_same_loss_verdict(
+    comparison: Comparison, judgement: Judgement | None, by: str
+) -> Verdict:
     """Return the verdict if both sides have the same loss, and it is not the case's.
 
     `by` says how it was judged; `judgement` is None if it could not be judged.
@@ -200,10 +202,12 @@ def _of_same_loss(comparison: Comparison, judgement: Judgement | None, by: str) 
             verdict, comparison.trial, Form.OUTSIDE, comparison.quantity, judgement.factor
         )
         return with_finding(verdict, replace(finding, losses=by))
-    return replace(verdict, why=f"{_sentence(comparison, judgement)}; {by}")
+    return replace(verdict, why=f"{_write_sentence(comparison, judgement)}; {by}")
 
 
-def _of_another_way(comparison: Comparison, first: Judgement, second: Judgement) -> Verdict:
+def _make_another_way_verdict(
+    comparison: Comparison, first: Judgement, second: Judgement
+) -> Verdict:
     """Return the verdict on a subject that computes the same function by other operations.
 
     It includes how far the subject is outside the bounds of the network's own operations.
@@ -217,14 +221,14 @@ def _of_another_way(comparison: Comparison, first: Judgement, second: Judgement)
         " its own operations"
     )
     why = (
-        f"{_sentence(comparison, second)}; same function, computed another way:"
+        f"{_write_sentence(comparison, second)}; same function, computed another way:"
         f" {title(comparison.quantity)} differs by {factor} times the rounding bound of the"
         f" network's own operations at {outside}"
     )
     return replace(verdict, why=why, caveat=caveat)
 
 
-def _sentence(comparison: Comparison, judgement: Judgement) -> str:
+def _write_sentence(comparison: Comparison, judgement: Judgement) -> str:
     """Return the sentence of a trial that did not fail."""
     dtype, names = comparison.trial.dtype, tensors(comparison.problems[0], comparison.quantity)[0]
     if judgement.status is Status.UNDEFINED:

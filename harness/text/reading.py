@@ -35,7 +35,7 @@ def read_regular(path: str | PathLike[str], most: int) -> bytes:
 def open_regular(path: str | PathLike[str], most: int) -> Iterator[BinaryIO]:
     """Open a regular file of at most `most` bytes to read it, and close it in the end.
 
-    Raises what `read_regular` raises.
+    Raises the same errors as `read_regular`.
     """
     _check_kind(_find_status(path))
     flags = os.O_RDONLY | WITHOUT_WAITING | getattr(os, "O_BINARY", 0)

@@ -110,11 +110,11 @@ def offered(
     rounding = SAME * contract.roundoff
     # the first of those that explain it equally well
     _, left_over, fault = min(found, key=lambda each: max(each[0], rounding))
-    words = _say(fault, problems[0].formulation.network)
+    words = _describe_fault(fault, problems[0].formulation.network)
     return Offer(fault.name, f"{words} ({describe_left(left_over)})")
 
 
-def _say(fault: Fault, network: Family) -> str:
+def _describe_fault(fault: Fault, network: Family) -> str:
     """Return a fault in words; a network of one head has no first one."""
     if len(network.outputs) > 1:
         return fault.words
@@ -136,7 +136,10 @@ class _Search:
     ) -> None:
         self.problems, self.observed = problems, observed
         self.outside, self.contract = outside, contract
-        self.right = [_own(solve(problem, as_computed(contract)), problem) for problem in problems]
+        self.right = [
+            _take_own_gradient(solve(problem, as_computed(contract)), problem)
+            for problem in problems
+        ]
         self.scales = [
             _find_scales(right, problem, contract)
             for right, problem in zip(self.right, problems, strict=True)
@@ -191,12 +194,12 @@ class _Search:
         found: dict[int, Answers] = {}
         most, left = UNEXPLAINED * math.hypot(*self.apart), 0.0
         if not across_draws:
-            wrong = _own(run(self.worst_draw), self.worst_draw)
+            wrong = _take_own_gradient(run(self.worst_draw), self.worst_draw)
             apart = _apart(self.scale_there, self.seen_there, wrong[self.outside])
             if not _norm(apart) < most:
                 return None
         for stack in np.argsort(self.apart)[::-1].tolist():
-            found[stack] = _own(run(self.problems[stack]), self.problems[stack])
+            found[stack] = _take_own_gradient(run(self.problems[stack]), self.problems[stack])
             left = math.hypot(left, self._apart_in(stack, self.outside, found[stack]))
             if not left < most:  # true for NaN
                 return None
@@ -257,7 +260,7 @@ class _Search:
         return not any(is_outside(seen[name], bound[name], largest) for name in doubts)
 
 
-def _own(answers: Answers, problem: Problem) -> Answers:
+def _take_own_gradient(answers: Answers, problem: Problem) -> Answers:
     """Return answers with the gradient by the subject's own parameters (D, P), instead of by theta
     (D, T).
 

@@ -46,7 +46,7 @@ def likely_step(
         for change in _list_changes(problem, seen):
             after = change.after(problem)
             if _explains(problem, seen, after, contract):
-                left = _norm(seen - after) / _norm(seen - _after(problem))
+                left = _norm(seen - after) / _norm(seen - _take_steps(problem))
                 return f"{change.words} ({describe_left(left)})"
     return ""
 
@@ -72,7 +72,7 @@ def _explains(problem: Problem, seen: Array, after: Array, contract: Contract) -
     """Do other steps leave little of the difference from the observed ones, or no more than
     rounding?
     """
-    least = min(_norm(seen - _after(problem)), _norm(seen - problem.own))
+    least = min(_norm(seen - _take_steps(problem)), _norm(seen - problem.own))
     rounding = ROUNDINGS * contract.roundoff * _norm(np.maximum(abs(problem.own), abs(after)))
     return _norm(seen - after) <= UNEXPLAINED * least + min(rounding, least / 10)
 
@@ -81,7 +81,7 @@ def _norm(a: Array) -> float:
     return float(np.linalg.norm(a))
 
 
-def _after(problem: Problem) -> Array:
+def _take_steps(problem: Problem) -> Array:
     """Return the own parameters (D, P) after the steps of the problem's recipe."""
     return np.asarray(steps(Plain(Contract()), problem))
 
@@ -93,22 +93,22 @@ def _list_changes(problem: Problem, seen: Array) -> Iterator[Change]:
         " left out",
         lambda asked: asked.own,
     )
-    yield from _of_untrained(problem, seen)
-    yield from _of_factor(problem, seen)
-    yield from _of_settings(problem)
-    yield from _of_accumulated(problem)
+    yield from _list_untrained(problem, seen)
+    yield from _list_factors(problem, seen)
+    yield from _list_settings(problem)
+    yield from _list_accumulated(problem)
     yield Change(
         "the gradient is clipped to a norm of 1 before the step (clip_grad_norm_)",
-        lambda asked: _after(_with_gradients(asked, _clip_norm)),
+        lambda asked: _take_steps(_with_gradients(asked, _clip_norm)),
     )
     yield Change(
         "each number of the gradient is clipped to 1 before the step (clip_grad_value_)",
-        lambda asked: _after(_with_gradients(asked, lambda g: np.clip(g, -1, 1))),
+        lambda asked: _take_steps(_with_gradients(asked, lambda g: np.clip(g, -1, 1))),
     )
     yield from _of_other_optimisers(problem)
 
 
-def _of_untrained(problem: Problem, seen: Array) -> Iterator[Change]:
+def _list_untrained(problem: Problem, seen: Array) -> Iterator[Change]:
     """Yield the mistake that some tensors do not move, if some but not all stay where they
     started.
     """
@@ -125,13 +125,13 @@ def _of_untrained(problem: Problem, seen: Array) -> Iterator[Change]:
     verb = "takes no step: it is" if len(still) == 1 else "take no step: they are"
     yield Change(
         f"{' and '.join(still)} {verb} not handed to the optimiser, or frozen",
-        lambda asked: np.where(places, asked.own, _after(asked)),
+        lambda asked: np.where(places, asked.own, _take_steps(asked)),
     )
 
 
-def _of_factor(problem: Problem, seen: Array) -> Iterator[Change]:
+def _list_factors(problem: Problem, seen: Array) -> Iterator[Change]:
     """Yield a factor of all steps, if there is one: another learning rate or another sign."""
-    right, change = _after(problem) - problem.own, seen - problem.own
+    right, change = _take_steps(problem) - problem.own, seen - problem.own
     factor = float((right * change).sum() / (right * right).sum())
     factor = float(f"{factor:.4g}")
     if not np.isfinite(factor) or abs(factor - 1) < SAME or factor == 0:
@@ -149,10 +149,10 @@ def _of_factor(problem: Problem, seen: Array) -> Iterator[Change]:
             f"the learning rate is {factor * rate:.4g}, the recipe's is {rate:g}: each step is"
             f" {factor:g} times as long"
         )
-    yield Change(words, lambda asked: asked.own + factor * (_after(asked) - asked.own))
+    yield Change(words, lambda asked: asked.own + factor * (_take_steps(asked) - asked.own))
 
 
-def _of_settings(problem: Problem) -> Iterator[Change]:
+def _list_settings(problem: Problem) -> Iterator[Change]:
     """Yield settings of the optimiser that may have been omitted or added."""
     recipe = problem.recipe
     assert recipe is not None
@@ -168,12 +168,12 @@ def _of_settings(problem: Problem) -> Iterator[Change]:
             yield Change(words, _with_settings({name: value}))
 
 
-def _of_accumulated(problem: Problem) -> Iterator[Change]:
+def _list_accumulated(problem: Problem) -> Iterator[Change]:
     """Yield the mistake that gradients add up over the steps."""
 
     yield Change(
         NEVER_ZEROED,
-        lambda asked: _after(_with_gradients(asked, lambda g: _add_up(g, asked.runs))),
+        lambda asked: _take_steps(_with_gradients(asked, lambda g: _add_up(g, asked.runs))),
     )
 
 
@@ -183,21 +183,23 @@ def _of_other_optimisers(problem: Problem) -> Iterator[Change]:
     rate = recipe.setting("lr")
     if recipe.optimiser == "sgd":
         adam = Recipe("adam", recipe.steps, {"lr": rate})
-        yield Change("Adam in place of SGD", lambda asked: _after(replace(asked, recipe=adam)))
+        yield Change("Adam in place of SGD", lambda asked: _take_steps(replace(asked, recipe=adam)))
         if momentum := recipe.setting("momentum"):
             words = "Nesterov's momentum in place of the ordinary one (nesterov=True)"
-            yield Change(words, lambda asked: _by_velocity(asked, momentum, 0.0, True))
+            yield Change(words, lambda asked: _step_by_velocity(asked, momentum, 0.0, True))
             words = "the momentum has a dampening of its own size (dampening=momentum)"
-            yield Change(words, lambda asked: _by_velocity(asked, momentum, momentum, False))
+            yield Change(words, lambda asked: _step_by_velocity(asked, momentum, momentum, False))
         return
     sgd = Recipe("sgd", recipe.steps, {"lr": rate})
-    yield Change("plain SGD in place of Adam", lambda asked: _after(replace(asked, recipe=sgd)))
+    yield Change(
+        "plain SGD in place of Adam", lambda asked: _take_steps(replace(asked, recipe=sgd))
+    )
     if decay := recipe.setting("weight_decay"):
         yield Change(
             "AdamW in place of Adam: its weight_decay is decoupled from the gradient",
-            lambda asked: _decoupled(asked, rate * decay),
+            lambda asked: _step_decoupled(asked, rate * decay),
         )
-    yield Change("Adam's bias correction is left out", lambda asked: _uncorrected(asked))
+    yield Change("Adam's bias correction is left out", lambda asked: _step_uncorrected(asked))
     for beta1, beta2 in ((0.9, 0.99), (0.9, 0.95), (0.5, 0.999), (0.95, 0.999), (0.9, 0.9)):
         words = f"the betas of Adam are {beta1:g} and {beta2:g}, expected"
         words += f" {recipe.setting('beta1'):g} and {recipe.setting('beta2'):g}"
@@ -209,7 +211,7 @@ def _with_settings(settings: dict[str, float]) -> Callable[[Problem], Array]:
         recipe = asked.recipe
         assert recipe is not None
         changed = replace(recipe, settings={**recipe.settings, **settings})
-        return _after(replace(asked, recipe=changed))
+        return _take_steps(replace(asked, recipe=changed))
 
     return after
 
@@ -224,16 +226,16 @@ def _clip_norm(gradients: Array) -> Array:
     return np.asarray(gradients / np.maximum(norm, 1))
 
 
-def _by_step(asked: Problem) -> tuple[Array, Array]:
+def _split_by_step(asked: Problem) -> tuple[Array, Array]:
     """Return the gradients and the own parameters of all steps, each (K, S, P)."""
     assert asked.optimiser_gradients is not None
     shape = -1, asked.runs, asked.own.shape[1]
     return asked.optimiser_gradients.reshape(shape), asked.own.reshape(shape)
 
 
-def _by_velocity(asked: Problem, momentum: float, dampening: float, nesterov: bool) -> Array:
+def _step_by_velocity(asked: Problem, momentum: float, dampening: float, nesterov: bool) -> Array:
     """Return the own parameters (D, P) after steps with another momentum."""
-    gradients, own = _by_step(asked)
+    gradients, own = _split_by_step(asked)
     recipe, after = asked.recipe, []
     assert recipe is not None
     velocity, share = np.zeros_like(own[0]), 1.0  # the first gradient is not damped
@@ -245,15 +247,15 @@ def _by_velocity(asked: Problem, momentum: float, dampening: float, nesterov: bo
     return np.concatenate(after)
 
 
-def _decoupled(asked: Problem, shrink: float) -> Array:
+def _step_decoupled(asked: Problem, shrink: float) -> Array:
     """Return the own parameters (D, P) after steps of AdamW."""
     without = _with_settings({"weight_decay": 0.0})(asked)
     return np.asarray(without - shrink * asked.own)
 
 
-def _uncorrected(asked: Problem) -> Array:
+def _step_uncorrected(asked: Problem) -> Array:
     """Return the own parameters (D, P) after steps of Adam without its bias corrections."""
-    gradients, own = _by_step(asked)
+    gradients, own = _split_by_step(asked)
     setting: Any = asked.recipe.setting if asked.recipe else ADAM.get
     first, second, after = np.zeros_like(own[0]), np.zeros_like(own[0]), []
     for gradient, weights in zip(gradients, own, strict=True):

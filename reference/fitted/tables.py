@@ -239,7 +239,7 @@ def _is_scaling_open(given: Given) -> bool:
 
 
 def _describe_limits(tables: Sequence[Table], given: Given, answered: AnsweredRows) -> str:
-    """Return a text on the limits of what the verdicts prove."""
+    """Return a text on the limits of the evidence in the verdicts."""
     sentences = []
     if tables[0].inputs is None:
         sentences.append(NOT_OF_THIS_FIT)

@@ -39,12 +39,14 @@ def _has_two_heads(network: Network) -> bool:
     return len(network.outputs) == 2
 
 
-def _enter(network: Network, tape: Tape[Any], blocks: Nodes, x: Node[Any]) -> Node[Any]:
+def _compute_hidden_arguments(
+    network: Network, tape: Tape[Any], blocks: Nodes, x: Node[Any]
+) -> Node[Any]:
     """Return the arguments of the hidden units' activation, computed from inputs x."""
     return tape.weigh(x, blocks[0])
 
 
-def _leave(
+def _compute_output_arguments(
     network: Network, tape: Tape[Any], blocks: Nodes, x: Node[Any], h: Node[Any]
 ) -> Node[Any]:
     """Return the arguments of the outputs' activation, computed from hidden units h and inputs
@@ -57,14 +59,16 @@ def _activate(
     network: Network, tape: Tape[Any], blocks: Nodes, x: Node[Any]
 ) -> tuple[Node[Any], Node[Any]]:
     """Return the hidden units, and the arguments of the outputs' activation."""
-    h = tape.act(network.activation, _enter(network, tape, blocks, x))
-    return h, _leave(network, tape, blocks, x, h)
+    h = tape.act(network.activation, _compute_hidden_arguments(network, tape, blocks, x))
+    return h, _compute_output_arguments(network, tape, blocks, x, h)
 
 
 def _without_activations(
     network: Network, tape: Tape[Any], blocks: Nodes, x: Node[Any]
 ) -> Node[Any]:
-    return _leave(network, tape, blocks, x, _enter(network, tape, blocks, x))
+    return _compute_output_arguments(
+        network, tape, blocks, x, _compute_hidden_arguments(network, tape, blocks, x)
+    )
 
 
 def _without_output_activation(
@@ -75,12 +79,12 @@ def _without_output_activation(
 
 def _activate_outputs_too(name: str) -> Wiring:
     def change(network: Network, tape: Tape[Any], blocks: Nodes, x: Node[Any]) -> Node[Any]:
-        return _by_head(network, tape, name, _activate(network, tape, blocks, x)[1])
+        return _activate_by_head(network, tape, name, _activate(network, tape, blocks, x)[1])
 
     return change
 
 
-def _by_head(network: Network, tape: Tape[Any], name: str, z: Node[Any]) -> Node[Any]:
+def _activate_by_head(network: Network, tape: Tape[Any], name: str, z: Node[Any]) -> Node[Any]:
     """Apply an activation to each head separately, since softmax is over the outputs of one
     head.
     """
@@ -100,8 +104,8 @@ def _activate_outputs_only(
 
 
 def _activate_inputs(network: Network, tape: Tape[Any], blocks: Nodes, x: Node[Any]) -> Node[Any]:
-    z = _enter(network, tape, blocks, tape.act(network.activation, x))
-    return network.activate(tape, _leave(network, tape, blocks, x, z))
+    z = _compute_hidden_arguments(network, tape, blocks, tape.act(network.activation, x))
+    return network.activate(tape, _compute_output_arguments(network, tape, blocks, x, z))
 
 
 def _add_bias_after(network: Network, tape: Tape[Any], blocks: Nodes, x: Node[Any]) -> Node[Any]:
@@ -109,24 +113,28 @@ def _add_bias_after(network: Network, tape: Tape[Any], blocks: Nodes, x: Node[An
     weights = tape.columns(blocks[0], 1, 1 + width)
     bias = tape.spread(tape.columns(blocks[0], 0, 1))
     h = tape.add(tape.act(network.activation, tape.affine(x, weights)), bias)
-    return network.activate(tape, _leave(network, tape, blocks, x, h))
+    return network.activate(tape, _compute_output_arguments(network, tape, blocks, x, h))
 
 
-def _stop(tape: Tape[Any], node: Node[Any]) -> Node[Any]:
+def _stop_gradient(tape: Tape[Any], node: Node[Any]) -> Node[Any]:
     """Return a tensor with the same numbers that passes no gradient back, as `detach` does in
     torch.
     """
     return tape.leaf(node.value, node.shape)
 
 
-def _detach(number: int, whole: bool) -> Wiring:
+def _make_detached(number: int, whole: bool) -> Wiring:
     """Return a wiring in which one of two heads gives no gradient to the hidden layer or, if
     `whole`, to any parameter.
     """
 
     def change(network: Network, tape: Tape[Any], blocks: Nodes, x: Node[Any]) -> Node[Any]:
         h, z = _activate(network, tape, blocks, x)
-        apart = _stop(tape, z) if whole else _leave(network, tape, blocks, x, _stop(tape, h))
+        apart = (
+            _stop_gradient(tape, z)
+            if whole
+            else _compute_output_arguments(network, tape, blocks, x, _stop_gradient(tape, h))
+        )
         first, total = network.outputs[0], sum(network.outputs)
         sources = [apart, z] if number == 0 else [z, apart]
         one = tape.columns(sources[0], 0, first)
@@ -136,7 +144,7 @@ def _detach(number: int, whole: bool) -> Wiring:
     return change
 
 
-def _left_out(
+def _make_left_out(
     name: str, words: str, errors: tuple[str, ...], errors_of: ErrorsOf
 ) -> tuple[Fault, ...]:
     """Return two faults for a loss: without the outputs' activation, and without any activation."""
@@ -161,9 +169,9 @@ def _left_out(
 
 NOT_SQUARES = tuple(error for error in ERRORS if error != "squares")
 FAULTS: tuple[Fault, ...] = (
-    _left_out("_of_squares", "", ("squares",), find_any_errors)[0],
-    _left_out("_of_logits", "", NOT_SQUARES, find_errors_of_logits)[0],
-    *_left_out(
+    _make_left_out("_of_squares", "", ("squares",), find_any_errors)[0],
+    _make_left_out("_of_logits", "", NOT_SQUARES, find_errors_of_logits)[0],
+    *_make_left_out(
         "_before_loss",
         "the activation of the outputs (softmax or sigmoid) is left out: they are logits, and the"
         " loss takes them for probabilities",
@@ -204,7 +212,7 @@ FAULTS: tuple[Fault, ...] = (
             f"{name}_head_detached{'_whole' if whole else ''}",
             f"the {name} head gives no gradient to {'anything' if whole else 'the hidden layer'}"
             " (detach())",
-            _detach(number, whole),
+            _make_detached(number, whole),
             "gradient",
             has_it=_has_two_heads,
         )

@@ -10,7 +10,13 @@ from harness import Contract, Formulation, Problem, Recipe
 from harness.core.contract import Array
 from harness.core.problem import STEP
 from reference import Network
-from reference.explaining.steps import _after, _by_velocity, _decoupled, _uncorrected, likely_step
+from reference.explaining.steps import (
+    _step_by_velocity,
+    _step_decoupled,
+    _step_uncorrected,
+    _take_steps,
+    likely_step,
+)
 from tests.conftest import Approved
 
 STEPS, RUNS = 5, 2
@@ -38,19 +44,21 @@ def asked(recipe: Recipe) -> Problem:
 
 
 def by(recipe: Recipe) -> Callable[[Problem], Array]:
-    return lambda problem: _after(replace(problem, recipe=recipe))
+    return lambda problem: _take_steps(replace(problem, recipe=recipe))
 
 
 def of_gradients(change: Callable[[Array], Array]) -> Callable[[Problem], Array]:
     def after(problem: Problem) -> Array:
         assert problem.optimiser_gradients is not None
-        return _after(replace(problem, optimiser_gradients=change(problem.optimiser_gradients)))
+        return _take_steps(
+            replace(problem, optimiser_gradients=change(problem.optimiser_gradients))
+        )
 
     return after
 
 
 def freeze_first(problem: Problem) -> Array:
-    after = _after(problem).copy()
+    after = _take_steps(problem).copy()
     places = NETWORK.layout.blocks[0].places
     after[:, places] = problem.own[:, places]
     return after
@@ -62,7 +70,7 @@ def add_up(gradients: Array) -> Array:
 
 MISTAKES: dict[str, tuple[Recipe, Callable[[Problem], Array]]] = {
     "no step": (SGD, lambda problem: problem.own),
-    "ascent": (SGD, lambda problem: 2 * problem.own - _after(problem)),
+    "ascent": (SGD, lambda problem: 2 * problem.own - _take_steps(problem)),
     "another rate": (SGD, by(replace(SGD, settings={"lr": 0.003}))),
     "two steps": (SGD, by(replace(SGD, settings={"lr": 0.02}))),
     "a frozen block": (SGD, freeze_first),
@@ -71,14 +79,14 @@ MISTAKES: dict[str, tuple[Recipe, Callable[[Problem], Array]]] = {
     "clipped norm": (SGD, of_gradients(lambda g: g / np.linalg.norm(g, axis=1, keepdims=True))),
     "no momentum": (MOMENTUM, by(SGD)),
     "momentum": (SGD, by(MOMENTUM)),
-    "Nesterov": (MOMENTUM, lambda problem: _by_velocity(problem, 0.9, 0.0, True)),
-    "dampening": (MOMENTUM, lambda problem: _by_velocity(problem, 0.9, 0.9, False)),
+    "Nesterov": (MOMENTUM, lambda problem: _step_by_velocity(problem, 0.9, 0.0, True)),
+    "dampening": (MOMENTUM, lambda problem: _step_by_velocity(problem, 0.9, 0.9, False)),
     "no decay": (DECAYED, by(SGD)),
     "decay": (SGD, by(DECAYED)),
     "Adam for SGD": (SGD, by(Recipe("adam", STEPS, {"lr": 0.01}))),
     "SGD for Adam": (ADAM, by(SGD)),
-    "AdamW": (ADAM, lambda problem: _decoupled(problem, 0.001)),
-    "no bias correction": (ADAM, _uncorrected),
+    "AdamW": (ADAM, lambda problem: _step_decoupled(problem, 0.001)),
+    "no bias correction": (ADAM, _step_uncorrected),
     "betas": (ADAM, by(replace(ADAM, settings={**ADAM.settings, "beta2": 0.99}))),
 }
 
@@ -98,5 +106,5 @@ def test_a_step_that_nothing_explains_is_offered_nothing() -> None:
     """Steps along the signs of the gradients, and steps with noise."""
     problem = asked(SGD)
     noise = np.random.default_rng(4).normal(size=problem.own.shape)
-    for seen in (of_gradients(np.sign)(problem), _after(problem) + 1e-3 * noise):
+    for seen in (of_gradients(np.sign)(problem), _take_steps(problem) + 1e-3 * noise):
         assert likely_step([problem], [{STEP: seen}], Contract()) == ""
