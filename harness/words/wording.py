@@ -68,7 +68,7 @@ def describe_reason(verdict: Verdict) -> str:
 
     The cause comes first, since programs cut this line off.
     """
-    parts = []
+    parts: list[str] = []
     for hint in verdict.finding.hints if verdict.finding else ():
         if hint.kind is HintKind.LIKELY and not parts:
             parts.append(hint.cause.removesuffix(COMPLETELY))
