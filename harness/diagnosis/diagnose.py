@@ -102,7 +102,8 @@ def _find_other_loss(comparison: Comparison, is_explained: bool) -> Hint | None:
     if comparison.quantity != "loss" or not has_own_loss(comparison):
         return None
     if loss := find_loss(comparison):
-        return Hint(HintKind.VANISHES, "the case has the model's loss", f"loss={spell_loss(loss)}")
+        write = f"probes(loss={spell_loss(loss)})"
+        return Hint(HintKind.VANISHES, "the case has the model's loss", write)
     if is_explained or comparison.problems[0].loss.is_squares:
         return None
     return Hint(HintKind.NOTE, NOT_KNOWN)

@@ -38,7 +38,7 @@ def describe_missing(comparison: Comparison, missing: Missing) -> Missing:
     if loss is None:
         return missing
     return replace(
-        missing, why=f"{missing.why}; it is judged with loss={spell_loss(loss)}: write that"
+        missing, why=f"{missing.why}; it is judged with probes(loss={spell_loss(loss)}): write that"
     )
 
 
