@@ -64,5 +64,5 @@ def draw_sample(number: int) -> Markup:
 def make_element(label: str, width: float, height: float, body: str) -> Markup:
     """Return an SVG element that is an image described by `label`."""
     said = printable(escape(label))
-    head = f'<svg class="figure" role="img" aria-label="{said}" viewBox="0 0'
-    return Markup(f'{head} {width:g} {height:g}">{body}</svg>')
+    shape = f'class="figure" viewBox="0 0 {width:g} {height:g}"'
+    return Markup(f'<svg {shape} role="img" aria-label="{said}">{body}</svg>')

@@ -112,7 +112,8 @@ def _write_steps(line: str) -> str:
     numbers = [int(number) for number in re.findall(r"-?\d+", line)]
     steps = [now - before for now, before in zip(numbers[2:], numbers, strict=False)]
     text = "".join(f" {step}" if step >= 0 else str(step) for step in steps)
-    return f"M{numbers[0]} {numbers[1]}l{text.strip()}"
+    start = f"M{numbers[0]} {numbers[1]}"
+    return f"{start}l{text.strip()}" if steps else start
 
 
 def _write_grid_line(path: str) -> str:

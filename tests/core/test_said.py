@@ -6,6 +6,7 @@ import pytest
 from msgspec import structs
 
 from harness.core.problem import STEP
+from harness.publishing.beside import Beside
 from harness.publishing.markdown import markdown
 from harness.reproduce.users_file import find_subject
 from harness.text.files import replace_whole
@@ -19,7 +20,7 @@ from tests.reporting.test_trust import read_of, report
 
 def test_headings_of_markdown(tmp_path: Path, approved: Approved) -> None:
     """Of a report of everything."""
-    text = markdown(report(), read_of(tmp_path, measured()))
+    text = markdown(report(), Beside(trust=read_of(tmp_path, measured())))
     approved(line for line in text.split("\n") if line.startswith("#"))
 
 
