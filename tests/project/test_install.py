@@ -124,7 +124,7 @@ def test_what_a_user_writes_works_as_written(
     screen = ran(python, "-m", "pytest", "-v", folder=mine)
     assert "test_mine.py::test_sine[SineNet-cpu-float32-gradient-vs-r_nnet] PASSED" in screen
     approved(unfolded(part_of(screen.split("\n"))), mask_figures=True)
-    assert "14 passed, 2 skipped" in screen
+    assert "14 passed" in screen
     assert (mine / "build" / "report" / "index.html").exists()
 
 
