@@ -1,7 +1,7 @@
 """The pytest plugin: adds our options and collects cases.
 
 Every run of pytest in an environment loads it, so it imports our other packages only if a suite has
-cases. With the first case it loads `harness.running.plugin`, which judges the cases.
+cases. With the first case it loads `harness.plugin.plugin`, which judges the cases.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from nnet_parity.options import (
 )
 from nnet_parity.report_folder import OlderReport, exchange, find_baseline, find_foreign
 
-JUDGE = "nnet_parity_judge"  # what `harness.running.plugin` is registered as
+JUDGE = "nnet_parity_judge"  # what `harness.plugin.plugin` is registered as
 # imports of ours, and one that names what asks R
 NAMES_US = re.compile(rb"^\s*(?:from|import) (?:nnet_parity|harness|reference)\b", re.MULTILINE)
 NAMES_R = re.compile(
@@ -195,7 +195,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def load_judge(config: pytest.Config) -> Any:
-    """Return the `harness.running.plugin.Judge` of this run; the first call makes it.
+    """Return the `harness.plugin.plugin.Judge` of this run; the first call makes it.
 
     Raises ImportError if Python finds another package in place of our `harness`.
     """
@@ -205,8 +205,8 @@ def load_judge(config: pytest.Config) -> Any:
         config.stash[OLDER].keep()
     if sentence := explain_shadowing("harness"):
         raise ImportError(sentence)
-    from harness.running.options import Options
-    from harness.running.plugin import Judge
+    from harness.plugin.options import Options
+    from harness.plugin.plugin import Judge
     from harness.waiting.deadlines import Deadlines
 
     option = config.getoption

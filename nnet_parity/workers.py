@@ -113,7 +113,7 @@ class HeaviestFirst(OrderedDict[str, dict[str, bool]]):
 
 
 class Controller:
-    """Passes the results of the workers to `harness.running.xdist.Merger`, in the controlling
+    """Passes the results of the workers to `harness.plugin.xdist.Merger`, in the controlling
     process.
     """
 

@@ -8,9 +8,9 @@ from functools import lru_cache
 
 import numpy as np
 
+from harness.comparing.judge import Judgement, Side, budget, judge
 from harness.core.contract import Array, Bounded, Contract
 from harness.core.formulation import Formulation
-from harness.core.judge import Judgement, Side, budget, judge
 from harness.core.problem import Problem
 from harness.words.naming import tensors
 from reference import Network, probes

@@ -86,7 +86,7 @@ def load() -> None:
     import torch
 
     import harness.drawing.figures
-    import harness.running.plugin
+    import harness.plugin.plugin
     import reference.explaining.likely
 
     # pytest would warn that it comes too late to rewrite their assertions

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from harness.claims.ordering import find_order
+from harness.comparing.judge import budget
 from harness.core.contract import Array, Bounded
 from harness.core.formulation import Formulation
 from harness.core.implementation import Missing
-from harness.core.judge import budget
 from harness.core.linear import LinearMap
 from harness.core.problem import Problem
 from harness.judging.comparison import Comparison

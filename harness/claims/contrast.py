@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.claims.own_bounds import find_reference_outside, find_subject_outside
+from harness.comparing.judge import Side, contrast, judge_contrast
 from harness.core.contract import Array, Bounded
 from harness.core.finding import Finding, Form
 from harness.core.implementation import Missing
-from harness.core.judge import Side, contrast, judge_contrast
 from harness.core.problem import Problem
 from harness.core.verdict import Status, Verdict
 from harness.judging.cache import Cache

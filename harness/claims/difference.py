@@ -11,9 +11,9 @@ from harness.claims.own_bounds import (
     find_subject_outside,
     real_contract,
 )
+from harness.comparing.judge import Judgement
 from harness.core.finding import Finding, Form
 from harness.core.implementation import Candidate
-from harness.core.judge import Judgement
 from harness.core.verdict import Status, Verdict
 from harness.diagnosis.diagnose import other_meaning
 from harness.judging.comparison import Comparison, finding_of, title_of

@@ -1,6 +1,6 @@
 """Describes a counterexample: an element in which a subject and a reference differ."""
 
-from harness.core.judge import Judgement
+from harness.comparing.judge import Judgement
 from harness.core.problem import STEP
 from harness.judging.comparison import Comparison, title_of
 from harness.words.naming import distinct_digits

@@ -4,9 +4,9 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from harness.comparing.judge import budget
 from harness.core.contract import Array, Bounded, Contract
 from harness.core.implementation import Implementation, Missing
-from harness.core.judge import budget
 from harness.core.problem import Problem
 from harness.judging.comparison import Comparison
 from harness.words.naming import distinct_digits, element

@@ -1,3 +1,1 @@
-"""The vocabulary: layouts, contracts, problems, verdicts, and `judge`, the one file that compares
-numbers.
-"""
+"""The vocabulary: layouts, contracts, problems, losses, findings, verdicts."""

@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
+from harness.comparing.judge import Judgement
 from harness.core.contract import Contract
 from harness.core.finding import Hint, HintKind
-from harness.core.judge import Judgement
 from harness.core.verdict import Status
 from harness.diagnosis.ignored import find_ignored
 from harness.foreign.computed import Computed

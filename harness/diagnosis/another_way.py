@@ -22,10 +22,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.calling.watching import shadow_draw
+from harness.comparing.evidence import TOO_WIDE
+from harness.comparing.judge import Judgement, Side, draws_outside, judge
 from harness.core.contract import Array, Bounded, Contract
-from harness.core.evidence import TOO_WIDE
 from harness.core.implementation import Missing
-from harness.core.judge import Judgement, Side, draws_outside, judge
 from harness.core.problem import QUANTITIES, Problem
 from harness.core.verdict import Status
 from harness.judging.comparison import Comparison

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from math import log
 
+from harness.comparing.judge import Judgement, budget
 from harness.core.contract import NNET_CLIP, Contract
 from harness.core.finding import (
     Finding,
@@ -18,7 +19,6 @@ from harness.core.finding import (
     figure,
 )
 from harness.core.formulation import Formulation
-from harness.core.judge import Judgement, budget
 from harness.core.problem import ORDER
 from harness.core.verdict import Status, Verdict
 from harness.diagnosis.accuracy import find_hint

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.calling.watching import shadow_draw
+from harness.comparing.judge import Judgement
 from harness.core.contract import Array, Contract
 from harness.core.finding import Located
-from harness.core.judge import Judgement
 from harness.judging.comparison import Comparison
 
 if TYPE_CHECKING:

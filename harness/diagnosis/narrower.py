@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from harness.calling.watching import shadow_draw
+from harness.comparing.judge import Judgement
 from harness.core.finding import Hint, HintKind
-from harness.core.judge import Judgement
 from harness.core.verdict import Status
 from harness.judging.comparison import Comparison
 from harness.words.wording import describe_operation

@@ -5,11 +5,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from harness.comparing.evidence import TOO_WIDE
+from harness.comparing.judge import Side, judge
 from harness.core.contract import Bounded
-from harness.core.evidence import TOO_WIDE
 from harness.core.finding import Claim, Finding, Form
 from harness.core.implementation import Missing, Observation
-from harness.core.judge import Side, judge
 from harness.core.numpy_errors import users
 from harness.core.problem import Problem
 from harness.core.verdict import Status, Verdict

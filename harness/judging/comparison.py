@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+from harness.comparing.judge import Judgement, Side, judge
 from harness.core.contract import Array, Bounded, Contract
 from harness.core.finding import Finding, Form, figure
 from harness.core.implementation import Candidate, Missing, Observation
-from harness.core.judge import Judgement, Side, judge
 from harness.core.problem import Problem
 from harness.core.verdict import Status, Verdict
 from harness.judging.cache import Cache

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from harness.calling.earlier import CONDITIONS
 from harness.calling.modes import describe_modes
+from harness.comparing.judge import draws_outside, outside
 from harness.core.implementation import Missing, Observation
-from harness.core.judge import draws_outside, outside
 from harness.core.problem import QUANTITIES, Problem
 from harness.core.verdict import Status
 from harness.judging.cache import Cache

@@ -11,8 +11,8 @@ from dataclasses import fields, replace
 from itertools import product
 
 from harness.calling.targets import suit_targets
+from harness.comparing.judge import outside
 from harness.core.implementation import Candidate, Missing, Observation
-from harness.core.judge import outside
 from harness.core.loss import REDUCTIONS, Error, Loss
 from harness.core.problem import QUANTITIES, Problem
 from harness.judging.comparison import Comparison

@@ -15,9 +15,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.comparing.judge import Judgement, Side, judge, outside
 from harness.core.contract import Bounded
 from harness.core.implementation import Missing
-from harness.core.judge import Judgement, Side, judge, outside
 from harness.core.problem import Problem
 from harness.core.verdict import Status
 from harness.judging.comparison import Comparison

@@ -11,10 +11,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.comparing.judge import budget
 from harness.core.contract import Array, Contract
 from harness.core.formulation import Family, Formulation
 from harness.core.implementation import Missing, Observation
-from harness.core.judge import budget
 from harness.core.layout import Layout
 from harness.core.problem import Problem
 from harness.pytorch.parameters import Part, Words, find_unmapped, meaning

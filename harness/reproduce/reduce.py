@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.comparing.judge import Judgement
 from harness.core.contract import Array
 from harness.core.implementation import Observation
-from harness.core.judge import Judgement
 from harness.core.problem import QUANTITIES, Problem
 from harness.core.verdict import Status
 from harness.judging.cache import Cache, Meaning, key_of_answers

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from harness.comparing.judge import Judgement
 from harness.core.contract import Array
 from harness.core.formulation import Formulation
-from harness.core.judge import Judgement
 from harness.core.problem import QUANTITIES, Problem
 from harness.core.report import MARK
 from harness.core.verdict import Status

@@ -10,9 +10,9 @@ from time import perf_counter
 from harness.claims.contrast import contrast_verdict
 from harness.claims.difference import difference_verdict
 from harness.claims.taken_as import describe_taken
+from harness.comparing.judge import Judgement
 from harness.core.finding import Form, Hint, HintKind
 from harness.core.implementation import Missing
-from harness.core.judge import Judgement
 from harness.core.numpy_errors import ours
 from harness.core.problem import ORDER, Problem
 from harness.core.verdict import Status, Verdict

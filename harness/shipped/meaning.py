@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from harness.comparing.judge import outside
 from harness.core.contract import Array
 from harness.core.formulation import Formulation
-from harness.core.judge import outside
 from harness.core.layout import Block
 from harness.shipped.asking import Port, Predicted, predict
 from harness.shipped.port_trial import PortTrial

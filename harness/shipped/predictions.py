@@ -8,10 +8,10 @@ from textwrap import shorten
 
 import numpy as np
 
+from harness.comparing.judge import Judgement, Side, judge, outside
 from harness.core.contract import Array, Bounded, Contract
 from harness.core.finding import Form, Hint, HintKind
 from harness.core.implementation import Missing
-from harness.core.judge import Judgement, Side, judge, outside
 from harness.core.verdict import Status, Verdict
 from harness.judging.case import Trial
 from harness.judging.comparison import blank, failure, finding_of, measured_verdict, missing

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from harness.comparing.judge import Side, judge, outside
 from harness.core.contract import NNET_FLOOR, NNET_LOST, Array, Bounded, Contract
 from harness.core.finding import Form
 from harness.core.implementation import Missing
-from harness.core.judge import Side, judge, outside
 from harness.core.problem import Problem
 from harness.core.verdict import Status, Verdict
 from harness.judging.comparison import blank, failure, finding_of, measured_verdict, missing

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from harness.comparing.judge import Judgement
 from harness.core.finding import Form, Hint, HintKind
 from harness.core.implementation import Missing
-from harness.core.judge import Judgement
 from harness.core.verdict import Status, Verdict
 from harness.judging.cache import Cache
 from harness.judging.case import Trial

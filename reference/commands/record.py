@@ -94,7 +94,7 @@ def _cases(files: list[str], mode: str) -> list[tuple[Case, str]] | str:
     """
     import pytest
 
-    from harness.running.plugin import TrialItem
+    from harness.plugin.plugin import TrialItem
 
     class Collector:
         """A pytest plugin that stores the cases of the collected items."""

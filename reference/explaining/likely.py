@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from harness.comparing.judge import outside as is_outside
 from harness.core.contract import Array, Contract
 from harness.core.formulation import Family
-from harness.core.judge import outside as is_outside
 from harness.core.problem import QUANTITIES, STEP, Problem
 from harness.waiting.progress import Say, silent
 from reference.explaining.loss_parts import find_losses

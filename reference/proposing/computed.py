@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from harness.comparing.judge import budget
 from harness.core.contract import Contract
 from harness.core.formulation import Family, Formulation
 from harness.core.implementation import Missing
-from harness.core.judge import budget
 from harness.core.problem import Problem
 from harness.pytorch.subject import Subject
 

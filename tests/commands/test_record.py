@@ -19,8 +19,8 @@ import cases.test_dual_head
 import cases.test_sine
 import cases.test_sine_training
 from harness import cli as command
+from harness.comparing.judge import Side, judge
 from harness.core.implementation import Missing
-from harness.core.judge import Side, judge
 from harness.core.problem import Problem
 from harness.core.verdict import Status
 from harness.judging.cache import Cache

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.core.contract import Bounded
-from harness.core.judge import (
+from harness.comparing.judge import (
     Judgement,
     Side,
     budget,
@@ -18,6 +17,7 @@ from harness.core.judge import (
     judge_contrast,
     outside,
 )
+from harness.core.contract import Bounded
 from harness.core.verdict import Status
 from tests.conftest import Approved
 

@@ -18,9 +18,9 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 from harness import Case, Contract, Subject
 from harness.arithmetic.rounding import DIRECTED
+from harness.comparing.judge import Side, budget, judge
 from harness.core.contract import Bounded
 from harness.core.formulation import Formulation
-from harness.core.judge import Side, budget, judge
 from harness.core.layout import Layout
 from harness.core.loss import Loss
 from harness.core.problem import QUANTITIES

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from harness.comparing.judge import Judgement, Side, judge
 from harness.core.contract import Bounded
-from harness.core.judge import Judgement, Side, judge
 from harness.core.verdict import Status
 
 

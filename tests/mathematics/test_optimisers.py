@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from harness import Contract, Recipe
+from harness.comparing.judge import budget
 from harness.core.formulation import Formulation
-from harness.core.judge import budget
 from harness.core.problem import Problem
 from reference import Network
 from reference.mathematics.optimisers import steps

@@ -14,6 +14,7 @@ BEGIN, END = "<!-- tree -->", "<!-- end of tree -->"
 ROOMS = {  # of each package, from the top down: a room imports those below it
     "harness": (
         "cli",
+        "plugin",
         "running",
         "screen",
         "publishing",
@@ -41,6 +42,7 @@ ROOMS = {  # of each package, from the top down: a room imports those below it
         "model",
         "arithmetic",
         "words",
+        "comparing",
         "core",
         "waiting",
         "text",

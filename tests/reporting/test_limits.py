@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
+from harness.plugin.closing import End, close
+from harness.plugin.options import Options
 from harness.reporting import results
 from harness.reporting.results import explain_size, read
 from harness.reporting.selfcheck_result import read_beside
-from harness.running.closing import End, close
-from harness.running.options import Options
 from harness.running.runner import Runner
 from harness.waiting.deadlines import Deadlines
 from tests.conftest import Approved

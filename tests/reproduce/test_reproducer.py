@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from harness import Case, Computed, Loss, Problem, Status, Subject
-from harness.core.judge import Judgement
+from harness.comparing.judge import Judgement
 from harness.judging.cache import Cache
 from harness.judging.case import Trial
 from harness.judging.comparison import Comparison

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from harness.core.report import Cost, Fit, Race, Row
 from harness.core.verdict import Status, Verdict
+from harness.plugin.xdist import _pack, _unpack
 from harness.running.findings import CaseCount, Failure, Findings, KnownFailure, merge
-from harness.running.xdist import _pack, _unpack
 
 NAMES = st.sampled_from(["a", "b", "c"])
 COUNTS = st.integers(0, 3)

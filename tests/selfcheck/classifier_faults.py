@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from harness import Contract, Formulation, Loss, Problem
+from harness.comparing.judge import outside as is_outside
 from harness.core.contract import BCE_LEAST, Bounded
-from harness.core.judge import outside as is_outside
 from harness.core.problem import QUANTITIES
 from reference import Network, probes
 from reference.explaining.likely import as_computed, offered

@@ -19,8 +19,8 @@ from time import process_time
 import numpy as np
 
 from harness.arithmetic.plain import Plain
+from harness.comparing.judge import Side, judge
 from harness.core.contract import Array, Bounds, Contract
-from harness.core.judge import Side, judge
 from harness.core.problem import QUANTITIES, Problem
 from harness.core.verdict import Status
 from harness.reporting.environment import limit_threads

@@ -15,8 +15,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from harness import Contract, Loss
 from harness.calling.observing import observe
+from harness.comparing.judge import TOO_WIDE
 from harness.core.contract import PRECISION
-from harness.core.judge import TOO_WIDE
 from harness.core.problem import QUANTITIES
 from harness.judging.narrowing import narrow_problems
 from reference.mistakes.catalogue import OPERATORS

@@ -20,19 +20,19 @@ from harness.core.verdict import Status, Verdict
 from harness.judging.case import Case, Trial
 from harness.judging.verification import Verification, expand
 from harness.model import devices as device
+from harness.plugin import xdist as shared
+from harness.plugin.blocks import FOLLOWS, show_text
+from harness.plugin.ending import Ending
+from harness.plugin.options import Options
+from harness.plugin.signals import StopSignals
 from harness.reporting.causes import describe_causes
 from harness.reporting.environment import limit_threads
-from harness.running import xdist as shared
-from harness.running.blocks import FOLLOWS, show_text
 from harness.running.complaints import describe_impossible
-from harness.running.ending import Ending
 from harness.running.findings import Failure, Findings
-from harness.running.options import Options
 from harness.running.progress import Progress
 from harness.running.race import Entry, race, unfit
 from harness.running.result import VerdictFailed
 from harness.running.runner import Runner
-from harness.running.signals import StopSignals
 from harness.text.harmless import one_line, printable, shown
 from harness.text.shell import rerun_line
 from harness.waiting import deadlines, progress

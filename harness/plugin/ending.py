@@ -11,16 +11,16 @@ from typing import Any
 
 import pytest
 
+from harness.plugin.blocks import get_status, show_whole_blocks
+from harness.plugin.closing import Closed, End, close
+from harness.plugin.options import Options
+from harness.plugin.signals import StopSignals, deferred_signals
+from harness.plugin.xdist import Merger
 from harness.reporting import github
 from harness.reporting.regressions import Comparison, compare_with_baseline, comparison_lines
-from harness.running.blocks import get_status, show_whole_blocks
-from harness.running.closing import Closed, End, close
 from harness.running.complaints import make_complaints
 from harness.running.findings import complete_causes, make_report
-from harness.running.options import Options
 from harness.running.runner import Runner
-from harness.running.signals import StopSignals, deferred_signals
-from harness.running.xdist import Merger
 from harness.screen.rows import Ending as Shown
 from harness.screen.screen import make_screen, make_title
 from harness.text.harmless import printable

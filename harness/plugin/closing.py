@@ -15,12 +15,12 @@ from harness.keeping.folder import keep_run, read_kept
 from harness.keeping.kept_run import summarise_run
 from harness.keeping.trend import Trend, make_trend
 from harness.model.errors import at, raised
+from harness.plugin.options import Options
 from harness.publishing.beside import Beside
 from harness.publishing.writing import PAGE, RESULTS, list_left, summarise, write
 from harness.reporting.regressions import Comparison
 from harness.reporting.results import explain_size
 from harness.running.findings import make_report
-from harness.running.options import Options
 from harness.running.runner import Runner
 from harness.text.harmless import shown
 

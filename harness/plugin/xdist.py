@@ -14,10 +14,10 @@ import pytest
 from harness.core.verdict import Status
 from harness.judging.comparison import failure
 from harness.model.devices import KNOWN, lacking
+from harness.plugin.signals import StopSignals
 from harness.reporting.environment import environment, limit_threads
 from harness.running.findings import Failure, Findings, merge
 from harness.running.runner import Gone, Runner
-from harness.running.signals import StopSignals
 
 PART = "nnet_parity"  # what a report of pytest's, or the end of a process, carries for us
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.comparing.evidence import Groups, find_evidence
+from harness.comparing.showing import find_telling, rank_elements
 from harness.core.contract import Array, Bounded
-from harness.core.evidence import Groups, find_evidence
 from harness.core.finding import Who
-from harness.core.showing import find_telling, rank_elements
 from harness.core.verdict import Status
 
 FLOAT64_LARGEST = float(np.finfo(np.float64).max)

@@ -1,0 +1,1 @@
+"""The comparison: `judge`, the one file that compares numbers, and the element of a failure."""

@@ -1,0 +1,1 @@
+"""The plugin of pytest: options, items, blocks of failures, signals, processes, end of a run."""
