@@ -90,8 +90,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # a terminal may not know every character
         getattr(stream, "reconfigure", dict)(errors="backslashreplace")
     about = (
-        "Works on what runs of pytest found (python3 run.py verify judges models). VERB --help"
-        " tells more of a verb."
+        "Judges PyTorch models, and works on what runs of pytest found. VERB --help tells more of a"
+        " verb."
     )
     parser = ArgumentParser("nnet-parity", description=about, allow_abbrev=False)
     version = f"nnet-parity {find_version('nnet-parity')}"

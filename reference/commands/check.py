@@ -14,7 +14,7 @@ from harness import check as judge
 from harness.core.contract import PRECISION
 from harness.judging.case import Case
 from harness.looking.named import Named, load_model, load_named
-from harness.looking.seen import look_at
+from harness.looking.seen import Seen
 from harness.pytorch.subject import Subject
 from harness.same.case import same
 from harness.text.harmless import printable
@@ -23,7 +23,7 @@ from reference.fitted.case import fitted
 from reference.implementations.numpy_net import numpy_net
 from reference.mathematics.network import Network
 from reference.probes.kinds import probes
-from reference.proposing.proposal import Proposal, propose
+from reference.proposing.proposal import Proposal, look_at_subject, propose
 from reference.proposing.sizes import show_sizes
 from reference.proposing.written import write_words
 from reference.r.nnet_reference import r_nnet
@@ -208,9 +208,8 @@ def _explain(named: Named, case: Case) -> str:
     )
 
 
-def _look(named: Named) -> Any:
-    subject = Subject(named.thing, name=named.name)
-    return look_at(subject.build_module(Network(1, 1, 1)))
+def _look(named: Named) -> Seen:
+    return look_at_subject(Subject(named.thing, name=named.name))
 
 
 def _compare(named: Named, given: Namespace) -> Case:

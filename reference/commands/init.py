@@ -9,14 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from harness.looking.named import Named, load_model
-from harness.looking.seen import Seen, look_at
+from harness.looking.seen import Seen
 from harness.pytorch.subject import Subject
 from harness.text.harmless import printable
 from harness.text.shell import path_word, shell_line
 from reference.commands.network_options import show_options
 from reference.mathematics.network import Network
 from reference.nnet.networks import cannot_compute
-from reference.proposing.proposal import Proposal, propose
+from reference.proposing.proposal import Proposal, look_at_subject, propose
 from reference.proposing.r_call import write_r_call
 from reference.proposing.written import name_test, write_case
 
@@ -57,7 +57,7 @@ def _init(given: Namespace) -> int:
         if os.path.lexists(file):
             raise ValueError(f"{_show(file)} is there, and stays as it is: give another file (-o)")
         subject = Subject(named.thing, name=named.name)
-        seen = look_at(subject.build_module(Network(1, 1, 1)))
+        seen = look_at_subject(subject)
         proposal = propose(subject, seen)
         text = write_case(named, proposal)
         with file.open("x", encoding="utf-8") as new:
@@ -81,7 +81,7 @@ def _describe(named: Named, file: Path, proposal: Proposal | None, seen: Seen) -
         why = f": {seen.why}" if seen.why else ""
         lines.append(f"found    no network with these parameters, and no chain of layers{why}")
         lines.append(f"fill in  the model that {name} should equal, and the data that both take")
-        lines.append(f"run      {run}")
+        lines.append(f"then     {run}")
         return lines
     lines.append(f"found    {_find(name, proposal, seen)}")
     network = proposal.network

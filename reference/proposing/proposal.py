@@ -41,6 +41,13 @@ class Proposal:
         return self.network.sentence()
 
 
+def look_at_subject(subject: Subject) -> Seen:
+    """Build a model and look at it. Raises TypeError, in a sentence, if it cannot be built."""
+    from harness.looking.look import look_at  # it loads torch, which no other command needs
+
+    return look_at(subject.build_module(Network(1, 1, 1)))
+
+
 def propose(subject: Subject, seen: Seen) -> Proposal | None:
     """Return the network that computes a model's outputs, else one that its shapes fit.
 
