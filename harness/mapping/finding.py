@@ -34,6 +34,10 @@ NONE_AGREES = (
     "maps were tried, and none makes the outputs agree; this is the one in the order in which the"
     " parameters are declared"
 )
+LIKELIEST = (
+    "maps were tried, and none makes the outputs agree; this is the nearest one that takes weights"
+    " from weights and biases from biases"
+)
 SEARCHES = (
     Rules(),
     Rules(turned=True),
@@ -145,7 +149,7 @@ class _Search:
     def __init__(self, pair: Pair, words: Parts, named: Parts) -> None:
         self.pair, self.words, self.named = pair, words, named
         self.best: tuple[float, ParameterMap] | None = None
-        self.first: ParameterMap | None = None  # in the order of declaration
+        self.likeliest: tuple[tuple[int, float], ParameterMap] | None = None
         self.seen: set[str] = set()
         self.ended = ""
 
@@ -161,8 +165,10 @@ class _Search:
                 self.ended = f"the search ended after {len(self.seen)} maps"
                 break
             difference = self.pair.trier.measure(mapping)
-            if self.first is None and difference < float("inf") and self._is_whole(mapping):
-                self.first = mapping
+            if difference < float("inf") and self._is_whole(mapping):
+                rank = count_mixed(mapping), difference
+                if self.likeliest is None or rank < self.likeliest[0]:
+                    self.likeliest = rank, mapping
             if self.best is None or difference < self.best[0]:
                 self.best = difference, mapping
             if difference <= AGREE:
@@ -220,8 +226,8 @@ class _Search:
         rest, rest_theirs = _list_left(self.pair, {**self.words, **self.named})
         if (self.named or self.words) and not (rest and rest_theirs):
             return self._as_map({**self.words, **self.named}, {})
-        if self.first is not None:
-            return replace(self.first, remark=f"{count} {NONE_AGREES}")
+        if self.likeliest is not None:
+            return replace(self.likeliest[1], remark=f"{count} {LIKELIEST}")
         raise WrongMap(self._explain(count))
 
     def _map_in_order(self) -> ParameterMap | None:
@@ -251,6 +257,19 @@ class _Search:
             f" {pair.name_theirs} has {list_shapes(pair.theirs.all)}. Write"
             f' parameters=lambda s: {{"{first}": s["{source}"], ...}}'
         )
+
+
+def count_mixed(mapping: ParameterMap) -> int:
+    """Return the number of parameters of a map that take a weight from a bias, or the reverse."""
+    mixed = 0
+    for name, part in (mapping.parts or {}).items():
+        is_bias = _is_bias(name)
+        mixed += any(_is_bias(source) is not is_bias for source in part.sources)
+    return mixed
+
+
+def _is_bias(name: str) -> bool:
+    return "bias" in name.rpartition(".")[2]
 
 
 def list_shapes(shapes: Mapping[str, Shape]) -> str:
