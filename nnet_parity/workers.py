@@ -42,7 +42,7 @@ def is_shared(config: pytest.Config) -> bool:
 
 
 def get_ended(config: pytest.Config) -> list[str]:
-    """Return the tests in which workers of this run have ended."""
+    """Return the tests in which workers of this run have died."""
     if is_worker(config):
         ended: list[str] = config.workerinput[ENDED]  # type: ignore[attr-defined]
         return ended

@@ -117,7 +117,7 @@ def set_mode(module: Any, mode: str) -> None:
 
 
 def uncompiled() -> AbstractContextManager[Any]:
-    """Run functions that torch.compile has compiled uncompiled in this context."""
+    """Run functions of torch.compile without compilation in this context."""
     stance = getattr(torch.compiler, "set_stance", None)  # since torch 2.6
     if stance is None or "torch._dynamo" not in sys.modules:
         return nullcontext()

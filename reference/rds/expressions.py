@@ -99,7 +99,7 @@ def names_in(expression: Value) -> list[str]:
 
 
 def check(expression: Value) -> None:
-    """Raise Unsupported, which names the call, unless all operations are in the table."""
+    """Raise Unsupported, which names the call, for an operation that is not supported."""
     if expression.kind == "symbol" and expression.symbol:
         return
     if expression.kind in NUMBERS and len(expression) == 1:

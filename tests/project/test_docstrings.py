@@ -10,7 +10,7 @@ from tests.project.docstrings import (
     read_docstrings,
 )
 
-MOST_ODD = 270  # a ratchet: lower it when you mend docstrings, never raise it
+MOST_ODD = 190  # a ratchet: lower it when you mend docstrings, never raise it
 
 
 @pytest.mark.parametrize(
