@@ -163,7 +163,7 @@ def describe_failure(verdict: Verdict) -> str:
             parts.append(blame(verdict))
         likely = [hint.cause for hint in finding.hints if hint.kind is HintKind.LIKELY]
         if likely:
-            parts[0] = f"{'; '.join(likely)} (likely): {parts[0]}"
+            parts[0] = f"likely {'; '.join(likely)}: {parts[0]}"
     return "; ".join(parts)
 
 
