@@ -24,7 +24,7 @@ def mark_impossible(trials: Sequence[Trial]) -> list[Trial]:
     marked = []
     for trial, reason in zip(trials, reasons, strict=True):
         if reason:
-            able = others.get(_get_check(trial))
+            able = list(dict.fromkeys(others.get(_get_check(trial), ())))
             instead = f"{' and '.join(able)} checked it" if able else "nobody here can check it"
             marked.append(replace(trial, impossible=f"{reason}; {instead}"))
         else:

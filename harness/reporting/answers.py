@@ -9,7 +9,7 @@ from harness.core.report import Report, grouped
 from harness.core.verdict import R, Status, Verdict
 from harness.fits.equivalence import LEVEL
 from harness.words.naming import format_share
-from harness.words.wording import blame, headline, hint_sentence
+from harness.words.wording import blame, headline
 
 NOT_JUDGED = "Nothing could be checked, see below."
 FITTED = "fit"  # the name of a fitted object as a reference
@@ -48,7 +48,7 @@ def _answer(verdicts: Sequence[Verdict]) -> list[Said]:
     if failed := [v for v in verdicts if v.status.fails]:
         counts = Counter(v.subject for v in failed)
         who = name_some(f"{name} in {count}" for name, count in counts.items())
-        of = sum(v.subject in counts for v in verdicts)
+        of = sum(v.subject in counts and v.status.judges for v in verdicts)
         first = describe_failure(failed[0])
         said.append(Said(f"FAILED: {who} of {count_checks(of)}; the first: {first}.", "bad"))
     return said
@@ -161,8 +161,9 @@ def describe_failure(verdict: Verdict) -> str:
     if finding is not None:
         if finding.blamed and "subject" not in finding.blamed:
             parts.append(blame(verdict))
-        likely = [hint for hint in finding.hints if hint.kind is HintKind.LIKELY]
-        parts += [hint_sentence(verdict, hint) for hint in likely]
+        likely = [hint.cause for hint in finding.hints if hint.kind is HintKind.LIKELY]
+        if likely:
+            parts[0] = f"likely {'; '.join(likely)}: {parts[0]}"
     return "; ".join(parts)
 
 

@@ -21,7 +21,7 @@ from harness.model.logs import quiet_torch
 from harness.running.asked import collect_asked
 from harness.running.findings import CaseCount, Findings, KnownFailure, merge
 from harness.running.trial import run
-from harness.waiting.progress import Say, silent
+from harness.waiting.progress import Pace, Say, silent
 from harness.words.wording import follow
 
 
@@ -122,9 +122,10 @@ class Runner:
         possible = [trial for trial in trials if not trial.impossible]
         self.note(Findings(called=len(possible)))
         self.note_impossible(trials[0].case.name)
-        verdicts = []
+        verdicts, pace = [], Pace(len(possible))
         for number, trial in enumerate(possible, 1):
-            self.say(f"{test}: trial {number} of {len(possible)}, {trial.id}")
+            left = pace.describe_left(number - 1)
+            self.say(f"{test}: trial {number} of {len(possible)}{left}, {trial.id}")
             verdicts.append(self.judge(f"{test}[{trial.id}]", trial, again))
         return verdicts
 

@@ -35,7 +35,7 @@ def make_screen(
     groups += _group_reasons(report, whole, is_verbose)
     if races := describe_races(report):
         groups.append(Group("speed", [Row(text, is_whole=True) for text in races]))
-    if asked := summarise_asked(report):
+    if is_verbose and (asked := summarise_asked(report)):
         groups.append(Group("asked", [Row(asked)]))
     if complaints:
         rows = [Row(text, colour="red", is_whole=True) for text in complaints]

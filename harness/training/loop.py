@@ -22,7 +22,7 @@ from harness.model.tensors import to_array
 from harness.training.clock import Clock, TrainingDeadlinePassed
 from harness.training.learner import Learner
 from harness.training.limits import Limits
-from harness.waiting.progress import Say
+from harness.waiting.progress import Pace, Say
 
 if TYPE_CHECKING:
     import torch
@@ -86,7 +86,7 @@ class Training:
         iterate = self._make_iteration()
         self._count_calls()
         clock = Clock()
-        stopped = ""
+        stopped, pace = "", Pace(steps)
         for step in range(steps):
             self._record_state()
             loss = iterate()
@@ -98,7 +98,7 @@ class Training:
             if stopped or self._is_lost(loss):
                 break
             if (step + 1) % REPORTED == 0:
-                say(f"step {step + 1:,} of {steps:,}")
+                say(f"step {step + 1:,} of {steps:,}{pace.describe_left(step + 1)}")
         self._record_state()
         return stopped
 

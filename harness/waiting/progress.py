@@ -24,6 +24,35 @@ def patient(say: Say) -> Say:
     return later
 
 
+class Pace:
+    """Estimates how long the rest of a loop takes, from the time that its rounds have taken."""
+
+    def __init__(self, of: int) -> None:
+        """Start the clock of a loop of so many rounds."""
+        self.of, self.began = of, perf_counter()
+
+    def describe_left(self, done: int) -> str:
+        """Return the time that is left after `done` rounds, as in ", about 40 s left".
+
+        Return "" if nothing is done yet, or if it is shorter than anybody waits.
+        """
+        if not done:
+            return ""
+        left = (perf_counter() - self.began) / done * (self.of - done)
+        if left < PATIENCE:
+            return ""
+        return f", about {format_time(left)} left"
+
+
+def format_time(seconds: float) -> str:
+    """Return a time as people say it, to one or two digits: "8 s", "40 s", "3 min", "2 h"."""
+    if seconds < 60:
+        return f"{float(f'{seconds:.1g}'):.0f} s"
+    if seconds < 3600:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
 _listeners: list[Say] = []
 
 

@@ -15,7 +15,7 @@ from harness.comparing.judge import outside as is_outside
 from harness.core.contract import Array, Contract
 from harness.core.formulation import Family
 from harness.core.problem import QUANTITIES, STEP, Problem
-from harness.waiting.progress import Say, silent
+from harness.waiting.progress import Pace, Say, silent
 from reference.explaining.loss_parts import find_losses
 from reference.explaining.orders import find_orders
 from reference.explaining.scaling import UNEXPLAINED, describe_left, describe_scaling
@@ -92,9 +92,10 @@ def offered(
     losses = {problem.loss for problem in problems}
     known = made_in(problems[0].formulation.network, losses)
     faults = [fault for fault in (*known, *search.propose()) if search.is_early(fault)]
-    found = []
+    found, pace = [], Pace(len(faults))
     for number, fault in enumerate(faults, 1):
-        say(f"looking for a likely mistake, {number} of {len(faults)}")
+        time_left = pace.describe_left(number - 1)
+        say(f"looking for a likely mistake, {number} of {len(faults)}{time_left}")
         wrong = search.solve_if_near(partial(solve_with, fault), fault.across_draws)
         if wrong is None:
             continue

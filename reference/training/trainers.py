@@ -18,7 +18,7 @@ from harness.core.implementation import Limited, Missing, Observation
 from harness.core.problem import Problem
 from harness.core.verdict import Status
 from harness.training.trainer import Fitted, Floor, Population, Start
-from harness.waiting.progress import Say
+from harness.waiting.progress import Pace, Say
 from reference.implementations.numpy_net import NumpyNet, numpy_net
 from reference.mathematics.network import Network
 from reference.mathematics.questions import at_theta
@@ -181,9 +181,10 @@ class ReferenceTrainer:
         if why := self._cannot_lose(start):
             return Missing(Status.ABSENT, f"cannot fit it: {why}")
         try:
+            pace = Pace(start.draws)
             for draw in range(start.draws):
                 fits.append(self.one(self.implementation, start, draw))
-                say(f"start {draw + 1} of {start.draws}")
+                say(f"start {draw + 1} of {start.draws}{pace.describe_left(draw + 1)}")
         except RUnavailable as error:
             return Missing(Status.ABSENT, str(error))
         except (RCrashed, RError) as error:

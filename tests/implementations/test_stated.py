@@ -246,7 +246,7 @@ def evidence(mine: Mine) -> list[str]:
     """What the page says of each question's evidence."""
     page = (mine.pytester.path / "build/report/index.html").read_text(encoding="utf-8")
     return [
-        unescape(said) for said in re.findall(r'<td class="said">([^<]*trials[^<]*)</td>', page)
+        unescape(said) for said in re.findall(r'<td class="said">([^<]*checks[^<]*)</td>', page)
     ]
 
 
