@@ -215,6 +215,7 @@ class Data(Fault):
 
     part: str = "inputs"
     matrix: Callable[[tuple[int, ...]], LinearMap] | None = None
+    backward: Callable[[Array], Array] | None = None
 
     def fits(self, network: Family) -> bool:
         widths = network.inputs if self.part == "inputs" else network.outputs
@@ -242,6 +243,8 @@ class Data(Fault):
         """Return the gradient by the given inputs, computed from the gradient (D, R, I) by the
         inputs as they are read.
         """
+        if self.backward is not None:
+            return self.backward(slope)
         flat = slope.reshape(len(slope), -1)
         return self.reads(slope.shape[1:]).transpose(flat).reshape(slope.shape)
 

@@ -43,8 +43,8 @@ def _centre(x: Array) -> Array:
 def _centring(shape: tuple[int, ...]) -> LinearMap:
     """Return the map of inputs (R, I) to their differences from the mean of their column."""
     rows, width = shape
-    less_mean = np.eye(rows) - 1 / rows
-    return LinearMap(sparse.csr_array(np.kron(less_mean, np.eye(width))))
+    less_mean = sparse.csr_array(np.eye(rows) - 1 / rows)
+    return LinearMap(sparse.csr_array(sparse.kron(less_mean, sparse.eye_array(width))))
 
 
 # tried to explain a failure
@@ -55,5 +55,6 @@ OTHERS: tuple[Fault, ...] = (
         " depend on the other rows",
         _centre,
         matrix=_centring,
+        backward=_centre,  # it is its own transpose
     ),
 )
