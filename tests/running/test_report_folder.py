@@ -16,7 +16,7 @@ import pytest
 
 from harness.core.report import MARK, Report
 from harness.core.verdict import Status, Verdict
-from harness.reporting import writing
+from harness.publishing import writing
 from harness.text.files import temporary_folder
 from nnet_parity import report_folder
 from nnet_parity.report_folder import (
