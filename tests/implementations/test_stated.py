@@ -2,9 +2,7 @@
 says so.
 """
 
-import re
 from collections.abc import Callable
-from html import unescape
 from typing import Any
 
 import numpy as np
@@ -238,22 +236,18 @@ def test_screen_and_report_say_stated(mine: Mine, approved: Approved) -> None:
     assert {found["source"] for found in mine.results()["verdicts"]} == {"stated"}
     contracts, lines = mine.results()["contracts"], mine.markdown().split("\n")
     approved(f"{name}: {contract}" for name, contract in contracts.items())
-    assert all(f"- {name}: {contract}" in lines for name, contract in contracts.items())
+    for name, contract in contracts.items():
+        assert name.split()[0] in lines[lines.index(f"- {contract}") + 1]
     approved(evidence(mine), mask_figures=True)
 
 
 def evidence(mine: Mine) -> list[str]:
-    """What the page says of each question's evidence."""
-    page = (mine.pytester.path / "build/report/index.html").read_text(encoding="utf-8")
-    return [
-        unescape(said) for said in re.findall(r'<td class="said">([^<]*checks[^<]*)</td>', page)
-    ]
+    """What the report says of each question's evidence."""
+    return [line for line in mine.markdown().split("\n") if line.startswith("- Yes")]
 
 
 def test_a_derived_bound_is_the_stronger_witness(mine: Mine, approved: Approved) -> None:
-    """NumPy is named before what is stated, and the page then does not say that its evidence is
-    stated.
-    """
+    """NumPy is named before what is stated."""
     mine.write_sine(before=BY_HAND, references="[stated, numpy_net]", checks='["forward"]')
     approved(unfolded(screen_of(mine.pytest())), mask_figures=True)
     approved(evidence(mine), mask_figures=True)

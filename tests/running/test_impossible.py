@@ -77,6 +77,19 @@ def test_in_a_test_it_is_a_failure_too(mine: Mine, approved: Approved) -> None:
     approved(line.strip() for line in result.outlines if "can be checked" in line)
 
 
+def test_in_a_test_without_r_it_is_said_why(
+    mine: Mine, monkeypatch: pytest.MonkeyPatch, approved: Approved
+) -> None:
+    """Another machine could judge it: so the reason is that of this one."""
+    monkeypatch.setenv("NNET_PARITY_R", "recorded")
+    mine.write_sine(references="[r_nnet]", checks='["forward"]', dtypes='["float64"]')
+    inside = mine.text.replace("test_sine = verify", "def test_sine():\n    verify")
+    (mine.pytester.path / "test_mine.py").write_text(inside)
+    result = mine.pytest()
+    result.assert_outcomes(failed=1)
+    approved(line for line in result.outlines if line.startswith("E "))
+
+
 def test_check_says_it(approved: Approved) -> None:
     """As a complaint; where somebody can judge, they are in the record and no reason to fail."""
     given = {

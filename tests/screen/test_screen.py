@@ -151,7 +151,15 @@ def test_a_case_without_a_question_has_one_of_its_own(approved: Approved) -> Non
     many = [replace(each, case="many") for each in other]
     differs = verdict(9, question="", expect="differs")
     fits = verdict(9, question="", check="fit", reference="nnet", source="live")
-    reports = [plain, many, [differs], [fits], [other[0], replace(other[0], case="again")]]
+    on_cpu = verdict(9, question="", reference="cpu", device="cuda")
+    reports = [
+        [on_cpu],
+        plain,
+        many,
+        [differs],
+        [fits],
+        [other[0], replace(other[0], case="again")],
+    ]
     approved(question for each in reports for question in Report({}, each).questions())
 
 
