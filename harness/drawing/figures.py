@@ -22,7 +22,7 @@ from harness.drawing.svg import INK, POINTS, TEXT, draw, make_line
 
 EMPTY: Curve = {"x": [], "y": []}
 DRAWN = 120  # points of a curve of losses, at most
-MARKS = 3  # markers on a line
+MARKS = 2  # markers on a line
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 WIDE = 9.0  # inches, of all figures
 HIGH, LOW = 4.6, 3.0  # inches, of a panel; more if it has many lines
@@ -185,14 +185,15 @@ def _plot_lines(
 
     The scales of the axes must be set before. `tall` is the height of the panel in inches.
     """
-    bottom, top = axes.get_ylim() if not axes.get_autoscaley_on() else (-np.inf, np.inf)
+    is_cut = not axes.get_autoscaley_on()  # a line may leave the panel
+    bottom, top = axes.get_ylim() if is_cut else (-np.inf, np.inf)
     ends = []
     for number, x, y in lines:
         inside = np.flatnonzero((y >= bottom) & (y <= top))
         # markers of lines that lie on one another stand beside each other
         spots = len(inside) * (np.linspace(0.03, 0.7, MARKS) + 0.03 * (number % 8))
         marks = list(inside[spots.astype(int)]) if len(inside) else []
-        [line] = axes.plot(x, y, **make_line(number), markevery=marks, **settings)
+        [line] = axes.plot(x, y, **make_line(number), markevery=marks, clip_on=is_cut, **settings)
         line.get_path().should_simplify = True  # else only that of many points
         if len(x):
             ends.append((number, (x[-1], y[-1])))

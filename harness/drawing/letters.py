@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from harness.drawing.style import make_style
-from harness.drawing.svg import POINTS, TEXT, make_line
+from harness.drawing.svg import LEADER, POINTS, TEXT, make_line
 
 
 def paint_letters(axes: Axes, tall: float, ends: Sequence[tuple[int, tuple[float, float]]]) -> None:
@@ -28,8 +28,8 @@ def paint_letters(axes: Axes, tall: float, ends: Sequence[tuple[int, tuple[float
         axes.plot(
             *places,
             color=make_line(number)["color"],
-            linewidth=1.5,
-            linestyle=(0, (1, 5)),
+            linewidth=2,
+            linestyle=(0, LEADER),
             transform=axes.transAxes,
             clip_on=False,
             scalex=False,

@@ -10,7 +10,7 @@ from harness.reporting.answers import write_share
 from harness.reporting.counts import NOT_APPLICABLE, describe_status
 from harness.words.naming import title
 
-ROWS_BYTES = 260_000  # of all rows of trials on a page, and of their cells in summaries, roughly
+ROWS_BYTES = 320_000  # of all rows of trials on a page, and of their cells in summaries, roughly
 ROW_BYTES = 110  # of the markup of a row, and of its share of a summary
 NOT_HERE = "not here"  # a device that this machine lacks
 SHORT = {NOT_APPLICABLE: "n/a"}  # of what a cell has no room for

@@ -309,7 +309,7 @@ def test_a_run_that_was_interrupted_says_so(approved: Approved) -> None:
 
 def cells(text: str) -> list[tuple[str, str, str]]:
     """Class, link and text of the cells of summaries."""
-    cell = r'<td class="(\w*)">(?:<a href=#(t\d+)>)?([^<]*)'
+    cell = r"<td(?: class=(\w+))?>(?:<a href=#(t\d+)>)?([^<]*)(?!</td>)"
     return re.findall(
         cell, "".join(re.findall(r'<table class="heat">.*?</table>', text, re.DOTALL))
     )
@@ -439,6 +439,20 @@ def test_no_two_lines_of_a_figure_look_alike() -> None:
     assert len({style._replace(letter="") for style in styles}) == 100
     assert len({style.letter for style in styles}) == 100
     assert len({draw_sample(number) for number in range(100)}) == 100
+
+
+def test_the_style_sheet_has_the_dashes_and_colours_of_lines() -> None:
+    """Which figures name by classes, and the key by its attributes."""
+    from harness.drawing.style import DASHES, SERIES
+
+    text = whole()
+    for number, dashes in list(enumerate(DASHES))[1:]:
+        assert f".d{number} {{ stroke-dasharray: {' '.join(map(str, dashes))}; }}" in text
+    for number in range(SERIES):
+        assert f".c{number} {{ stroke: var(--s{number}); }}" in text
+    used = set(re.findall(r'class="(c\d [^"]*)"', text))
+    assert {"c0 w5", "c1 w3 d1", "c0 w2"} <= used
+    assert not re.search(r'style="[^"]*stroke:var\(--s', text)
 
 
 def test_the_diagram_has_bias_nodes_and_signs_without_colour() -> None:
