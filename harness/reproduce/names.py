@@ -37,13 +37,18 @@ def choose_name(trial: Trial, cache: Cache) -> str:
 
 
 def _list_short(trial: Trial) -> Iterator[str]:
-    """Yield names without the parts that are the same in most trials; none if letters would be
-    lost.
+    """Yield names without the parts that are the same in most trials.
+
+    If a name has letters that no file's name should have, a digest of it is added: another process
+    may write a script of a name that differs in these letters only.
     """
     case, subject = trial.case, trial.subject.name
     whose = [case.name] if len(case.subjects) == 1 else [case.name, subject]
     for rest in ([trial.check], [trial.device, trial.dtype, trial.check]):
-        plain = LETTERS.sub("-", "-".join([*whose, *rest])).strip("-")
+        whole = "-".join([*whose, *rest])
+        plain = LETTERS.sub("-", whole).strip("-")
+        if plain != whole:
+            plain += f"-{_digest(whole)}"
         if len(plain) <= MOST_LETTERS:
             yield f"{plain}.py"
 
@@ -60,9 +65,13 @@ def file_name(trial: Trial) -> str:
     if reference != trial.case.references[0].name:
         parts.append(reference)
         dashes = dashes or "-" in reference
-    whole = "-".join(parts)
+    whole, newline = "-".join(parts), "\n"
     plain = LETTERS.sub("-", whole).strip("-")
     if plain == whole and len(plain) <= MOST_LETTERS and not dashes:
         return f"{plain}.py"
-    digest = sha256("\n".join(parts).encode(errors="surrogatepass")).hexdigest()[:8]
-    return f"{plain[:MOST_LETTERS]}-{digest}.py"
+    return f"{plain[:MOST_LETTERS]}-{_digest(newline.join(parts))}.py"
+
+
+def _digest(text: str) -> str:
+    """Return eight hexadecimal digits of a text's SHA-256."""
+    return sha256(text.encode(errors="surrogatepass")).hexdigest()[:8]
