@@ -8,6 +8,7 @@ import pytest
 
 from harness.core.report import Asked, Cost, Race, Report, Sizes
 from harness.core.verdict import Status, Verdict
+from harness.reporting.answers import list_answers
 from harness.screen.layout import NARROWEST
 from harness.screen.rows import Ending
 from harness.screen.screen import make_screen, make_title
@@ -134,6 +135,7 @@ def test_titles(approved: Approved) -> None:
     reports = [
         Report({}, [verdict(0)]),
         Report({}, [verdict(0), verdict(1)]),
+        Report({}, [verdict(0)], complete=False),
         Report({}, [verdict(0), verdict(1, Status.FAIL)]),
         Report({}, [verdict(0, Status.BROKEN)]),
         Report({}, [verdict(0, Status.FAIL), verdict(1, Status.BROKEN), verdict(2, Status.BROKEN)]),
@@ -174,3 +176,9 @@ def test_colours_are_of_marks() -> None:
         "✗ Is question 7 answered?",
         "test_mine.py::test_it: why",
     ]
+
+
+def test_the_report_says_that_nothing_could_be_checked(approved: Approved) -> None:
+    """In place of an answer."""
+    (answer,) = list_answers(Report({}, [verdict(0, Status.ABSENT)])).values()
+    approved(said.text for said in answer)
