@@ -9,6 +9,7 @@ import pytest
 from harness.core.report import Asked, Cost, Race, Report, Sizes
 from harness.core.verdict import Status, Verdict
 from harness.reporting.answers import list_answers
+from harness.running.result import WHOLE
 from harness.screen.layout import NARROWEST
 from harness.screen.rows import Ending
 from harness.screen.screen import make_screen, make_title
@@ -120,6 +121,8 @@ def test_many_causes_are_counted(approved: Approved) -> None:
     lines = texts(Report({}, failed), 80)
     assert len(lines) < 15
     approved(line.strip() for line in lines if "more" in line)
+    shown = make_screen(Report({}, failed), 110, Ending(WHOLE))  # as check() prints it
+    approved(line.text.strip() for line in shown if "more" in line.text)
 
 
 def test_reasons_are_grouped(approved: Approved) -> None:
