@@ -25,7 +25,7 @@ OVERWRITTEN = (
 )
 ONCE_MORE = "when it was asked once more, expected the same"
 IN_ORDER = "for arrays in Fortran's order, expected the same"
-NO_INPUT_GRADIENT = "gives no gradients by its inputs: its slopes may give them after the others"
+NO_INPUT_GRADIENT = "gives no gradient by the inputs: its slopes may return it last"
 Answer = Callable[..., Any]
 
 

@@ -19,7 +19,8 @@ PLAIN = Ending()
 
 def make_title(report: Report) -> str:
     """Return the title of the screen, with the numbers of answered questions and of mismatches."""
-    return f"nnet-parity: {describe_verdict(report)}"
+    interrupted = "" if report.complete else "interrupted, "
+    return f"nnet-parity: {interrupted}{describe_verdict(report)}"
 
 
 def make_screen(

@@ -8,6 +8,8 @@ import pytest
 
 from harness.core.report import Asked, Cost, Race, Report, Sizes
 from harness.core.verdict import Status, Verdict
+from harness.reporting.answers import list_answers
+from harness.running.result import WHOLE
 from harness.screen.layout import NARROWEST
 from harness.screen.rows import Ending
 from harness.screen.screen import make_screen, make_title
@@ -119,6 +121,8 @@ def test_many_causes_are_counted(approved: Approved) -> None:
     lines = texts(Report({}, failed), 80)
     assert len(lines) < 15
     approved(line.strip() for line in lines if "more" in line)
+    shown = make_screen(Report({}, failed), 110, Ending(WHOLE))  # as check() prints it
+    approved(line.text.strip() for line in shown if "more" in line.text)
 
 
 def test_reasons_are_grouped(approved: Approved) -> None:
@@ -134,6 +138,7 @@ def test_titles(approved: Approved) -> None:
     reports = [
         Report({}, [verdict(0)]),
         Report({}, [verdict(0), verdict(1)]),
+        Report({}, [verdict(0)], complete=False),
         Report({}, [verdict(0), verdict(1, Status.FAIL)]),
         Report({}, [verdict(0, Status.BROKEN)]),
         Report({}, [verdict(0, Status.FAIL), verdict(1, Status.BROKEN), verdict(2, Status.BROKEN)]),
@@ -174,3 +179,9 @@ def test_colours_are_of_marks() -> None:
         "✗ Is question 7 answered?",
         "test_mine.py::test_it: why",
     ]
+
+
+def test_the_report_says_that_nothing_could_be_checked(approved: Approved) -> None:
+    """In place of an answer."""
+    (answer,) = list_answers(Report({}, [verdict(0, Status.ABSENT)])).values()
+    approved(said.text for said in answer)
