@@ -127,7 +127,7 @@ LOSSES: tuple[Mistake, ...] = (
     in_loss("sum for mean", r"sum", _of(_squares), _is_mean),
     in_loss(
         "half of the mean",
-        r"(half|0\.5).*mean|mean.*(half|0\.5)",
+        r"(half|0\.5).*mean|mean.*(half|0\.5)|mean over rows and outputs",
         _of(lambda o, t: 0.5 * F.mse_loss(o, t)),
         _is_sum,
     ),
