@@ -1,5 +1,6 @@
 """If no map of parameters makes outputs agree, the likeliest one is shown, and the wrong line."""
 
+import re
 from typing import Any
 
 import torch
@@ -7,6 +8,7 @@ from torch import Tensor, nn
 
 from harness.core.verdict import Status
 from harness.same.case import same
+from tests.conftest import Approved
 from tests.same.models import judge
 
 
@@ -36,7 +38,7 @@ class Apart(nn.Module):
         return torch.softmax(scores, dim=-1) * self.v(x)
 
 
-def test_the_wrong_line_is_named_although_no_map_agrees() -> None:
+def test_the_wrong_line_is_named_although_no_map_agrees(approved: Approved) -> None:
     """In the order of declaration the norm would take parts of the large bias."""
     case = same(Apart, Fused, data=(6, 4), dtypes=["float64"], modes=["eval"])
     found = judge(case)["float64 same-function-eval"]
@@ -44,3 +46,4 @@ def test_the_wrong_line_is_named_although_no_map_agrees() -> None:
     assert "norm_a.weight = norm.weight, norm_a.bias = norm.bias" in found.why
     assert "q.weight = inner.weight[0:4]" in found.why
     assert "scores = self.q(x) * self.k(x) / 2.5" in found.why
+    approved(re.sub(r"\d+ maps", "# maps", found.why), mask_figures=True)
