@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass, field, replace
 
 from harness.core.finding import Finding, Form, HintKind
+from harness.core.problem import ORDER
 from harness.core.verdict import Verdict
 from harness.diagnosis.second_mistake import describe_second_mistake
 from harness.judging.cache import Cache
@@ -79,7 +80,7 @@ def identify_cause(verdict: Verdict, finding: Finding) -> Cause:
 
 def _without_setting(verdict: Verdict, reason: str) -> str:
     """Return a reason without the names of the trial's parts, which differ from trial to trial."""
-    for name in (verdict.dtype, verdict.device, verdict.check):
+    for name in (verdict.dtype, verdict.device, *reversed(ORDER)):
         reason = reason.replace(name, "")
     return reason
 

@@ -56,7 +56,7 @@ def test_a_failure_against_one_says_nothing_of_another(tmp_path: Path, approved:
     approved(first.finding.no_script)
     assert (second.finding.script, second.finding.no_script) == (second.alone, "")
     assert [str(path) for path in tmp_path.iterdir()] == [second.alone]
-    assert second.alone.endswith("sine-NoBias-cpu-float64-forward-numpy_net.py")
+    assert second.alone.endswith("sine-cpu-float64-forward.py")
 
 
 class WrongBeyond15(nn.Module):

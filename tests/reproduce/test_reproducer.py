@@ -232,7 +232,7 @@ def test_wrong_ports_fail_again_on_their_own(tmp_path: Path, approved: Approved)
                 "checks": checks,
                 "dtypes": [dtype],
             }
-            made = scripts(case_of(subject, network, **given), tmp_path / str(number))
+            made = scripts(case_of(subject, network, **given), tmp_path / f"{number} {dtype}")
             assert all(made.values()), made
             paths |= {f"{number} {name}": path for name, path in made.items() if path}
     codes = dict(zip(paths, (code for code, _ in ended(list(paths.values()))), strict=True))
