@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
-from harness.core.finding import HintKind
+from harness.core.finding import Form, HintKind
 from harness.core.report import Report, grouped
 from harness.core.verdict import R, Status, Verdict
 from harness.fits.equivalence import LEVEL
@@ -154,17 +154,15 @@ def _name_source(verdict: Verdict) -> str:
 
 
 def describe_failure(verdict: Verdict) -> str:
-    """Return a failure in one sentence: the finding, the side at fault if it is not the subject,
-    and the likely cause.
-    """
-    parts, finding = [headline(verdict)], verdict.finding
+    """Return a failure in one sentence: the finding, and the likely cause."""
+    said, finding = headline(verdict), verdict.finding
     if finding is not None:
-        if finding.blamed and "subject" not in finding.blamed:
-            parts.append(blame(verdict))
+        if finding.form is Form.REASON and finding.blamed == ("reference",):  # of an older report
+            said += f"; {blame(verdict)}"
         likely = [hint.cause for hint in finding.hints if hint.kind is HintKind.LIKELY]
         if likely:
-            parts[0] = f"likely {'; '.join(likely)}: {parts[0]}"
-    return "; ".join(parts)
+            said = f"likely {'; '.join(likely)}: {said}"
+    return said
 
 
 def _name_subjects(verdicts: Sequence[Verdict]) -> str:

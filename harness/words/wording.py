@@ -139,7 +139,7 @@ def _details(verdict: Verdict, finding: Finding) -> Iterator[str]:
         )
     if finding.ran:
         yield f"it ran {finding.ran}"
-    if finding.blamed:
+    if "subject" in finding.blamed:
         yield blame(verdict)
     if finding.losses:
         yield finding.losses
@@ -175,6 +175,14 @@ def _reproduction(finding: Finding) -> Iterator[str]:
 
 
 def _outside(verdict: Verdict, finding: Finding) -> str:
+    """Return the headline of answers that differ; it begins with the reference if that is the wrong
+    one.
+    """
+    said = _describe_difference(verdict, finding)
+    return f"{blame(verdict)}: {said}" if finding.blamed == ("reference",) else said
+
+
+def _describe_difference(verdict: Verdict, finding: Finding) -> str:
     what = _quantity_outside(finding)
     if not _are_finite(finding):
         return f"{what} is not finite where {verdict.dtype} should be"
