@@ -1,7 +1,9 @@
 """Bounds on activations and on their derivatives.
 
-Each function takes z and a contract, and returns the activation h and its derivative by z. The
-bounds hold for every usual formula of the derivative in terms of the activation.
+Each function takes the arguments z of an activation, with bounds on their errors, and a contract:
+the arithmetic that an implementation promises. It returns the activation h and its derivative by z,
+with bounds on their errors. The bounds hold for every usual formula of the derivative in terms of
+h.
 """
 
 import numpy as np
@@ -77,9 +79,9 @@ def _round_at_one(contract: Contract) -> float:
     """Return the largest absolute error of tanh or the logistic if each is computed from the other,
     or from exp; 0 if the contract promises a small relative error.
 
-    In 2 sigmoid(2 z) - 1, the logistic is off by 2 exp_ulp + 2 roundings of at most 1. They are
-    doubled, and the difference rounds once. (1 + tanh(z / 2)) / 2, and (1 - e) / (1 + e) with e =
-    exp(-2 z), are off by less.
+    `exp_ulp` is the contract's error of exp, in units in the last place. In 2 sigmoid(2 z) - 1, the
+    logistic is off by 2 exp_ulp + 2 roundings of at most 1. They are doubled, and the difference
+    rounds once. (1 + tanh(z / 2)) / 2, and (1 - e) / (1 + e) with e = exp(-2 z), are off by less.
     """
     if not contract.absolute_activations:
         return 0.0

@@ -1,11 +1,11 @@
 """Bounded arithmetic: a float64 value, and a bound on the error of any correct implementation.
 
 Error analysis after Higham, Accuracy and Stability of Numerical Algorithms (2nd ed., 2002), section
-3.1. Sums in any order have the bound n u, without a second-order term, of Jeannerod and Rump,
-"Improved error bounds for inner products in floating-point arithmetic", SIAM J. Matrix Anal. Appl.
-34 (2013). The roundoff u is that of the contract plus the oracle's own (float64). Each bound is a
-polynomial in u with non-negative coefficients; therefore it includes the error of the oracle's own
-value.
+3.1. Sums of n terms in any order have the bound n u, without a second-order term, of Jeannerod and
+Rump, "Improved error bounds for inner products in floating-point arithmetic", SIAM J. Matrix Anal.
+Appl. 34 (2013). The roundoff u is that of the contract (the arithmetic that an implementation
+promises) plus float64's, in which these bounds are computed. Each bound is a polynomial in u with
+non-negative coefficients; therefore it includes the error of the float64 value itself.
 
 In shapes, D counts draws (problems of a stack), n, k and m are any lengths.
 """
@@ -35,10 +35,10 @@ class BoundedArithmetic(BoundedProbabilities):
     """Arithmetic on `Bounded` values: value v and error e, with |x - v| <= e for the number x of
     any correct implementation.
 
-    `parts` is the largest number of matrix products and single terms in one sum. It matters in a
-    dtype whose sums are kept in a wider dtype. There an implementation may round every intermediate
-    result to the narrow dtype to store it: a matrix product, a single term, a partial sum of these,
-    a product of two numbers, and an extra term of a longer sum.
+    `parts` is the largest number of parts (matrix products and single terms) that are added up in
+    one sum. It matters in a dtype whose sums are kept in a wider dtype. There an implementation may
+    round every intermediate result to the narrow dtype to store it: a matrix product, a single
+    term, a partial sum of these, a product of two numbers, and an extra term of a longer sum.
     """
 
     def __init__(self, contract: Contract, parts: int = 1) -> None:
@@ -51,11 +51,11 @@ class BoundedArithmetic(BoundedProbabilities):
         self.reach = 0.0  # the largest |z| that a logistic may have been put to so far
 
     def lift(self, x: Array) -> Bounded:
-        """Return given numbers (D, ...) with the error of storing them in an implementation's
+        """Return given numbers x (D, ...) with the error of storing them in an implementation's
         dtype.
 
         A number that the dtype cannot hold may be off by u |x| or, below the normal numbers, by the
-        smallest of them; beyond the dtype's range it has no bound. All others are exact.
+        smallest normal number; beyond the dtype's range it has no bound. All others are exact.
         """
         exact = Bounded(x, np.zeros(x.shape))
         if self.contract.bits == ORACLE_BITS:
@@ -90,8 +90,8 @@ class BoundedArithmetic(BoundedProbabilities):
     ) -> Bounded:
         """Return matrix @ x + constant.
 
-        `roundings` (rows,) is the number of roundings that may act on the sizes of the summands of
-        each entry.
+        `roundings` (rows,) is the number of roundings of each entry of the result. Each of them is
+        relative to the sum of the absolute values of the entry's summands.
         """
         value, error = matrix(x.value), matrix.absolute(x.error)
         exact = np.asarray(constant, dtype=np.float64)
@@ -105,7 +105,8 @@ class BoundedArithmetic(BoundedProbabilities):
         return Bounded(value, error)
 
     def dot(self, a: Bounded, b: Bounded, extra: int = 0, plus: Bounded | None = None) -> Bounded:
-        """Return a @ b + plus, as sums of products in any order, tree, blocking or FMA.
+        """Return a @ b + plus, with a bound for sums of products in any order, tree, blocking or
+        FMA.
 
         `plus` may be added anywhere among the terms. An implementation's sum may have `extra` more
         terms.
@@ -155,6 +156,8 @@ class BoundedArithmetic(BoundedProbabilities):
     def _storing(self, extra: int) -> float:
         """Return the relative error of a sum that comes from storing intermediate results in a
         narrow dtype.
+
+        The sum has `extra` terms in addition to the sums that `parts` describes.
         """
         if self.contract.bits >= SINGLE:
             return 0.0
@@ -215,9 +218,9 @@ class BoundedArithmetic(BoundedProbabilities):
     def scale(self, a: Bounded, factor: Array | float, slack: float = 0.0) -> Bounded:
         """Return a times a constant.
 
-        The product is exact for 0 and for a power of two, unless it underflows. For any other
-        constant there are three roundings: of the constant, and of two operations. `slack` is the
-        relative error of a constant that was computed.
+        The product is exact if the constant is 0 or a power of two, unless the product underflows.
+        For any other constant there are three roundings: of the constant, and of two operations.
+        `slack` is the relative error of a constant that was itself computed.
         """
         value = a.value * factor
         error = a.error * abs(np.asarray(factor)) + slack * abs(value)
@@ -230,8 +233,9 @@ class BoundedArithmetic(BoundedProbabilities):
         """Return x as an implementation stores it; a number that may overflow has an infinite
         error.
 
-        The model of rounding, x (1 + delta) + eta, holds up to the dtype's largest number. Beyond
-        it, infinity is a correct answer too.
+        An operation returns x (1 + d) + t with small d (rounding) and t (underflow), up to the
+        dtype's largest number. Beyond it, infinity is a correct answer too. `name` is not used
+        here.
         """
         return Bounded(
             x.value, np.where(abs(x.value) + x.error <= self.contract.largest, x.error, np.inf)
@@ -261,7 +265,9 @@ class BoundedArithmetic(BoundedProbabilities):
         return Bounded(value, round_result(value, error, count, self.u, lost) * DIRECTED)
 
     def act(self, name: str, z: Bounded) -> tuple[Bounded, Bounded | None]:
-        """Return the activation of z and its derivative; None stands for a derivative of 1."""
+        """Return the activation `name` of z and its derivative; None stands for a
+        derivative of 1.
+        """
         if name == "identity":
             return z, None
         if name == "relu":

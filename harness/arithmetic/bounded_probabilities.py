@@ -24,7 +24,11 @@ from harness.core.contract import Array, Bounded, Contract
 
 
 class BoundedProbabilities:
-    """The operations of bounded arithmetic on logits, probabilities and their logarithms."""
+    """The operations of bounded arithmetic on logits, probabilities and their logarithms.
+
+    `contract` is the arithmetic that an implementation promises, `u` its unit roundoff plus
+    float64's, and `tiny` the smallest normal number of its dtype.
+    """
 
     contract: Contract
     u: float
@@ -35,7 +39,7 @@ class BoundedProbabilities:
         """Return the logarithm of x. Its error is infinite if x may be 0; if x is exactly 0, it is
         exactly -infinity.
 
-        The logarithm moves by at most -log(1 - e / x), and then rounds k times.
+        If x is off by e, the logarithm moves by at most -log(1 - e / x), and then rounds k times.
         """
         value = np.log(x.value)
         moved = -np.log1p(-x.error / x.value)
@@ -46,12 +50,13 @@ class BoundedProbabilities:
     def softplus(self, z: Bounded) -> Bounded:
         """Return log(1 + exp(z)).
 
-        The bound also covers both usual forms of the binary cross-entropy, softplus(z) - t z for t
-        from 0 to 1. Let s = log1p(exp(-|z|)), which is off by 2 k u s. The first form is max(z, 0)
-        - z t + s; its operations round by u (3 |z| + s). The second is (1 - t) z - logsigmoid(z);
-        its operations round by u (4 |z| + 2 s): two in the product, one in logsigmoid and one in
-        the difference, each of the latter at most |z| + s. In log(1 + exp(z)) the sum rounds by u,
-        and the functions by 2 k u softplus(z), since the logistic function is less than softplus.
+        The bound also covers both usual forms of the binary cross-entropy, softplus(z) - t z, for
+        targets t from 0 to 1. Let s = log1p(exp(-|z|)), which is off by 2 k u s. The first form is
+        max(z, 0) - z t + s; its operations round by u (3 |z| + s). The second is (1 - t) z -
+        logsigmoid(z); its operations round by u (4 |z| + 2 s): two in the product, one in
+        logsigmoid and one in the difference, each of the latter at most |z| + s. In log(1 + exp(z))
+        the sum rounds by u, and the functions by 2 k u softplus(z), since the logistic function is
+        less than softplus.
         """
         value = softplus(z.value)
         k = self._exp_roundings
@@ -64,8 +69,11 @@ class BoundedProbabilities:
 
     @np.errstate(all="ignore")
     def softmax(self, z: Bounded, among: Mask | None = None) -> Bounded:
-        """Return softmax over the last axis. It is exactly 0 for classes outside `among`, and if it
-        is too small for any number of the dtype.
+        """Return softmax over the last axis, among the classes that the mask `among` marks (None:
+        all).
+
+        It is exactly 0 for the other classes, and for a class whose softmax is below every number
+        of the dtype.
         """
         rows = LogitRows(z, self.contract, among)
         p, rounding = rows.p, rows.rounding_of_softmax
@@ -86,8 +94,8 @@ class BoundedProbabilities:
 
     @np.errstate(all="ignore")
     def logsumexp(self, z: Bounded, among: Mask | None = None) -> Bounded:
-        """Return the logarithm of the sum of exp(z) over the last axis (D, R, 1); exactly -infinity
-        for a row without a class in `among`.
+        """Return the logarithm of the sum of exp(z) over the last axis (D, R, 1), over the classes
+        that the mask `among` marks (None: all); exactly -infinity for a row without such a class.
         """
         rows = LogitRows(z, self.contract, among)
         error = rows.move_of_sum + rows.rounding_of_sum + 4 * self.tiny
@@ -96,13 +104,15 @@ class BoundedProbabilities:
 
     @np.errstate(all="ignore")
     def softmax_back(self, p: Bounded, e: Bounded) -> Bounded:
-        """Return p (e - sum of p e), the gradient by z of a loss with gradient e by p = softmax(z).
+        """Return p (e - s) with s = sum of p e: the gradient by z of a loss with gradient e by p =
+        softmax(z).
 
-        With p and e known to d and f, p (e - s) moves by d |e - s| + p (f + g), where g sums d |e|
-        + p f. A fused function rounds e - s, and the product. Unfused code divides by the sum of
-        exponentials and by its square: at most 4 roundings act on p e. On p s act 8 roundings, and
-        those of a sum of K terms. If it goes back through the largest logit too, the gradient by
-        this logit gets the sum of all others' errors. Each product may underflow.
+        Suppose that p is known to within d and e to within f. Then p (e - s) moves by d |e - s| + p
+        (f + g), where g sums d |e| + p f. A fused function rounds e - s, and the product. Unfused
+        code divides by the sum of exponentials and by its square: at most 4 roundings act on p e.
+        On p s act 8 roundings, and those of a sum of K terms. If it goes back through the largest
+        logit too, the gradient by this logit gets the sum of all others' errors. Each product may
+        underflow.
         """
         value = softmax_back(p.value, e.value)
         share, size = p.value + p.error, abs(e.value) + e.error
@@ -156,7 +166,7 @@ class BoundedProbabilities:
 
     @property
     def _exp_roundings(self) -> float:
-        """k: the error of exp and log, in roundings."""
+        """The largest error of exp and log in roundings, which is k in the module's formulas."""
         return 2 * self.contract.exp_ulp
 
 

@@ -1,9 +1,8 @@
-"""The formulas of rounding, for arrays of NumPy and tensors of torch alike: they use operators
-only.
+"""The formulas of rounding, for NumPy arrays and torch tensors alike: they use operators only.
 
-`error_a` bounds the error of `a`, u is a unit roundoff and `tiny` the smallest normal number of a
-dtype. Source: Higham, Accuracy and Stability of Numerical Algorithms (2nd ed., 2002), sections 2.2
-and 3.1.
+`error` is a bound on the absolute error of `value` or `slope`, `error_a` of `a`, and so on. u is
+the unit roundoff, and `tiny` the smallest normal number of a dtype. Source: Higham, Accuracy and
+Stability of Numerical Algorithms (2nd ed., 2002), sections 2.2 and 3.1.
 """
 
 from __future__ import annotations
@@ -23,7 +22,9 @@ TANH, LOGISTIC = 3.5, 1.75
 
 
 def round_sum(value: A, error: A, u: float) -> A:
-    """Return the error of a sum or difference that is off by `error` and rounded once."""
+    """Return the error of a sum or difference `value`: its terms move it by `error`, then it is
+    rounded once.
+    """
     return error + u * (abs(value) + error)
 
 
@@ -38,12 +39,18 @@ def carry_quotient(quotient: A, error_a: A, error_b: A, least_b: A) -> A:
 
 
 def steepen(slope: A, error: A, growth: float) -> A:
-    """Return the largest slope of a function at arguments within `error` (at most 1/2) of the
-    computed one.
+    """Return a bound on the slope of tanh or the logistic at all arguments within `error` of a
+    point.
+
+    `slope` is the slope at the point, and `error` is at most 1/2. `growth` bounds the relative
+    growth of the slope per unit of distance: it is TANH or LOGISTIC.
     """
     return slope * (1 + growth * error)
 
 
 def round_result(value: A, error: A, roundings: float, u: float, tiny: A | float) -> A:
-    """Return the error of a result that is off by `error`, is rounded and may underflow."""
+    """Return the error of a result that is off by `error` and then rounded `roundings` times.
+
+    `tiny` is the error by which it may underflow.
+    """
     return error + roundings * u * (abs(value) + error) + tiny

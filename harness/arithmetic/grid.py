@@ -28,8 +28,9 @@ class OnGrid:
     """Exact numbers `value` (D, ...) for D draws (problems of a stack), all multiples of
     2^-quantum.
 
-    `quanta` (D,) is the largest count of quanta in each draw so far. `size` is |value|; for a sum
-    that an implementation may never form, it is the total size of the summands.
+    `quanta` (D,) is the largest number of quanta (multiples of 2^-quantum) in any value of a draw
+    so far. `size` is |value|; for a sum that an implementation may never form, it is the sum of its
+    summands' absolute values.
     """
 
     value: Array
@@ -106,8 +107,8 @@ class GridArithmetic:
         return self._make_unproved(a.value)
 
     def scale(self, a: OnGrid, factor: Array | float, slack: float = 0.0) -> OnGrid:
-        """Return a times a constant; it is on a grid only if the constant is 0 or a power of two,
-        without `slack`.
+        """Return a times a constant. The result is on a grid only if the constant is 0 or a power
+        of two and `slack`, the constant's relative error, is 0.
         """
         if slack or not are_exact_factors(factor).all():
             return OnGrid(a.value * factor, a.quantum, np.full(len(a.value), NEVER), a.size)
@@ -121,7 +122,7 @@ class GridArithmetic:
         return x
 
     def act(self, name: str, z: OnGrid) -> tuple[OnGrid, OnGrid | None]:
-        """Return the activation of z and its derivative; None stands for a derivative of 1.
+        """Return the activation `name` of z and its derivative; None stands for a derivative of 1.
 
         ReLU is exact everywhere; tanh and the logistic are exact only in draws in which every z is
         0.

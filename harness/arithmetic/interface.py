@@ -22,7 +22,7 @@ class Arithmetic(Protocol[V]):
 
     @property
     def contract(self) -> Contract:
-        """The promise of an implementation about its rounding."""
+        """The contract of the implementation: the dtype and the rounding that it promises."""
 
     def lift(self, x: Array) -> V:
         """Return given numbers (D, ...) as a value: rounded to the dtype, or with the error of this
@@ -46,11 +46,12 @@ class Arithmetic(Protocol[V]):
     def linear(self, matrix: LinearMap, x: V, constant: Array | float, roundings: Array) -> V:
         """Return matrix @ x + constant (D, rows) for x (D, columns).
 
-        `roundings` (rows,) is the number of roundings that each entry may carry.
+        `roundings` (rows,) is the number of roundings that an implementation may make in each
+        entry.
         """
 
     def dot(self, a: V, b: V, extra: int = 0, plus: V | None = None) -> V:
-        """Return a @ b + plus as one sum, for a (D, n, k) and b (D, k, m).
+        """Return a @ b + plus as one sum, for a (D, n, k), b (D, k, m) and plus (D, n, m) or None.
 
         An implementation's sum may have `extra` more terms.
         """
@@ -67,7 +68,7 @@ class Arithmetic(Protocol[V]):
         """Return a / b, element by element; both have one shape."""
 
     def scale(self, a: V, factor: Array | float, slack: float = 0.0) -> V:
-        """Return a times a constant, which may have a relative error of `slack`."""
+        """Return a times a constant `factor`, which may itself have a relative error of `slack`."""
 
     def stored(self, x: V, name: str = "") -> V:
         """Return x as an implementation stores it; `name` is the name of the activation that
@@ -80,7 +81,9 @@ class Arithmetic(Protocol[V]):
         """
 
     def log(self, x: V) -> V:
-        """Return the natural logarithm of x, which is not negative; of 0 it is -infinity."""
+        """Return the natural logarithm of x, which is not negative; the logarithm of 0 is
+        -infinity.
+        """
 
     def softplus(self, z: V) -> V:
         """Return log(1 + exp(z)), from which the binary cross-entropy is computed."""
@@ -88,12 +91,12 @@ class Arithmetic(Protocol[V]):
     def softmax(self, z: V, among: Mask | None = None) -> V:
         """Return softmax over the last axis of z (D, R, K).
 
-        `among` (D, R, K) marks the classes to use; for all others the result is 0.
+        `among` (D, R, K) marks the classes to use (None: all); for all others the result is 0.
         """
 
     def softmax_back(self, p: V, e: V) -> V:
-        """Return the gradient by z of a loss whose gradient by p = softmax(z) is e; all are (D, R,
-        K).
+        """Return the gradient by z (D, R, K) of a loss, given p = softmax(z) and the loss's
+        gradient e by p.
         """
 
     def log_softmax(self, z: V) -> V:
@@ -102,10 +105,10 @@ class Arithmetic(Protocol[V]):
         """
 
     def logsumexp(self, z: V, among: Mask | None = None) -> V:
-        """Return the logarithm of the sum of exp(z) over the last axis (D, R, 1), over the classes
-        in `among`.
+        """Return the logarithm of the sum of exp(z) over the last axis (D, R, 1).
 
-        It is -infinity for a row without such a class.
+        The sum is over the classes that the mask `among` (D, R, K) marks (None: all). It is
+        -infinity for a row without such a class.
         """
 
     def shift(self, x: V, c: float) -> V:
@@ -115,7 +118,9 @@ class Arithmetic(Protocol[V]):
         """Return the maximum of x and a number, element by element."""
 
     def replaced(self, x: V, where: Mask, value: float) -> V:
-        """Return x with an exact number in the places of a mask, which has the shape of x."""
+        """Return a copy of x with the exact number `value` at the True elements of a mask in the
+        shape of x.
+        """
 
     def is_zero(self, x: V) -> Mask:
         """Return a mask, in the shape of x, of the elements that are exactly 0."""
@@ -124,8 +129,8 @@ class Arithmetic(Protocol[V]):
         """Return a mask of the elements that may be `most` or less, given their error."""
 
     def lose(self, x: V, where: Mask) -> V:
-        """Return x with an infinite error, which stands for an unknown one, in the places of a
-        mask.
+        """Return a copy of x with an infinite error at the True elements of a mask: nothing is
+        known of them.
         """
 
 

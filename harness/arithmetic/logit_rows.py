@@ -1,15 +1,17 @@
 """Bounds on softmax, log-softmax and logsumexp of rows of logits that are known within bounds.
 
-For a row, p is the softmax of its logits z, m the largest logit, K the number of classes, and L the
-logarithm of the sum of exp(z - m); then 0 <= L <= log K.
+For a row, z_i are its logits, p is their softmax, m the largest logit, K the number of classes, and
+L the logarithm of the sum of exp(z - m); then 0 <= L <= log K. u is the unit roundoff, and
+`exp_ulp` the error of exp that the implementation promises, in units in the last place.
 
 There are two kinds of error. An implementation has logits of its own, each within e_i of z_i: the
 result moves. It then rounds; the results are positive, and errors of their logarithms add up.
 
 *Moves.* Softmax of class i is largest if z_i rises by e_i and all others fall by theirs. Let q = 1
-- p_i, and let G sum p_j (1 - exp(-e_j)) over all other classes. Then softmax rises by the share (q
-expm1(e_i) + G) / (1 + p_i expm1(e_i) - G) of p_i. Let H sum p_j expm1(e_j), and g_i = 1 -
-exp(-e_i). Then it falls by the share (H + q g_i) / (1 + H - p_i g_i).
+- p_i, and let G be the sum of p_j (1 - exp(-e_j)) over all other classes j. Then softmax rises by
+the share (q expm1(e_i) + G) / (1 + p_i expm1(e_i) - G) of p_i. Let H be the sum of p_j expm1(e_j)
+over all other classes, and g_i = 1 - exp(-e_i). Then it falls by the share (H + q g_i) / (1 + H -
+p_i g_i).
 
 *Roundings.* The relative error of the sum of exp((z_j - m)(1 + u)) is at most u log K / (1 - u).
 Proof: its logarithm is the integral of the mean of m - z_j over the temperature. By temperature,
@@ -56,7 +58,8 @@ def sum_roundoff(terms: Array | float, contract: Contract) -> Array:
 class LogitRows:
     """Logits z (D, R, K) with bounds, and bounds on the moves and roundings of their softmax.
 
-    Arrays of classes are (D, R, K), arrays of rows (D, R, 1). Classes outside `among` have p = 0.
+    Results with a number for each class are (D, R, K), with one for each row (D, R, 1). Classes
+    outside the mask `among` have the probability p = 0. The module defines the letters.
     """
 
     def __init__(self, z: Bounded, contract: Contract, among: Mask | None = None) -> None:
@@ -92,8 +95,9 @@ class LogitRows:
 
     @cached_property
     def move_of_log(self) -> Array:
-        """The largest move of log-softmax with its logits; never more than e_i plus the largest e
-        of the row.
+        """The largest move of log-softmax if the logits move within their bounds e.
+
+        For class i it is never more than e_i plus the largest e of the row.
         """
         moves = np.maximum(np.log1p(self.rise), self.e + np.log1p(self._grown))
         return np.asarray(np.where(self.is_far, self.e + self.widest, moves))
@@ -128,11 +132,11 @@ class LogitRows:
 
     @cached_property
     def vanishes(self) -> Mask:
-        """A mask of the classes whose softmax is exactly 0: below half of the smallest subnormal
-        number, with a margin for a second rounding (float64: beyond a distance of 746 from the
-        largest logit).
+        """A mask of the classes whose softmax is exactly 0 in the dtype.
 
-        In a dtype of sixteen bits it marks none, since a fused function goes on with float32.
+        Their softmax is below half of the smallest subnormal number, with a margin for a second
+        rounding (float64: beyond a distance of 746 from the largest logit). In a dtype of sixteen
+        bits the mask marks none, since a fused function goes on with float32.
         """
         if self.contract.bits < SINGLE:
             return ~self.takes_part
@@ -143,7 +147,7 @@ class LogitRows:
 
     @cached_property
     def _rest(self) -> Array:
-        """1 - p, rounded up."""
+        """1 - p, the probability of all other classes, rounded up."""
         return np.asarray(1 - self.p + CANCELLED)
 
     @cached_property
@@ -155,12 +159,15 @@ class LogitRows:
         return np.asarray(others - self.p * self.shrinks)
 
     def _of_others(self, total: Array, each: Array) -> Array:
-        """Return a sum over all other classes, for each class, rounded up."""
+        """Return, for each class, the sum over all other classes, rounded up.
+
+        `total` is the sum over all classes of a row, and `each` has the summand of each class.
+        """
         return np.asarray(total - self.p * each + CANCELLED * total)
 
     @property
     def _exp_roundings(self) -> float:
-        """k: the error of exp, in roundings."""
+        """The error of exp in roundings, which is k in the module's formulas."""
         return 2 * self.contract.exp_ulp
 
     @cached_property
@@ -176,13 +183,13 @@ class LogitRows:
 
     @cached_property
     def _log_of_sum(self) -> Array:
-        """The largest L."""
+        """The largest possible L, the logarithm of the sum of exp(z - m)."""
         most = self.logsumexp + self.move_of_sum - self.least
         return np.asarray(np.minimum(np.log(self.count), np.maximum(most, 0.0)))
 
     @cached_property
     def _size_of_sum(self) -> Array:
-        """The largest |m + L|."""
+        """The largest possible size of logsumexp, |m + L|."""
         return np.asarray(abs(self.logsumexp) + self.move_of_sum)
 
     @property

@@ -1,10 +1,10 @@
 """Finds, among many columns of numbers, the columns within given bounds.
 
-The columns are the leaves of a binary tree, whose nodes are divided at the median of one of their K
-entries (Bentley, "Multidimensional binary search trees used for associative searching",
-Communications of the ACM 18 (1975)). Each node stores, for every entry, the interval of its
-columns, so that most nodes are accepted or rejected as a whole. To look up U columns among N takes
-about U log N comparisons of two entries, and U comparisons of columns.
+The N columns, of K entries each, are the leaves of a binary tree. Each node is divided at the
+median of one of the entries (Bentley, "Multidimensional binary search trees used for associative
+searching", Communications of the ACM 18 (1975)). Each node stores, for every entry, the interval of
+its columns, so that most nodes are accepted or rejected as a whole. To look up U columns among N
+takes about U log N comparisons of two entries, and U comparisons of columns.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ Places = NDArray[np.intp]
 
 
 class Nearby(NamedTuple):
-    """The result of looking up U columns in a tree: the range of the columns within each one's
-    bound.
+    """The result of looking up U columns of K entries in a tree: for each of them, the range of the
+    tree's columns within its bound.
 
     `found` (U,) says whether there are any; `least` and `most` (U, K) are the smallest and the
     largest numbers of each entry, infinity and -infinity if there are none.
@@ -35,8 +35,10 @@ class Nearby(NamedTuple):
     most: Array
 
     def extend(self, places: Places, low: Array, high: Array) -> None:
-        """Widen the ranges of the columns number `places` (n,), which are sorted, by intervals from
-        `low` to `high` (n, K).
+        """Widen ranges so that they contain the intervals from `low` to `high` (n, K).
+
+        `places` (n,), in ascending order, are the numbers of the looked-up columns whose ranges are
+        widened.
         """
         if not places.size:
             return
@@ -48,7 +50,9 @@ class Nearby(NamedTuple):
 
 
 class ColumnTree:
-    """A tree of columns (K, N). A column with NaN is left out, as it is within no bound."""
+    """A tree of N columns of K entries (K, N). A column with NaN is left out, as it is within no
+    bound.
+    """
 
     def __init__(self, columns: Array) -> None:
         rows = _distinct(columns[:, ~np.isnan(columns).any(axis=0)].T)
@@ -64,11 +68,11 @@ class ColumnTree:
         self._enclose(rows[self._divide(rows, order)])
 
     def _divide(self, rows: Array, order: Places) -> Places:
-        """Divide rows (N, K), taken in the given order, among the leaves; return the number of each
-        leaf's row.
+        """Divide rows (N, K) among the leaves; return for each leaf the number of its row.
 
-        Also store the entries of each node that are compared first: the entry by which its parent
-        was divided, its own, and a sample.
+        `order` has the numbers of the rows at first, one for each leaf. Also store, for each node,
+        the numbers of the entries that are compared first. These are the entry by which its parent
+        was divided, the entry by which it is divided itself, and a sample.
         """
         width = rows.shape[1]
         some = np.linspace(0, width, min(width, SAMPLE), endpoint=False, dtype=int)
@@ -86,8 +90,9 @@ class ColumnTree:
         return order.ravel()
 
     def _enclose(self, leaves: Array) -> None:
-        """Store for each node the interval of each entry over its columns; `leaves` has one column
-        a row.
+        """Store for each node the interval of each entry over its columns.
+
+        `leaves` (leaves, K) has the column of each leaf as a row.
         """
         nodes = self.leaves
         self.low = np.empty((2 * nodes, leaves.shape[1]))
@@ -100,8 +105,10 @@ class ColumnTree:
             np.maximum(self.high[left], self.high[right], out=self.high[nodes : 2 * nodes])
 
     def within(self, value: Array, error: Array) -> Nearby:
-        """Return the range of all columns c with abs(c - value) <= error in each entry, for each
-        row of value and error (U, K).
+        """Look up U columns `value` (U, K), each entry with a bound in `error` (U, K).
+
+        Return for each of them the range of the tree's columns c with abs(c - value) <= error in
+        every entry.
         """
         found = Nearby(
             np.zeros(len(value), dtype=bool),
@@ -125,10 +132,11 @@ class ColumnTree:
     def _compare(
         self, asked: Places, nodes: Places, value: Array, error: Array, found: Nearby
     ) -> tuple[Places, Places]:
-        """Compare each of the rows number `asked` (n,) of value and error with a node; all nodes
-        are on one level.
+        """Compare looked-up columns with nodes of one level of the tree, pair by pair.
 
-        Return the pairs of row and node that are undecided: some columns of the node may be within
+        `asked` (n,) has the row of value and error of each pair, `nodes` (n,) the number of its
+        node. If all columns of the node are within the bound, they widen the range in `found`.
+        Return the rows and the nodes of the undecided pairs: some columns of the node may be within
         the bound, others not.
         """
         entries = self.entries[nodes]
@@ -149,10 +157,11 @@ class ColumnTree:
 def _compare(
     low: Array, high: Array, value: Array, error: Array
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return two masks over the rows (n, k): all numbers from low to high are within the bound in
-    every entry; no number is, in at least one entry.
+    """Return two masks (n,) over rows of intervals from `low` to `high` (n, k).
 
-    Rounding keeps the order of differences, so it is enough to test low and high.
+    The first marks the rows in which every number of every interval is within `error` of `value`.
+    The second marks the rows in which no number is, for at least one interval. Rounding keeps the
+    order of differences, so it is enough to test low and high.
     """
     from_low, from_high = low - value, high - value
     inside = (from_low >= -error) & (from_high <= error)
@@ -167,7 +176,9 @@ def _distinct(rows: Array) -> Array:
 
 
 def _choose(rows: Array, groups: Places) -> Places:
-    """Return the entry in which a sample of each group (n, size) of rows differs most."""
+    """Return, for each group (n, size) of row numbers, the entry in which a sample of its rows
+    varies most.
+    """
     sample = groups[:, :: max(1, groups.shape[1] // SAMPLE)]
     entries: Places = np.ptp(rows[sample], axis=1).argmax(axis=1)
     return entries

@@ -147,5 +147,5 @@ def logistic(z: Values) -> Values:
 
 
 def relu_slope(z: Values, contract: Contract) -> Values:
-    """Return the derivative of ReLU, with the contract's choice at exactly 0."""
+    """Return the derivative of ReLU at z; at exactly 0 it is the contract's `relu_at_zero`."""
     return np.where(z > 0, 1.0, np.where(z == 0, contract.relu_at_zero, 0.0))

@@ -32,7 +32,7 @@ def softmax(z: Values, among: Mask | None = None) -> Values:
 
 
 def log_softmax(z: Values) -> Values:
-    """Return the logarithm of softmax."""
+    """Return the logarithm of softmax over the last axis."""
     powers, most = _powers(z, None)
     return np.asarray((z - most) - np.log(powers.sum(axis=-1, keepdims=True)))
 
@@ -48,7 +48,7 @@ def logsumexp(z: Values, among: Mask | None = None) -> Values:
 
 
 def softmax_back(p: Values, e: Values) -> Values:
-    """Return the gradient by z of a loss with gradient e by p = softmax(z)."""
+    """Return the gradient by z of a loss, given p = softmax(z) and the loss's gradient e by p."""
     return np.asarray(p * (e - (p * e).sum(axis=-1, keepdims=True)))
 
 
@@ -65,5 +65,7 @@ def _powers(z: Values, among: Mask | None) -> tuple[Values, Values]:
 
 
 def _largest(z: Values, order: Values) -> Values:
-    """Return the element of each row (D, R, 1) at which `order`, a real array, is largest."""
+    """Return the element of each row of z (D, R, 1) at which `order`, a real array in the shape of
+    z, is largest.
+    """
     return np.asarray(np.take_along_axis(z, order.argmax(axis=-1, keepdims=True), axis=-1))

@@ -1,4 +1,4 @@
-"""The roundoff and the constants from which bounds are computed."""
+"""The unit roundoff and the constants from which bounds are computed."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,12 +11,16 @@ DIRECTED = 1 + 1e-9  # the bounds are themselves evaluated in round to nearest
 
 
 def total_roundoff(contract: Contract) -> float:
-    """Return the unit roundoff of a contract plus the oracle's own."""
+    """Return the unit roundoff of a contract's dtype plus that of float64, in which bounds are
+    computed.
+    """
     return contract.roundoff + ORACLE_ROUNDOFF
 
 
 def are_exact_factors(factor: Array | float) -> NDArray[np.bool_]:
-    """Return a mask of the constants with which products are exact: 0 and powers of two."""
+    """Return a mask of the constants by which a multiplication does not round: 0 and powers
+    of two.
+    """
     mantissa = np.frexp(np.abs(factor))[0]
     exact: NDArray[np.bool_] = (mantissa == 0.5) | (mantissa == 0)
     return exact

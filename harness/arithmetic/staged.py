@@ -1,9 +1,10 @@
 """Bounded arithmetic that judges each layer by itself: it continues from a model's own intermediate
 numbers.
 
-A number that the equations compute is replaced by the model's own number within its bound. If
-several of the model's numbers are within it, it is replaced by the interval that holds them. So the
-errors of earlier layers are not carried on. A number without a match keeps its bound.
+The equations of a network compute a number and a bound on it. The number is replaced by the model's
+own number within this bound. If several of the model's numbers are within it, it is replaced by the
+smallest interval that contains them. So the errors of earlier layers are not carried on. A number
+without a match keeps its bound.
 
 In shapes, D counts draws (problems of a stack), R rows of data, and W intermediate numbers of a
 row.
@@ -26,8 +27,8 @@ from harness.core.contract import Array, Bounded, Contract
 
 @dataclass(frozen=True, eq=False)
 class Replaced(Bounded):
-    """A value that was replaced by an implementation's own numbers; `derived` is the value of the
-    equations.
+    """A value that was replaced by an implementation's own numbers; `derived` is the value that the
+    equations give, with its bound.
     """
 
     derived: Bounded
@@ -47,27 +48,32 @@ class StagedArithmetic(BoundedArithmetic):
 
     @cached_property
     def tree(self) -> ColumnTree:
-        """The implementation's columns, D R numbers each, as a tree for looking them up."""
+        """The implementation's W columns, of D R numbers each, as a tree for looking them up."""
         return ColumnTree(self.own.reshape(-1, self.own.shape[-1]))
 
     def stored(self, x: Bounded, name: str = "") -> Bounded:
         """Return x as the implementation stores it: its own numbers if they match, else x with its
         bound.
+
+        `name` is the name of the activation that computed x, or "".
         """
         return self._replace_columns(super().stored(x), name)
 
     def act(self, name: str, z: Bounded) -> tuple[Bounded, Bounded | None]:
-        """Return the activation of z and its derivative; z and then the activation are replaced by
-        the implementation's own numbers.
+        """Return the activation `name` of z and its derivative; None stands for a derivative of 1.
+
+        First z and then the activation are replaced by the implementation's own numbers.
         """
         h, slope = super().act(name, self._replace_columns(z))
         return self._replace_columns(h, name), slope
 
     def softmax(self, z: Bounded, among: Mask | None = None) -> Bounded:
-        """Return softmax; z is replaced by the implementation's own numbers.
+        """Return softmax over the classes in `among`; z is replaced by the implementation's own
+        numbers.
 
-        The probabilities are not replaced. A loss of logits does not store them; if their bound is
-        wider than they are large, their gradient p / R (for R rows) would be mistaken for them.
+        The probabilities are not replaced. A loss of logits does not store them. If their bound is
+        wider than they are large, their gradient p / R (for R rows) would be mistaken for the
+        probabilities p.
         """
         return super().softmax(self._replace_columns(z), among)
 
@@ -109,5 +115,7 @@ class StagedArithmetic(BoundedArithmetic):
 
 
 def before(x: Any) -> Bounded:
-    """Return the derived numbers of a replaced value; any other value is returned unchanged."""
+    """Return the value that the equations gave, before it was replaced; other values are
+    unchanged.
+    """
     return x.derived if isinstance(x, Replaced) else x

@@ -1,1 +1,3 @@
-"""Calls a model at the draws of a problem: in layouts of tensors, modes and copies."""
+"""Calls a PyTorch model to get its answers to a problem, in several memory layouts, modes and
+copies.
+"""

@@ -1,6 +1,7 @@
 """Collects a model's answers to a problem, draw by draw.
 
-A draw is one problem of a stack. In shapes, D counts draws, R rows, I inputs, O outputs, and P own
+A draw is one problem of a stack: parameters, inputs and targets for one evaluation. Own parameters
+are the model's own tensors. In shapes, D counts draws, R rows, I inputs, O outputs, and P own
 parameters.
 """
 
@@ -23,13 +24,15 @@ Tensors = Mapping[str, Sequence["torch.Tensor"]]  # by quantity
 
 
 class Draw(NamedTuple):
-    """One draw of a problem as tensors: own parameters by block, inputs by group, targets by head.
+    """One draw of a problem as tensors.
 
-    `number` is its position in the stack. With `as_trained`, the model is called in its other modes
-    too (no_grad, eval), and its gradient is computed by backward(). `layout` is the layout of the
-    inputs and targets. `neighbours` are the inputs of another draw, `room` are empty tensors for
-    the gradients by all parameters and inputs. `turn` is the number of earlier draws at which the
-    model was called; None if it shall be called in no further mode.
+    `values` has the numbers of each own parameter tensor, `inputs` each input tensor (R, I), and
+    `targets` the targets of each output tensor. `number` is the draw's position in the stack. With
+    `as_trained`, the model is called in its other modes too (no_grad, eval), and its gradient is
+    computed by backward(). `layout` is the memory layout of the inputs and targets, "" if
+    contiguous. `neighbours` are the inputs of another draw. `room` has an empty tensor for the
+    gradient by each parameter and input. `turn` is the number of earlier draws at which the model
+    was called; None if it shall be called in no further mode.
     """
 
     number: int
@@ -44,9 +47,9 @@ class Draw(NamedTuple):
 
 
 class Repeat(NamedTuple):
-    """The answers of a repeated call that differ from the first call's answers.
+    """The answers to one quantity in a repeated call, if they differ from the first call's.
 
-    `when` says how the repeated call differs.
+    `when` is the end of the sentence that reports how the repeated call differs.
     """
 
     when: str
@@ -55,10 +58,12 @@ class Repeat(NamedTuple):
 
 
 class DrawAnswers:
-    """The answers at one draw: tensors by quantity, and the first error with its quantity.
+    """The answers at one draw.
 
-    It also holds repeated calls with other answers, the names of the modes in which the model was
-    called, and the conditions of the call, see `Observation`.
+    `tensors` has the answers by quantity. `failed` is the first quantity that raised an error, and
+    `error` that error. `repeats` are repeated calls with other answers. `asked` names the modes in
+    which the model was called. `conditions` has, by condition (such as a layout), the end of the
+    sentence that reports a wrong answer.
     """
 
     def __init__(self) -> None:
@@ -70,7 +75,11 @@ class DrawAnswers:
         self.conditions: dict[str, str] = {}
 
     def compare(self, when: str, first: Tensors, again: Tensors) -> None:
-        """Add the answers of a repeated call that differ from the first ones in any bit."""
+        """Add the answers of a repeated call (`again`, by quantity) that differ in any bit from
+        those of the first call (`first`).
+
+        `when` is the end of the sentence that reports them.
+        """
         for quantity, tensors in again.items():
             if not have_same_numbers(first[quantity], tensors):
                 self.repeats.append(Repeat(when, quantity, tensors))
@@ -88,7 +97,7 @@ class StackAnswers:
         self.conditions: dict[str, dict[int, str]] = {}
 
     def add(self, number: int, answers: DrawAnswers) -> None:
-        """Add the answers at the draw of this number."""
+        """Add the answers at one draw; `number` is its position in the stack."""
         for quantity, tensors in answers.tensors.items():
             self.tensors[quantity].append(tensors)
         if answers.error is not None:
@@ -103,8 +112,8 @@ class StackAnswers:
     def observation(self) -> Observation:
         """Return the observation: each quantity that has an answer at every draw.
 
-        Other quantities are left out; the reason is that of the first of them in the order of
-        QUANTITIES.
+        Other quantities are left out. The observation's reason for missing answers is the reason of
+        the first quantity left out, in the order of QUANTITIES.
         """
         arrays = self._join()
         reasons = (self.missing[name] for name in QUANTITIES if name in self.missing)
@@ -146,8 +155,8 @@ class StackAnswers:
 def _stack(draws: Sequence[Sequence[torch.Tensor]], shape: tuple[int, ...]) -> Array:
     """Join the tensors of all draws into one array of this shape.
 
-    Each draw is a list of tensors: one for each block, group or head. They are joined along the
-    last axis.
+    Each draw is a list of tensors: one for each parameter (gradients), input tensor or output
+    tensor. They are joined along the last axis.
     """
     import torch
 

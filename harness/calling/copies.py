@@ -1,4 +1,4 @@
-"""Copies a module: as a deep copy, or its state_dict, to be loaded again."""
+"""Copies a module, or its state_dict."""
 
 from __future__ import annotations
 
@@ -28,8 +28,9 @@ def save_state(module: Any) -> Mapping[str, Any] | None:
 
 
 def copy_hooks(module: Any, copied: Any) -> None:
-    """Copy the gradient hooks of a module's parameters to its copy: copying a parameter loses
-    them.
+    """Copy the gradient hooks of a module's parameters to those of its copy, `copied`.
+
+    A deep copy of a parameter does not have them.
     """
     for mine, other in zip(module.parameters(), copied.parameters(), strict=True):
         for hook in (mine._backward_hooks or {}).values():

@@ -31,7 +31,11 @@ OVERWRITTEN = (
 
 
 class EarlierCalls(NamedTuple):
-    """Calls a model before one draw, except under the conditions in `without`."""
+    """Calls a model before it is evaluated at one draw.
+
+    `answers` notes which earlier calls were made. `without` names the conditions (kinds of earlier
+    calls) that are left out.
+    """
 
     model: Model
     problem: Problem
@@ -40,11 +44,11 @@ class EarlierCalls(NamedTuple):
     without: Collection[str]
 
     def call(self, in_place: bool) -> list[Kept]:
-        """Set the model's parameters, with earlier calls in between; return the outputs of these
-        calls.
+        """Set the model's parameters to the draw's, with earlier calls in between; return the
+        outputs of these calls.
 
-        With `in_place` the model is also called at other inputs. Raises WrongAnswer if that call
-        changes the inputs or the parameters.
+        With `in_place` the model is also called with other numbers in the memory of its inputs.
+        Raises WrongAnswer if that call changes the inputs or the parameters.
         """
         model, outputs = self.model, []
         few = choose_parameters(self.draw.turn, len(model.parameters))
@@ -57,7 +61,9 @@ class EarlierCalls(NamedTuple):
         return outputs
 
     def _change_few(self, few: Sequence[int]) -> list[Kept]:
-        """Set the parameters with these numbers, call the model, and set all other parameters."""
+        """Set the parameters numbered in `few`, call the model, then set all other parameters;
+        return the outputs of the call.
+        """
         import torch
 
         model, outputs = self.model, []
@@ -75,7 +81,9 @@ class EarlierCalls(NamedTuple):
         return outputs
 
     def _call_in_place(self) -> list[Kept]:
-        """Call the model with other numbers in the inputs' memory, then restore the inputs."""
+        """Call the model with other numbers in the inputs' memory, then restore the inputs; return
+        the outputs of the call.
+        """
         import torch
 
         before = [x.clone() for x in self.draw.inputs]
@@ -95,7 +103,7 @@ class EarlierCalls(NamedTuple):
         return outputs
 
     def expect_kept(self, kept: Sequence[Kept]) -> None:
-        """Raise WrongAnswer if a call overwrote the outputs of an earlier one."""
+        """Raise WrongAnswer if a call overwrote the outputs of an earlier call, `kept`."""
         if not kept or not self.draw.as_trained:
             return
         others = [*self.draw.inputs, *(to_plain(parameter) for parameter in self.model.parameters)]
@@ -124,7 +132,10 @@ def _find_others(draw: Draw) -> list[torch.Tensor] | None:
 def _expect_unchanged(
     what: str, now: Sequence[torch.Tensor], before: Sequence[torch.Tensor]
 ) -> None:
-    """Raise WrongAnswer if a call changed the tensors; `what` is their name in the message."""
+    """Raise WrongAnswer if a call changed tensors from `before` to `now`.
+
+    `what` is their name in the message.
+    """
     import torch
 
     if not all(map(torch.equal, now, before)):

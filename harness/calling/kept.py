@@ -12,20 +12,22 @@ if TYPE_CHECKING:
 
 
 class Kept(NamedTuple):
-    """The outputs of a call, and copies of them made at once."""
+    """The outputs of a call, one tensor for each head, and copies made at once after the call."""
 
     heads: Sequence[torch.Tensor]
     copies: Sequence[torch.Tensor]
 
     @classmethod
     def of(cls, heads: Sequence[torch.Tensor]) -> Kept:
-        """Store and copy outputs."""
+        """Return the outputs of a call together with copies of them."""
         detached = [head.detach() for head in heads]
         return cls(detached, [head.clone() for head in detached])
 
     def are_overwritten(self, others: Sequence[torch.Tensor]) -> bool:
-        """Did a later call change the outputs? Memory that they share with `others`, the inputs and
-        parameters, may change.
+        """Did a later call change the outputs?
+
+        Return False for outputs that share memory with `others`, the inputs and parameters: these
+        may change.
         """
         places = {other.untyped_storage().data_ptr() for other in others}
         if any(head.untyped_storage().data_ptr() in places for head in self.heads):

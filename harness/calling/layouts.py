@@ -24,11 +24,12 @@ SALT = "og"
 
 
 def choose_layout(kind: str, number: int, shape: tuple[int, int], same_rows: bool) -> str:
-    """Return the layout for a draw, given its kind of probes and its number; "" if contiguous.
+    """Return the memory layout of the inputs at a draw; "" if contiguous.
 
-    `shape` is the shape (R, I) of the widest input. With one row or one column, "transposed"
-    becomes "strided", since there is no other order in memory. Inputs with equal rows (`same_rows`)
-    may be expanded.
+    It follows from `kind`, the kind of the problem's random data, and from `number`, the draw's
+    position in its stack. `shape` is the shape (R, I) of the widest input. With one row or one
+    column, "transposed" becomes "strided", since there is no other order in memory. With
+    `same_rows` all rows of the inputs are equal, and may be one row that is expanded.
     """
     layout = TURNS.get((number + crc32(f"{SALT}{kind}".encode())) % OF_DRAWS, "")
     if layout and same_rows:
@@ -37,10 +38,11 @@ def choose_layout(kind: str, number: int, shape: tuple[int, int], same_rows: boo
 
 
 def lay_out(tensor: torch.Tensor, layout: str) -> torch.Tensor:
-    """Return a tensor (R, ...) of two axes in another layout, with the same numbers.
+    """Return a tensor with the same numbers in another memory layout; it has two axes (R, ...).
 
-    If one row or one column makes a transposed tensor contiguous, it is strided. A single number
-    stays contiguous, and so does a tensor with several rows that is to be expanded.
+    A tensor with one row or one column stays contiguous if it is transposed, so it becomes strided.
+    A single number stays contiguous. A tensor with different rows cannot be expanded from one row;
+    it is returned unchanged.
     """
     if layout == EXPANDED:
         expanded = tensor[:1].expand(tensor.shape)
@@ -57,8 +59,9 @@ def lay_out(tensor: torch.Tensor, layout: str) -> torch.Tensor:
 
 
 def hand_on(heads: Sequence[torch.Tensor]) -> bool:
-    """Register hooks that change the layout of the gradients by the outputs; return whether there
-    are any.
+    """Register hooks that change the memory layout of the gradients by the outputs.
+
+    Return False if no output can have such a hook.
     """
     free = [head for head in heads if head.requires_grad and head.numel() > 1]
     for head in free:
@@ -67,7 +70,9 @@ def hand_on(heads: Sequence[torch.Tensor]) -> bool:
 
 
 def describe_layout(layout: str) -> str:
-    """Return the end of the sentence that reports another answer in a layout."""
+    """Return the end of the sentence that reports other answers in this layout than in a contiguous
+    one.
+    """
     if layout == GRADIENT:
         return (
             "where the gradient of its outputs arrives in another layout, expected the same as for"

@@ -1,5 +1,5 @@
 """The modes in which a model is called again to compare its answers: under no_grad, in eval(), and
-with a frozen parameter.
+with parameters that need no gradient.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ EVALUATE = "; for eval() write subjects=[lambda: MyModel().eval()]"
 
 
 def describe_modes(module: Any) -> dict[bool, str]:
-    """Return the modes in which to call a model again: False for its present mode, True for eval().
+    """Return the modes in which to call a module again, as the keys of a dict: False for its
+    present mode, True for eval().
 
-    The value of each is the end of the sentence that reports different outputs in this mode.
+    The value of each key is the end of the sentence that reports different outputs in this mode.
     """
     import torch
 
@@ -52,8 +53,8 @@ def has_modes(module: Any) -> bool:
 
 @contextmanager
 def hold_eval_mode(module: Any) -> Iterator[None]:
-    """Put a module into eval() in this context; afterwards each submodule gets its own mode
-    back.
+    """Put a module into eval() in this context; afterwards each submodule is back in its earlier
+    mode.
     """
     modes = _read_modes(module)
     evaluated = module.eval()

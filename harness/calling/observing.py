@@ -41,14 +41,16 @@ AS_TRAINED = 12
 def observe(
     model: Model, problem: Problem, stagewise: bool = False, without: Collection[str] = ()
 ) -> Observation:
-    """Compute outputs, loss and gradients at each draw; the gradient is by own parameters (D, P).
+    """Return a model's outputs, loss and gradients at each draw of a problem; the gradient is by
+    own parameters (D, P).
 
     Errors that the model raises, outputs of a wrong shape, changed inputs or parameters, and
     different answers in a repeated call become part of the observation. With `stagewise` the model
     is evaluated a second time to record its intermediate results. They are used only if both
     evaluations give the same answers: recording may run other code (torch.compile is bypassed).
 
-    `without` names conditions (CONDITIONS) under which the model is not called.
+    `without` names conditions (CONDITIONS: layouts, earlier calls) under which the model is not
+    called.
     """
     observation = _observe(model, problem, stagewise, without)
     if not stagewise or observation.missing is not None:
@@ -67,11 +69,12 @@ def _observe(
     without: Collection[str],
     stages: Stages | None = None,
 ) -> Observation:
-    """Evaluate each draw once. With `stages`, record the model's intermediate results, and call it
-    in no further mode.
+    """Evaluate each draw once. With `stages`, record the model's intermediate results there, and
+    call it in no further mode.
 
     Every twelfth draw is evaluated as in training, see Draw; with `stagewise` every draw is. With
-    `stagewise` all draws are contiguous, since all must run the same operations.
+    `stagewise` all draws are contiguous, since all must run the same operations. `without` names
+    conditions under which the model is not called.
     """
     import torch
 
@@ -122,7 +125,9 @@ class _Observer:
         self.answers = StackAnswers(model, problem)
 
     def ask(self, draw: Draw) -> None:
-        """Evaluate one draw. If the model rejects its layout, evaluate it in a contiguous one."""
+        """Evaluate one draw. If the model raises an error in the draw's memory layout, use a
+        contiguous one.
+        """
         answers = self._ask(draw)
         if draw.layout and answers.error is not None:
             self.model.set([-value for value in draw.values])  # other parameters, as before
@@ -134,7 +139,7 @@ class _Observer:
         self.answers.add(draw.number, answers)
 
     def _ask(self, draw: Draw) -> DrawAnswers:
-        """Evaluate one draw: each quantity, until one raises an error."""
+        """Return the answers at one draw: each quantity, until one raises an error."""
         answers = DrawAnswers()
         tensors = self._evaluate(draw, answers)
         for quantity in QUANTITIES:
@@ -146,7 +151,10 @@ class _Observer:
         return answers
 
     def _evaluate(self, draw: Draw, answers: DrawAnswers) -> Iterator[Sequence[torch.Tensor]]:
-        """Yield each quantity at one draw, in the order of QUANTITIES."""
+        """Yield the tensors of each quantity at one draw, in the order of QUANTITIES.
+
+        The results of further calls are added to `answers`.
+        """
         model, problem = self.model, self.problem
         if draw.layout not in ("", GRADIENT):
             draw = self._lay_out(draw, answers)
@@ -183,8 +191,8 @@ class _Observer:
         yield by_inputs
 
     def _lay_out(self, draw: Draw, answers: DrawAnswers) -> Draw:
-        """Return a draw with its inputs in its layout, and also its targets if the loss is the
-        user's own.
+        """Return a copy of the draw whose inputs have its memory layout, and also its targets if
+        the loss is the user's own code.
         """
         inputs = [lay_out(x, draw.layout) for x in draw.inputs]
         targets = draw.targets
@@ -196,9 +204,10 @@ class _Observer:
         return draw._replace(inputs=inputs, targets=targets)
 
     def _call_again(self, draw: Draw, answers: DrawAnswers, first: Tensors) -> None:
-        """Call the model again in other modes, and compare the outputs.
+        """Call the model again in other modes, and add outputs that differ from `first` to
+        `answers`.
 
-        PyTorch may round differently under no_grad.
+        They need not be wrong: PyTorch may round differently under no_grad.
         """
         import torch
 
@@ -215,7 +224,10 @@ class _Observer:
             self._infer(inputs, answers, first)
 
     def _infer(self, inputs: Sequence[torch.Tensor], answers: DrawAnswers, first: Tensors) -> None:
-        """Call the model in inference mode and compare the outputs; an error is ignored."""
+        """Call the model in inference mode, and add outputs that differ from `first` to `answers`.
+
+        A model that raises an error in this mode is not compared.
+        """
         import torch
 
         when = "under torch.inference_mode(), expected the same"
@@ -249,7 +261,7 @@ class _Observer:
 
 
 def _is_rough(problem: Problem) -> bool:
-    """Are a problem's numbers varied enough to show a fault in a further mode?
+    """Are a problem's numbers varied enough to show a fault of the model in a further mode?
 
     Exact problems are not, since their numbers are simple, nor problems in which most parameters
     are 0.

@@ -1,7 +1,7 @@
-"""Makes targets that suit a loss (classes, sets of classes or shares) from drawn numbers.
+"""Makes targets that suit a loss (classes, sets of classes or shares) from random numbers.
 
 In shapes, D counts draws (problems of a stack), R rows of data, O outputs of all heads, and K
-outputs of one head.
+outputs of one head (output tensor).
 """
 
 from collections.abc import Sequence
@@ -13,9 +13,11 @@ from harness.core.loss import OF_A_ROW, Loss
 
 
 def suit_targets(loss: Loss, widths: Sequence[int], drawn: Array) -> Array:
-    """Return targets (D, R, O) that suit a loss, made from drawn numbers of that shape.
+    """Return targets (D, R, O) that suit a loss, made from the random numbers `drawn` of that
+    shape.
 
-    Numbers that suit it already are returned unchanged.
+    `widths` are the numbers of outputs of the heads. Numbers that suit the loss already are
+    returned unchanged.
     """
     if loss.is_squares:
         return drawn
@@ -28,7 +30,10 @@ def suit_targets(loss: Loss, widths: Sequence[int], drawn: Array) -> Array:
 
 
 def _suit_head(error: str, kind: str, drawn: Array) -> Array:
-    """Return the targets (D, R, K) of one head."""
+    """Return the targets (D, R, K) of one head, made from the random numbers `drawn`.
+
+    `error` is the name of the head's error, and `kind` the kind of targets, as in `Loss`.
+    """
     if error == "squares":
         return drawn
     largest = drawn.argmax(axis=-1)[..., None] == np.arange(drawn.shape[-1])

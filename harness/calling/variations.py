@@ -51,8 +51,9 @@ LOADED = "after load_state_dict() has loaded its own state_dict(), expected the 
 def choose_parameters(turn: int | None, count: int) -> Sequence[int]:
     """Return the numbers of the parameters to freeze, or to change first, at one draw.
 
-    In each of a model's first four draws these are another quarter of its `count` parameters; in
-    later draws there are none. `turn` is the number of earlier draws.
+    `turn` is the number of earlier draws, and `count` the number of the model's parameters. Each of
+    the first four draws has another quarter of the parameters; later draws, and `turn` None, have
+    none.
     """
     if turn is None or turn >= GROUPS:
         return ()
@@ -68,8 +69,8 @@ def name_parameters(problem: Problem, numbers: Sequence[int]) -> str:
 class Variations(NamedTuple):
     """Calls a model at one draw in further modes, and adds differing answers to `answers`.
 
-    `first` are its usual answers. With `stagewise` the layouts are tried here, since all draws are
-    contiguous.
+    `first` are its answers in the ordinary call, by quantity. With `stagewise` the memory layouts
+    are tried here, since all draws are contiguous.
     """
 
     model: Model
@@ -80,10 +81,10 @@ class Variations(NamedTuple):
     stagewise: bool
 
     def ask(self, once: Sequence[torch.Tensor]) -> None:
-        """Call the model in all modes if this is its first draw, and with a few frozen parameters.
+        """Call the model with a few frozen parameters and, if this is its first draw, in all modes.
 
-        `once` is the gradient that one call of backward() leaves in .grad. Raises WrongAnswer if an
-        answer in a mode breaks a rule.
+        `once` is the gradient that one call of backward() leaves in .grad, by parameter. Raises
+        WrongAnswer if an answer in a mode has a wrong form.
         """
         if self.draw.turn == 0:
             self._try("gradient accumulation", ADDING, partial(self._accumulate, once))
@@ -104,8 +105,10 @@ class Variations(NamedTuple):
             self._try(layout, describe_layout(layout), partial(self._lay_out, layout))
 
     def _try(self, name: str, when: str, ask: Callable[[], Tensors | None]) -> None:
-        """Call `ask` for the answers in a mode, and compare them; the mode counts as used unless it
-        returns None.
+        """Get the answers in a mode from `ask`, and compare them with those of the ordinary call.
+
+        `name` is the name of the mode, and `when` the end of the sentence that reports other
+        answers. The mode does not count as tried if `ask` returns None or raises an error.
         """
         try:
             answers = ask()
@@ -118,7 +121,7 @@ class Variations(NamedTuple):
             self.answers.compare(when, self.first, answers)
 
     def _heads(self, inputs: Sequence[torch.Tensor], model: Model | None = None) -> Tensors:
-        """Return the outputs under no_grad, of this model or of another one."""
+        """Return the outputs for `inputs` under no_grad, of this model or of `model`."""
         import torch
 
         with torch.no_grad():
@@ -127,8 +130,10 @@ class Variations(NamedTuple):
     def _answers(
         self, inputs: Sequence[torch.Tensor], targets: Sequence[torch.Tensor], layout: str = ""
     ) -> Tensors:
-        """Return outputs, loss and all gradients; for a frozen parameter the gradient among the
-        usual answers.
+        """Return outputs, loss and all gradients, by quantity; `layout` may ask for another layout
+        of the gradients by the outputs.
+
+        The gradient by a frozen parameter is taken from the ordinary call.
         """
         model = self.model
         heads = model.heads(self.problem, inputs)
@@ -163,8 +168,8 @@ class Variations(NamedTuple):
             return self._answers(self.draw.inputs, self.draw.targets)
 
     def _lay_out(self, layout: str) -> Tensors | None:
-        """Return the answers in a layout; None if there is nothing to lay out, such as a single
-        number.
+        """Return the answers in a memory layout; None if the inputs have no such layout, such as a
+        single number.
         """
         if layout == GRADIENT:
             return self._answers(self.draw.inputs, self.draw.targets, layout)
@@ -175,10 +180,11 @@ class Variations(NamedTuple):
         return self._answers(inputs, targets)
 
     def _expand(self) -> Tensors | None:
-        """Return the outputs for inputs whose rows are all the first row, expanded in memory.
+        """Return outputs that show an error for inputs whose rows are one row, expanded in memory.
 
-        The first row of the result is the row of outputs that differs most from the usual one; the
-        others are the usual ones.
+        All rows are the draw's first row, so all rows of outputs should equal the first row of the
+        ordinary outputs. The result is the ordinary outputs, but with the row that differs most as
+        its first.
         """
         inputs = [x.detach()[:1].expand(x.shape) for x in self.draw.inputs]
         if all(x.is_contiguous() for x in inputs):
@@ -192,8 +198,9 @@ class Variations(NamedTuple):
         return {FORWARD: outputs}
 
     def _accumulate(self, once: Sequence[torch.Tensor]) -> Tensors | None:
-        """Return half of the gradient after a second call of backward(); None if it is too
-        large.
+        """Call backward() a second time, and return half of the accumulated gradient.
+
+        Return None if twice the gradient is not finite.
         """
         import torch
 
@@ -214,7 +221,9 @@ class Variations(NamedTuple):
         return self._compare_with(once, [gradient / -2 for gradient in scaled])
 
     def _call_backward(self, factor: int) -> list[torch.Tensor]:
-        """Call backward() on `factor` times the loss, and return the contents of .grad."""
+        """Call backward() on `factor` times the loss, and return the contents of .grad by
+        parameter.
+        """
         model = self.model
         heads = model.heads(self.problem, [x.detach() for x in self.draw.inputs])
         loss = model.loss(self.problem, heads, self.draw.targets)
@@ -223,8 +232,10 @@ class Variations(NamedTuple):
         return copy_gradients(model.parameters, [each.grad for each in model.parameters])
 
     def _compare_with(self, once: Sequence[torch.Tensor], found: Sequence[torch.Tensor]) -> Tensors:
-        """Return the usual gradient if `found` equals `once`, the gradient of one backward(); else
-        return `found`.
+        """Return the gradient of the ordinary call if `found` equals `once`, else `found`.
+
+        `once` is the gradient of one call of backward(), which may round differently from the
+        ordinary call.
         """
         if have_same_numbers(found, once):
             return {GRADIENTS: self.first[GRADIENTS]}
@@ -237,7 +248,9 @@ class Variations(NamedTuple):
         return self._heads(self.draw.inputs, replace(self.model, call=copied))
 
     def _load(self) -> Tensors | None:
-        """Change the model's parameters, load its own state_dict, and return its answers."""
+        """Save the model's state_dict, change its parameters, load the state_dict, and return its
+        outputs.
+        """
         module: Any = self.model.call
         state = save_state(module)
         if state is None:

@@ -24,11 +24,12 @@ if TYPE_CHECKING:
 
 @users()
 def shadow_draw(model: Model, problem: Problem, number: int) -> Shadow:
-    """Return the shadow of a model's evaluation at one draw: its operations in float64, with error
-    bounds.
+    """Return the shadow of a model's evaluation at one draw: its own operations, recorded and
+    repeated in float64, with bounds on their rounding errors.
 
-    Its answers are forward (R, O), loss (), gradient (P,) by own parameters and input_gradient (R,
-    I). Raises the model's errors, and Unwatched for tensors that cannot be followed.
+    `number` is the draw's position in the problem. The shadow's answers are forward (R, O), loss
+    (), gradient (P,) by own parameters and input_gradient (R, I). Raises the model's errors, and
+    Unwatched for tensors that cannot be followed.
     """
     import torch
 

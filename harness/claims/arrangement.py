@@ -1,10 +1,11 @@
-"""Tests whether a difference comes only from the arrangement of a subject's parameters, or from a
+"""Tests whether a difference comes only from the order of a subject's parameters, or from a
 constant output.
 
-theta is the vector of the network's T parameters. Another arrangement takes the same numbers in
-another order, and may negate whole blocks: heads exchanged, units in another order, a square matrix
-transposed. If all parameters are equal, the order does not matter: a subject that differs there
-differs under every order.
+A subject (the model that is judged) shall differ from its network. theta is the vector of the
+network's T parameters. Another order takes the same numbers in other places, and may negate whole
+blocks: heads exchanged, units in another order, a square matrix transposed. If all parameters are
+equal, their order does not matter: a subject that differs there differs under every order. In
+shapes, D counts problems, R rows, O outputs and P the subject's own parameters.
 """
 
 from itertools import product
@@ -35,10 +36,11 @@ NOT_TRIED = "; other orders of its parameters were not tried"
 
 
 class Arrangement(NamedTuple):
-    """The result of the search: a constant output, an order under which the difference vanishes, or
-    neither.
+    """The result of the search: a constant output, an order of the parameters under which the
+    difference vanishes, or neither.
 
-    Each is a text; `remark` says how far other orders were tried if neither was found.
+    Each is a text, "" if not found. If neither is found, `remark` says how far other orders were
+    tried.
     """
 
     constant: str = ""
@@ -71,13 +73,15 @@ class Evaluator:
         return None if isinstance(answer, Missing) else answer
 
     def network_at(self, theta: Array) -> Bounded:
-        """Return the network's outputs (D, R, O) at theta (D, T), with the subject's bounds."""
+        """Return the network's outputs (D, R, O) at theta (D, T), with bounds under the subject's
+        contract (the arithmetic that it promises).
+        """
         problem = self._problem(Formulation.identity(self.network), theta)
         return self.network.oracle(problem, self.contract)["forward"]
 
     def own(self, theta: Array) -> Array | None:
-        """Return own parameters (D, P) that correspond exactly to theta (D, T); None if there are
-        none.
+        """Return own parameters (D, P) of the subject whose theta is exactly the given one (D, T);
+        None if there are none.
         """
         formulation = self.formulation
         matrix = formulation.matrix.matrix.toarray()
@@ -95,7 +99,7 @@ class Evaluator:
 
 def find_arrangement(comparison: Comparison) -> Arrangement:
     """Return a constant output of the subject, or an order of its parameters under which it
-    computes the network.
+    computes the network, in words.
     """
     evaluator = Evaluator(comparison)
     if constant := _find_constant(evaluator):
@@ -141,8 +145,11 @@ def _find_constant(evaluator: Evaluator) -> str:
 
 
 def _locate(widths: tuple[int, ...], column: int) -> tuple[str, int]:
-    """Return the number of the head of a column of outputs ("" if there is one head), and its
-    column in the head.
+    """Return the head (output tensor) that a column of all heads' outputs belongs to, and the
+    column's number in it.
+
+    `widths` are the numbers of outputs of the heads. The head is a number as text, "" if there is
+    only one.
     """
     starts = np.cumsum((0, *widths))
     head = int(np.searchsorted(starts, column, "right")) - 1
@@ -151,10 +158,10 @@ def _locate(widths: tuple[int, ...], column: int) -> tuple[str, int]:
 
 
 def _find_signs(evaluator: Evaluator, outputs: Array, theta: Array) -> Array:
-    """Return the signs (n, T) of theta with which the network computes these outputs (D, R, O) at
-    theta (D, T).
+    """Return the choices of signs (n, T) with which the network computes the given outputs (D, R,
+    O) from theta (D, T).
 
-    All choices of negated blocks are tried, first none.
+    A choice negates some of the blocks. All choices are tried; the first one negates no block.
     """
     layout = evaluator.network.layout
     signs = np.ones((1, len(layout.blocks)))
@@ -173,8 +180,10 @@ def _agree(answer: Array, bound: Bounded) -> bool:
 
 
 def _vanishes(comparison: Comparison, order: NDArray[np.intp], sign: Array) -> bool:
-    """Is every output inside its bounds if the network's parameter i is `sign[i]` times the
-    parameter `order[i]` of the assumed meaning?
+    """Is every output inside its bounds if the subject's parameters are taken in another order?
+
+    The network's parameter i is then `sign[i]` times the parameter `order[i]` of theta as the trial
+    assumes it.
     """
     contract = comparison.contracts[0]
     for problem in comparison.problems:
@@ -187,7 +196,9 @@ def _vanishes(comparison: Comparison, order: NDArray[np.intp], sign: Array) -> b
 
 
 def _rearrange(formulation: Formulation, order: NDArray[np.intp], sign: Array) -> Formulation:
-    """Return the map from theta to theta with this order and these signs."""
+    """Return the map from theta to theta that takes entry `order[i]`, times `sign[i]`, to
+    entry i.
+    """
     network, size = formulation.network, len(order)
     matrix = LinearMap(sparse.csr_array((sign, order, np.arange(size + 1)), shape=(size, size)))
     zeros, free = np.zeros(size), np.zeros(size, dtype=bool)
@@ -195,8 +206,8 @@ def _rearrange(formulation: Formulation, order: NDArray[np.intp], sign: Array) -
 
 
 def _describe(formulation: Formulation, order: NDArray[np.intp], sign: Array) -> str:
-    """Return in words which block of parameters takes the place of which, in another order or with
-    other signs.
+    """Return in words how the parameters are exchanged: which block takes the place of another, and
+    in which order and with which signs.
     """
     layout, texts = formulation.network.layout, []
     for block in layout.blocks:

@@ -1,7 +1,8 @@
 """Shows that a subject and the case's network compute different families of functions.
 
-The proof is a contrast: a combination of outputs that is 0 for the subject and beyond its bounds
-for the case's network.
+The proof is a contrast: a linear combination of outputs that is 0 for the subject (the model that
+is judged) and beyond its bounds for the case's network. In shapes, D counts draws (problems of a
+stack) and R rows of data.
 """
 
 from collections.abc import Iterable, Sequence
@@ -40,11 +41,12 @@ MOST = 0.5  # of the draws, in which a contrast must be evidence
 def contrast_verdict(
     trial: Trial, cache: Cache, problems: Sequence[Problem], combination: Contrast
 ) -> Verdict:
-    """Return the verdict on a contrast.
+    """Return the verdict on the claim that `combination` is 0 for the subject and not for the
+    case's network.
 
     It passes if two things hold in every problem. The subject's combination of outputs is 0 within
-    its bounds, and the combination of the case's network, as the reference computes it, is beyond
-    its bounds.
+    its bounds. The combination of the case's network, as the reference computes it, is beyond its
+    bounds.
     """
     passed = []
     for problem, claimed in zip(problems, cache.problems(cache.own_formulation()), strict=True):
@@ -83,8 +85,8 @@ def contrast_verdict(
 
 
 def _describe_other_widths(problem: Problem, claimed: Problem) -> str:
-    """Return a sentence if the subject's network has other inputs or outputs than the case's, else
-    "".
+    """Return a sentence if the subject's network (of `problem`) has other inputs or outputs than
+    the case's (of `claimed`), else "".
     """
     mine, theirs = problem.formulation.network, claimed.formulation.network
     if (mine.inputs, mine.outputs) == (theirs.inputs, theirs.outputs):
@@ -105,8 +107,10 @@ def _find_objection(
 ) -> str:
     """Return why a contrast does not prove a difference of families; "" if it does.
 
-    Both the reference and the subject must be inside the bounds of their own networks. In most
-    draws the subject must use its inputs, and the network's contrast must be beyond the bounds.
+    `problem` is the subject's, `claimed` the same for the case's network, and `sides` has the
+    contrasts of subject and reference. Both must be inside the bounds of their own networks. In
+    most draws the subject must use its inputs, and the network's contrast must be beyond the
+    bounds.
     """
     mine = Comparison(trial, cache, [problem], "forward")
     if outside := find_reference_outside(mine._replace(problems=[claimed])):
@@ -140,9 +144,10 @@ def _find_ignored(problem: Problem, bound: Bounded, combination: Contrast) -> st
     """Return the inputs that must influence the outputs of the contrast but do not in most draws;
     "" if all do.
 
-    If the rows of the contrast differ in several groups of inputs, these must have influence. If
-    they differ in one group, the claim is that this one has none, so the others must have some; if
-    there is only one group, it must have influence itself.
+    `bound` has the outputs of the subject's network with their bounds. If the rows of the contrast
+    differ in several groups of inputs, these must have influence. If they differ in one group, the
+    claim is that this group has no influence, so the others must have some. If there is only one
+    group, it must have influence itself.
     """
     columns = _columns(problem, combination.head)
     outputs = Bounded(bound.value[..., columns], bound.error[..., columns])
@@ -166,7 +171,7 @@ def _groups(problem: Problem) -> list[Array]:
 
 
 def _list_varied_groups(problem: Problem, rows: Iterable[int]) -> list[int]:
-    """Return the numbers of the groups of inputs that differ between any of these rows."""
+    """Return the numbers of the groups of inputs in which any of these rows differ."""
     chosen, varied = list(rows), []
     for number, group in enumerate(_groups(problem)):
         if np.ptp(group[:, chosen], axis=1).any():
@@ -175,8 +180,10 @@ def _list_varied_groups(problem: Problem, rows: Iterable[int]) -> list[int]:
 
 
 def _find_moving_draws(problem: Problem, outputs: Bounded, group: int) -> NDArray[np.bool_]:
-    """Return for each draw (D,) whether an output changes beyond its bounds between two rows that
-    differ in this group of inputs, and in no other group.
+    """Return a mask (D,) of the draws in which a group of inputs influences an output.
+
+    It does if an output changes beyond its bounds between two rows that differ in this group of
+    inputs and in no other.
     """
     moves = np.zeros(problem.draws, dtype=bool)
     for one, other in combinations(range(problem.rows), 2):
@@ -193,7 +200,8 @@ def _find_moving_draws(problem: Problem, outputs: Bounded, group: int) -> NDArra
 def _sides(
     trial: Trial, cache: Cache, problem: Problem, claimed: Problem, combination: Contrast
 ) -> tuple[Bounded, Bounded] | Missing:
-    """Return the contrast of the subject and that of the reference, or why an answer is missing.
+    """Return the contrast of the subject and the contrast of the reference, or why an answer is
+    missing.
 
     The subject answers `problem`, at its own parameters; the reference answers `claimed`, at the
     parameters of the case's network.

@@ -33,11 +33,12 @@ class Arranged(Key[Arrangement]):
 
 
 def difference_verdict(comparison: Comparison, judgement: Judgement, verdict: Verdict) -> Verdict:
-    """Return the verdict on the claim that subject and reference differ.
+    """Return the verdict on the claim that subject and reference differ, made from `verdict`.
 
     It passes with a counterexample: two finite answers further apart than both bounds allow. The
-    reference must be inside its own bounds everywhere. The difference must not vanish under another
-    meaning of the subject's parameters, and the subject must not be constant.
+    reference must be inside its own bounds everywhere. The difference must not vanish if the
+    subject's parameters are mapped to the network's in another way, and the subject must not be
+    constant.
     """
     trial, title = comparison.trial, title_of(comparison.trial)
     if outside := find_reference_outside(comparison):
@@ -61,14 +62,14 @@ def difference_verdict(comparison: Comparison, judgement: Judgement, verdict: Ve
 
 
 def _is_counterexample(judgement: Judgement) -> bool:
-    """Are two finite answers further apart than both bounds allow?"""
+    """Are the two answers shown finite, and further apart than both bounds allow?"""
     finite = np.isfinite([judgement.actual, judgement.expected]).all()
     return bool(finite and abs(judgement.actual - judgement.expected) > judgement.allowed)
 
 
 def _describe_undeclared(comparison: Comparison) -> str:
-    """Return a sentence on differences of the reference's computation from its declared contract;
-    "" if there are none.
+    """Return, in words, the promises by which the reference really computes but which it does not
+    declare; "" if there are none.
     """
     reference, dtype = comparison.trial.reference, comparison.trial.dtype
     declared = reference.contract(dtype).sentence()
@@ -83,8 +84,8 @@ def _fail(comparison: Comparison, verdict: Verdict, reason: str) -> Verdict:
 
 
 def _find_objection(comparison: Comparison, outside: str) -> tuple[str, str]:
-    """Return why a subject's difference from the network does not count, and a remark on it; at
-    least one is "".
+    """Return a pair of texts: why the subject's difference from the network does not count, and a
+    remark on a difference that counts; at least one is "".
 
     `outside` says where the subject is outside the bounds of the network.
     """

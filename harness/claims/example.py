@@ -7,7 +7,7 @@ from harness.words.naming import distinct_digits
 
 
 def describe_example(comparison: Comparison, judgement: Judgement) -> str:
-    """Return a sentence with the figures of the worst element of a judgement.
+    """Return a sentence with the figures of the counterexample: the element that a judgement shows.
 
     For an optimiser's step, the figures are the changes of the parameter.
     """

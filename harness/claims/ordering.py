@@ -1,9 +1,10 @@
 """Finds the order in which a subject takes its parameters, by changing one of them at a time.
 
-Parameters get colours, and equal colours get equal numbers. Each parameter in turn is changed, in
-the subject and in the network. Parameters that change the outputs in the same way get the same new
-colour. When no colour splits any more, the smallest group of equal colours (the hidden units, say)
-is numbered in its present order.
+Parameters get colours (whole numbers), and equal colours get equal values. Each parameter in turn
+is changed, in the subject and in the network. Parameters that change the outputs in the same way
+get the same new colour. If this gives no new colours, the smallest group of parameters with equal
+colours (such as all hidden units) is numbered in its present order. In shapes, D counts problems, R
+rows, O outputs and T parameters.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ Order = NDArray[np.intp]
 
 
 class Asks(Protocol):
-    """Returns outputs (D, R, O) of a subject at own parameters, and of its network at theta (D,
-    T).
+    """Gives the outputs (D, R, O) of a subject at own parameters, and of its network at theta.
+
+    theta (D, T) are the network's parameters. `own` maps it to the subject's own parameters.
     """
 
     def own(self, theta: Array) -> Array | None: ...
@@ -33,8 +35,9 @@ class Asks(Protocol):
 def find_order(asks: Asks, sign: Array) -> Order | None:
     """Return an order (T,) with which the subject may compute the network; None if there is none.
 
-    The network's parameter i is the subject's parameter order[i], times `sign[i]` (T,). The order
-    explains how outputs change with single parameters; this does not prove it for all numbers.
+    The network's parameter i is the subject's parameter order[i], times `sign[i]`. The order
+    explains how the outputs change with each parameter alone; this does not prove it for all
+    numbers.
     """
     size = len(sign)
     mine, theirs = np.zeros(size, dtype=np.intp), np.zeros(size, dtype=np.intp)
@@ -62,6 +65,9 @@ def _refine(
 ) -> tuple[Order, Order] | None:
     """Return finer colours (T,) of the subject's and of the network's parameters; None if they
     cannot be matched.
+
+    `mine` and `theirs` are their present colours, and `values` has the number that parameters of
+    each colour get.
     """
     size = len(sign)
     own = asks.own(values[mine % len(values)] + CHANGE * np.eye(size))

@@ -1,4 +1,6 @@
-"""Judges each side of a trial by its own bounds, before their difference counts."""
+"""Judges a subject and its reference by their own bounds, before a difference between them
+counts.
+"""
 
 from typing import Protocol, runtime_checkable
 
@@ -14,7 +16,8 @@ from harness.words.naming import distinct_digits, element
 
 @runtime_checkable
 class Undeclared(Protocol):
-    """A reference that may declare another contract than it has, for demonstrations.
+    """A reference that computes by another contract (promised arithmetic) than it declares, for
+    demonstrations.
 
     `real_contract` returns the contract by which it computes.
     """

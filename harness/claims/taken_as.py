@@ -1,4 +1,4 @@
-"""Describes the network, and the restrictions of its parameters, as which a subject was judged."""
+"""Describes the network as which a subject was judged, and the restrictions of its parameters."""
 
 from collections.abc import Iterator
 
@@ -9,10 +9,11 @@ from harness.pytorch.sharing import find_shared
 
 
 def describe_taken(formulation: Formulation, network: Family) -> str:
-    """Return in words the network as which a subject was judged; "" if it is the whole `network`.
+    """Return in words the network as which a subject was judged; "" if it is the case's `network`
+    without restrictions.
 
-    The words name a network of its own, own parameters that several blocks share, constant blocks,
-    parameters that are held at 0, and biases that the subject does not have.
+    The words name a network of the subject's own, own parameters that several blocks share,
+    constant blocks, parameters that are held at 0, and biases that the subject does not have.
     """
     parts = list(_list_restrictions(formulation))
     restrictions = f"with {', '.join(parts)}" if parts else ""

@@ -1,1 +1,3 @@
-"""The comparison: `judge`, the one file that compares numbers, and the element of a failure."""
+"""Compares numbers of two implementations (only `judge` does so), and chooses the element that a
+failure shows.
+"""

@@ -1,4 +1,6 @@
-"""Finds the tensors of an answer that are evidence: other than 0, and judged by a narrow bound."""
+"""Finds the tensors of an answer that can show an error: their numbers are not all 0, and their
+bounds are narrow.
+"""
 
 from dataclasses import dataclass
 from typing import Self
@@ -13,10 +15,11 @@ TOO_WIDE = 0.1  # a bound beyond this share of a tensor's largest value judges n
 
 @dataclass(frozen=True)
 class Groups:
-    """The elements of one draw, grouped by their tensor.
+    """The elements of one draw (a single problem), grouped by the tensor that they belong to.
 
-    `owner` has the number of the tensor of each element. `order` sorts the elements by tensor; None
-    if they are sorted. `starts` are the places at which the elements of each of `tensors` begin.
+    `owner` has the number of each element's tensor. `order` sorts the flattened elements by tensor;
+    None if they are sorted. `tensors` are the numbers of the tensors, and `starts` the positions at
+    which the elements of each begin after sorting.
     """
 
     owner: NDArray[np.intp]
@@ -26,7 +29,7 @@ class Groups:
 
     @classmethod
     def of(cls, owner: NDArray[np.intp]) -> Self:
-        """Group the elements of a draw, whose tensors have these numbers."""
+        """Group the elements of a draw; `owner` has the number of each element's tensor."""
         flat = owner.ravel()
         order = np.argsort(flat, kind="stable")
         tensors, starts = np.unique(flat[order], return_index=True)
@@ -37,10 +40,10 @@ class Groups:
 def find_evidence(
     value: Array, allowed: Array, groups: Groups
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return two masks over the tensors of an answer.
+    """Return two masks over the tensors of an answer `value` (draws, ...).
 
     The first marks the tensors with any value other than 0. The second marks those of them whose
-    bound is narrow enough to judge by, in at least one draw.
+    bound `allowed` is narrow enough to judge by, in at least one draw.
     """
     draws = len(value)
     size, bound = abs(value).reshape(draws, -1), allowed.reshape(draws, -1)

@@ -1,8 +1,9 @@
 """Compares the numbers of two implementations, and decides whether they match.
 
 In shapes, D counts draws (problems of a stack), R rows of data and O outputs; (D, ...) is the shape
-of any quantity. The oracle computes the exact answer and a bound on an implementation's error. A
-side is the subject or the reference.
+of any quantity. The oracle computes the exact answer, and a bound on the error of any
+implementation that keeps its contract (the arithmetic that it promises). A side is the subject (the
+implementation that is judged) or the reference.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,8 +24,8 @@ HARNESS_ROUNDOFF = 2.0**-53  # the harness combines answers in float64
 
 @dataclass(frozen=True)
 class Side:
-    """An implementation's answer, and the oracle's under the same contract; both have the shape (D,
-    ...).
+    """An implementation's answer, and the exact answer with its bound under the same contract; both
+    are (D, ...).
     """
 
     answer: Array
@@ -36,12 +37,13 @@ class Judgement:
     """The result of a comparison: a status, the element that is shown, and the tensors that were
     not judged.
 
-    `budget_used` is the largest share of an allowed difference that an element uses. The element
-    that is shown is this one or, in a failure, the one with the largest difference for its tensor:
-    `stack` and `index` name it, `actual`, `expected` and `allowed` are its figures, and `factor` is
-    its difference divided by the allowed one. `contract_share` is the part of `allowed` that comes
-    from different declarations in the two contracts. `outside` names the sides that are outside
-    their own bounds at this element.
+    `budget_used` is the largest share of an allowed difference that any element uses. The element
+    that is shown is that element or, in a failure, the element with the largest difference relative
+    to its tensor. `stack` is the number of its stack and `index` its index there, the draw first.
+    `actual`, `expected` and `allowed` are its figures, and `factor` is its difference divided by
+    the allowed one. `contract_share` is the part of `allowed` that comes from different
+    declarations in the two contracts. `outside` names the sides that are outside their own bounds
+    at this element.
 
     Tensors are given by number: `tensors_outside` are outside their bounds, `unseen` are 0 in all
     draws, and `too_wide` have bounds that are too wide to judge by. `undefined` counts the draws
@@ -65,10 +67,10 @@ class Judgement:
 
 
 def budget(difference: Array, allowed: Array) -> Array:
-    """Return |difference| / allowed for each element, the share of the allowed difference that is
+    """Return |difference| / allowed for each element: the share of the allowed difference that is
     used.
 
-    0/0 is 0 (equal where equality is demanded); x/0 and everything that is not finite are infinite.
+    0 / 0 gives 0 (equal, as demanded). x / 0, infinite and NaN differences give infinity.
     """
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         used = abs(difference) / allowed
@@ -78,9 +80,9 @@ def budget(difference: Array, allowed: Array) -> Array:
 
 
 def outside(answer: Array, bound: Bounded, largest: float) -> bool:
-    """Does any element differ from the exact value by more than its bound?
+    """Does any element of an answer (D, ...) differ from the exact value by more than its bound?
 
-    Only elements count that stay within the dtype's range, up to its largest number `largest`.
+    Elements whose exact value may exceed `largest`, the dtype's largest number, do not count.
     """
     return bool(draws_outside(answer, bound, largest).any())
 
@@ -178,11 +180,12 @@ def judge(
 
 @dataclass(frozen=True)
 class _Stack:
-    """The comparison of a stack, element by element (D, ...).
+    """The comparison of one stack of problems, element by element (D, ...).
 
-    `shares` are the shares of bounds, `declared` the differences between the exact answers under
-    the two contracts, and `rounding` the sums of both bounds. `beyond` has the shares of their own
-    bounds that sides use which are not inside everywhere. `owner` has the tensor of each element.
+    `shares` are the differences as shares of the allowed ones. `declared` are the differences
+    between the exact answers under the two contracts, and `rounding` the sums of both bounds.
+    `beyond` is about each side with any element outside its own bounds: the shares of these bounds
+    that it uses. `owner` has the number of each element's tensor.
     """
 
     number: int
@@ -195,7 +198,7 @@ class _Stack:
     beyond: Mapping[Who, Array]
 
     def show(self, index: tuple[int, ...]) -> Judgement:
-        """Return the judgement that shows an element; its status is PASS."""
+        """Return a judgement that shows the element at `index`; its status is PASS."""
         place = _judge_element(
             Status.PASS,
             index,
@@ -212,7 +215,12 @@ class _Stack:
         )
 
     def measure_differences(self) -> Array:
-        """Return how far each element is off: from the other side's, or from its own exact one."""
+        """Return the size of each element's difference (D, ...).
+
+        It is the difference of the two sides' answers, less the declared one. For a side that is
+        somewhere outside its own bounds, the distance from its exact answer counts too, if it is
+        larger.
+        """
         excess = (self.subject.answer - self.reference.answer) - self.declared
         differences = abs(excess)
         for who, side in (("subject", self.subject), ("reference", self.reference)):
@@ -222,8 +230,10 @@ class _Stack:
 
 
 def _choose_shown(worst: Judgement, stacks: Sequence[_Stack]) -> Judgement:
-    """Return the judgement of the worst element or, if it is outside its bounds, one that shows the
-    element with the largest difference for its tensor.
+    """Return the judgement to show.
+
+    It is `worst`, the judgement of the worst element. If that element is outside its bounds, it is
+    the judgement of the element with the largest difference relative to its tensor.
     """
     if worst.budget_used <= 1:
         return worst
@@ -238,8 +248,8 @@ def _choose_shown(worst: Judgement, stacks: Sequence[_Stack]) -> Judgement:
 
 
 def _beyond(sides: Mapping[Who, Side]) -> dict[Who, Array]:
-    """Return, for each side with an element outside its own bounds, the shares of the bounds that
-    it uses, element by element.
+    """Return, for each side with an element outside its own bounds, the share of its bound that
+    each element uses, by the side's name.
     """
     differences = {who: side.answer - side.oracle.value for who, side in sides.items()}
     bounds = {who: side.oracle.error for who, side in sides.items()}
@@ -251,7 +261,7 @@ def _beyond(sides: Mapping[Who, Side]) -> dict[Who, Array]:
 
 
 def _top(ranks: Array) -> tuple[int, ...]:
-    """Return the index of the largest element."""
+    """Return the index of the largest rank."""
     return tuple(int(i) for i in np.unravel_index(int(ranks.argmax()), ranks.shape))
 
 
@@ -260,8 +270,8 @@ def _judge_element(
 ) -> Judgement:
     """Return the judgement of the element at `index`.
 
-    `used` are the shares of bounds; `figures` are the arrays of given answers, of expected answers
-    and of allowed differences.
+    `used` are the shares of allowed differences that elements use; `figures` are three arrays: the
+    subject's answers, the reference's answers and the allowed differences.
     """
     actual, expected, allowed = (float(figure[index]) for figure in figures)
     share = float(used[index])
@@ -290,10 +300,11 @@ def _join(
 
 
 def _conclude(worst: Judgement, seen: NDArray[np.bool_], narrow: NDArray[np.bool_]) -> Judgement:
-    """Return the judgement with the trial's status.
+    """Return the `worst` element's judgement with the status of the whole trial.
 
-    The status follows from the worst element and, if this one passes, from the tensors that were
-    not judged. Undefined draws are no evidence; other draws may be.
+    The status follows from this element and, if it passes, from the tensors that were not judged:
+    `seen` marks the tensors with values other than 0, `narrow` those with a narrow bound. Undefined
+    draws are no evidence; other draws may be.
     """
     unseen, too_wide = np.flatnonzero(~seen), np.flatnonzero(seen & ~narrow)
     status = Status.PASS
@@ -310,10 +321,11 @@ def _conclude(worst: Judgement, seen: NDArray[np.bool_], narrow: NDArray[np.bool
 
 
 def contrast(side: Side, rows: Sequence[float], on_logits: bool = False) -> Bounded:
-    """Return the linear combination (D, O), with factors `rows` (R,), of the rows of a side's
-    outputs (D, R, O).
+    """Return the linear combination (D, O) of the rows of a side's outputs (D, R, O), with its
+    bound.
 
-    With `on_logits`, the logistic's arguments are combined, not the outputs that the logistic gave.
+    `rows` (R,) are the factors of the rows. With `on_logits`, the logistic's arguments are
+    combined, not the outputs that the logistic gave.
     """
     answer, error = side.answer, side.oracle.error
     if on_logits:

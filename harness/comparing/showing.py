@@ -1,4 +1,4 @@
-"""Chooses the element that a failure shows: one whose difference is large relative to its
+"""Chooses the element that a failure shows: an element whose difference is large relative to its
 tensor.
 """
 
@@ -13,12 +13,13 @@ LARGE = 0.1  # of the size of its tensor: no larger difference shows more
 def find_telling(
     differences: Array, shares: Array, exact: Array, owner: NDArray[np.intp]
 ) -> tuple[float, tuple[int, ...]]:
-    """Return the element of a stack that shows a failure best: its rank (up to 3), and its index.
+    """Return the element that shows a failure best, as its rank (up to 3) and its index.
 
-    `differences` and `shares` of bounds have the shape (D, ...) of the right answers `exact`.
-    `owner` has the shape of one draw, and the number of the tensor of each element. An answer that
-    is not finite ranks highest, an element that must be equal lowest. Among the others the best one
-    has a difference that is large for its tensor in its draw, in a tensor with numbers near 1.
+    `differences`, `shares` (differences as shares of the allowed ones) and the right answers
+    `exact` are (D, ...) for D problems. `owner` has the shape of one problem, and the number of
+    each element's tensor. Only elements outside their bounds count. An answer that is not finite
+    ranks highest, an element that must be equal lowest. Among the others the best element has a
+    difference that is large relative to its tensor in its problem, in a tensor with numbers near 1.
     """
     sizes = np.where(np.isfinite(exact), abs(exact), 0.0)
     for tensor in np.unique(owner):
@@ -39,8 +40,9 @@ def find_telling(
 def rank_elements(shares: Array, answers: Array) -> Array:
     """Return a rank for each element; the worst element has the largest.
 
-    An answer that is not finite is the worst. Other elements rank by the share of their bound. An
-    element that must be equal, and is not, has an infinite share; it ranks just above 1.
+    `shares` are the differences as shares of the allowed ones. An answer that is not finite is the
+    worst. Other elements rank by their share. An element that must be equal, and is not, has an
+    infinite share; it ranks just above 1.
     """
     if shares.max() < np.inf:
         return shares

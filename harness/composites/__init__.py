@@ -1,1 +1,4 @@
-"""Rounding of operations that are composed of many steps: softmax, losses and norms."""
+"""Rules for operations that consist of many steps, such as softmax, losses and norms.
+
+A rule bounds the rounding errors of one operation of torch.
+"""

@@ -1,5 +1,8 @@
 """Rules for batch norm: statistics over rows and places for each channel, running statistics, and
 gradients.
+
+A rule bounds the rounding errors of one operation of torch. The scale is 1 / sqrt(variance + eps).
+A number is stored if it is rounded to the dtype of the result.
 """
 
 from __future__ import annotations
@@ -23,17 +26,21 @@ UPDATING = ("native_batch_norm", "_native_batch_norm_legit", "_native_batch_norm
 
 
 def list_axes_but_channels(x: Tensor) -> list[int]:
-    """Return all axes but the second (the channels)."""
+    """Return the numbers of all axes but the second, which has the channels."""
     return [axis for axis in range(x.ndim) if axis != 1]
 
 
 def by_channel(x: Tensor | None, like: Tensor) -> Tensor | None:
-    """Reshape one number per channel so that it broadcasts with a tensor (N, C, ...)."""
+    """Reshape one number per channel (C,) so that it broadcasts with the tensor `like` (N, C, ...);
+    None stays None.
+    """
     return None if x is None else x.reshape([1, -1] + [1] * (like.ndim - 2))
 
 
 def spread(x: Tensor, like: Tensor) -> Tensor:
-    """Reshape one number per channel so that it broadcasts with a tensor (N, C, ...)."""
+    """Reshape one number per channel (C,) so that it broadcasts with the tensor `like` (N,
+    C, ...).
+    """
     return x.reshape([1, -1] + [1] * (like.ndim - 2))
 
 
@@ -41,8 +48,11 @@ def spread(x: Tensor, like: Tensor) -> Tensor:
 def repeat_batch_norm(
     x: Tensor, weight: Tensor | None, bias: Tensor | None, *given: Any
 ) -> list[Tensor | None]:
-    """Return the result, the batch's mean and 1 / sqrt(variance + eps) (empty unless in training),
-    and the new running statistics.
+    """Return the normalised result, the batch's mean and scale, and the new running mean and
+    variance.
+
+    The batch's mean and scale are empty unless in training. `given` are the operation's other
+    arguments, in their order.
     """
     *running, training, momentum, eps = given
     held_mean, held_variance = running or (None, None)
@@ -71,10 +81,10 @@ def repeat_batch_norm(
 
 
 def stores_statistics(steps: Steps, call: Call) -> bool:
-    """Are the statistics stored in a narrow dtype?
+    """Are the mean and the scale rounded to a dtype narrower than float32?
 
-    They have the dtype of the parameters, which is a wider one if these hold numbers that the
-    narrow one cannot.
+    They have the dtype of the weight, the bias and the running statistics. This dtype is a wider
+    one if any of these holds a number that the narrow dtype cannot.
     """
     if not steps.precision.narrow:
         return False
@@ -87,8 +97,10 @@ def stores_statistics(steps: Steps, call: Call) -> bool:
 
 @rule(*UPDATING)
 def batch_norm(steps: Steps, call: Call) -> list[Error]:
-    """Return the errors of (x - mean) scale weight + bias, and of the statistics; a narrow dtype
-    may store each step.
+    """Return bounds on the errors of the result (x - mean) scale weight + bias, of the batch's mean
+    and scale, and of the running mean and variance.
+
+    In a narrow dtype every intermediate number may be rounded to it.
     """
     x, stepwise = call["input"], steps.stepwise()
     errors: list[Error] = [None, None]
@@ -112,7 +124,11 @@ def batch_norm(steps: Steps, call: Call) -> list[Error]:
 
 
 def update(steps: Steps, call: Call, mean: Number, variance: Number) -> list[Error]:
-    """Return the errors of momentum new + (1 - momentum) old, for both running statistics."""
+    """Return bounds on the errors of the new running mean and running variance.
+
+    They are momentum new + (1 - momentum) old, where the new ones are the batch's `mean` and
+    `variance`.
+    """
     x = call["input"]
     terms = count_terms(x, list_axes_but_channels(x))
     ratio = terms / (terms - 1) if terms > 1 else torch.nan
@@ -129,7 +145,10 @@ def update(steps: Steps, call: Call, mean: Number, variance: Number) -> list[Err
 
 @repeat("native_batch_norm_backward")
 def repeat_batch_norm_backward(*given: Any) -> list[Tensor | None]:
-    """Return the gradients by input, weight and bias, from saved statistics."""
+    """Return the gradients by input, weight and bias, from the saved mean and scale.
+
+    Gradients that are not needed are None. `given` are the operation's arguments, in their order.
+    """
     g, x, weight, held_mean, held_variance, mean, scale, training, eps, output_mask = given
     axes = list_axes_but_channels(x)
     if not training:
@@ -149,11 +168,12 @@ def repeat_batch_norm_backward(*given: Any) -> list[Tensor | None]:
 
 @rule("native_batch_norm_backward")
 def batch_norm_backward(steps: Steps, call: Call) -> list[Error]:
-    """Return the errors of the gradients by input, weight and bias.
+    """Return bounds on the errors of the gradients by input, weight and bias.
 
-    They are s w (g - mean(g) - (x - m) k) with k = mean(g (x - m)) s^2, or s w g without batch
-    statistics; the sum of g (x - m) s; and the sum of g. m is the mean and s is 1 / sqrt(variance +
-    eps).
+    For an input x, weight w, gradient g by the result, mean m and scale s, the gradients are as
+    follows. By the input: s w (g - mean(g) - (x - m) k) with k = mean(g (x - m)) s^2, or s w g if
+    the statistics are not the batch's. By the weight: the sum of g (x - m) s. By the bias: the sum
+    of g.
     """
     x, g = call["input"], steps.exact(call["grad_out"])
     axes, stepwise = list_axes_but_channels(x), steps.stepwise()

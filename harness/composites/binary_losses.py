@@ -1,6 +1,8 @@
 """Rules for binary cross entropies, of probabilities or logits, and for the soft margin loss.
 
-See the module `losses` for `reduction`.
+A rule bounds the rounding errors of one operation of torch. In formulas, p are probabilities, z
+logits, x scores, t targets, w optional weights of the losses, and g the gradient by the loss. See
+the module `losses` for `reduction`.
 """
 
 from __future__ import annotations
@@ -28,7 +30,9 @@ def repeat_cross_entropy(
 
 @rule("binary_cross_entropy")
 def cross_entropy_of_two(steps: Steps, call: Call) -> Error:
-    """Return the error of -w (t max(log p, -100) + (1 - t) max(log(1 - p), -100))."""
+    """Return a bound on the error of -w (t max(log p, -100) + (1 - t) max(log(1 - p), -100)), or of
+    its mean or sum.
+    """
     stepwise = steps.stepwise()
     p, t = stepwise.exact(call["self"]), stepwise.exact(call["target"])
     one = stepwise.exact(torch.ones_like(p.value))
@@ -39,19 +43,19 @@ def cross_entropy_of_two(steps: Steps, call: Call) -> Error:
 
 
 def negate(a: Number) -> Number:
-    """Return -a."""
+    """Return -a with its errors."""
     return Number(-a.value, a.error)
 
 
 def hold_above(a: Number, least: float) -> Number:
-    """Return numbers clamped to at least `least`."""
+    """Return numbers with their errors, clamped to at least `least`."""
     near = a.value + a.error > least
     value = a.value.clamp(min=least)
     return Number(value, torch.where(near, a.error, 0.0))
 
 
 def weigh(steps: Steps, losses: Number, weight: Tensor | None) -> Number:
-    """Return losses times their weights if there are any."""
+    """Return losses times their weights, with their errors; `weight` None leaves them unchanged."""
     return losses if weight is None else steps.mul(losses, steps.exact(weight))
 
 
@@ -59,7 +63,10 @@ def weigh(steps: Steps, losses: Number, weight: Tensor | None) -> Number:
 def repeat_cross_entropy_backward(
     g: Tensor, p: Tensor, t: Tensor, weight: Tensor | None = None, reduction: int = MEAN
 ) -> Tensor:
-    """Return g w (p - t) / max(p (1 - p), 1e-12), divided by the number of losses for a mean."""
+    """Return the gradient by p, g w (p - t) / max(p (1 - p), 1e-12).
+
+    For a mean it is divided by the number of losses.
+    """
     slope = (p - t) / torch.clamp(p * (1 - p), min=LEAST_SLOPE) * g
     if weight is not None:
         slope = slope * weight
@@ -68,8 +75,9 @@ def repeat_cross_entropy_backward(
 
 @rule("binary_cross_entropy_backward")
 def cross_entropy_of_two_backward(steps: Steps, call: Call) -> Error:
-    """Return the error of g w (p - t) / max(p (1 - p), 1e-12), divided by the number of losses for
-    a mean.
+    """Return a bound on the error of the gradient by p, g w (p - t) / max(p (1 - p), 1e-12).
+
+    For a mean the gradient is divided by the number of losses.
     """
     steps = steps.stepwise()
     p, t = steps.exact(call["self"]), steps.exact(call["target"])
@@ -95,7 +103,10 @@ def repeat_cross_entropy_of_logits(
     pos_weight: Tensor | None = None,
     reduction: int = MEAN,
 ) -> Tensor:
-    """Return (1 - t) z - l log(logistic(z)), where l = 1 + t (c - 1) and c is `pos_weight`."""
+    """Return w ((1 - t) z - l log(logistic(z))), or its mean or sum.
+
+    l = 1 + t (c - 1), where c is `pos_weight`, by default 1.
+    """
     log = torch.nn.functional.logsigmoid(z)
     if pos_weight is not None:
         log = ((pos_weight - 1) * t + 1) * log
@@ -105,10 +116,10 @@ def repeat_cross_entropy_of_logits(
 
 @rule("binary_cross_entropy_with_logits")
 def cross_entropy_of_logits(steps: Steps, call: Call) -> Error:
-    """Return the error of (1 - t) z - l log(logistic(z)), where l = 1 + t (c - 1) and c is
-    `pos_weight`.
+    """Return a bound on the error of w ((1 - t) z - l log(logistic(z))), or of its mean or sum.
 
-    Each step is stored, since torch composes this loss of operations.
+    l = 1 + t (c - 1), where c is `pos_weight`, by default 1. torch composes this loss of several
+    operations, so each intermediate number is rounded to their dtype.
     """
     stepwise = steps.stepwise()
     z, t = stepwise.exact(call["self"]), stepwise.exact(call["target"])
@@ -124,20 +135,26 @@ def cross_entropy_of_logits(steps: Steps, call: Call) -> Error:
 
 @repeat("soft_margin_loss")
 def repeat_soft_margin_loss(x: Tensor, t: Tensor, reduction: int = MEAN) -> Tensor:
-    """Return log(1 + exp(-t x)), reduced to its mean or sum."""
+    """Return log(1 + exp(-t x)), or its mean or sum."""
     return reduce_exactly(torch.log1p(torch.exp(-t * x)), reduction)
 
 
 @repeat("soft_margin_loss_backward")
 def repeat_soft_margin_loss_backward(g: Tensor, x: Tensor, t: Tensor, reduction: int) -> Tensor:
-    """Return -g t e / (1 + e) with e = exp(-t x), divided by the number of losses for a mean."""
+    """Return the gradient by x, -g t e / (1 + e) with e = exp(-t x).
+
+    For a mean it is divided by the number of losses.
+    """
     slope = -g * t * torch.sigmoid(-t * x)
     return slope / x.numel() if reduction == MEAN else slope
 
 
 @rule("soft_margin_loss")
 def soft_margin_loss(steps: Steps, call: Call) -> Error:
-    """Return the error of log(1 + exp(-t x)); each step is stored."""
+    """Return a bound on the error of log(1 + exp(-t x)), or of its mean or sum.
+
+    Each intermediate number is rounded to the dtype of the result.
+    """
     stepwise = steps.stepwise()
     product = stepwise.mul(stepwise.exact(call["self"]), stepwise.exact(call["target"]))
     losses = stepwise.log1p(stepwise.exp(negate(product)))
@@ -146,8 +163,9 @@ def soft_margin_loss(steps: Steps, call: Call) -> Error:
 
 @rule("soft_margin_loss_backward")
 def soft_margin_loss_backward(steps: Steps, call: Call) -> Error:
-    """Return the error of -g t e / (1 + e) with e = exp(-t x), divided by the number of losses for
-    a mean.
+    """Return a bound on the error of the gradient by x, -g t e / (1 + e) with e = exp(-t x).
+
+    For a mean the gradient is divided by the number of losses.
     """
     stepwise = steps.stepwise()
     t = stepwise.exact(call["target"])

@@ -1,6 +1,9 @@
 """Rules for the negative log likelihood of classes.
 
-See the module `losses` for `reduction`. The target class of a row is the class given by `target`.
+A rule bounds the rounding errors of one operation of torch. In formulas, x are log probabilities
+(rows, classes), w the weight of a row, and g the gradient by the loss. `target` has the target
+class of each row; a row whose target is `ignored` does not count. See the module `losses` for
+`reduction`.
 """
 
 from __future__ import annotations
@@ -18,8 +21,8 @@ STEP, LEVELS = 16, 8  # of the sums in torch's LossNLL.cpp
 
 
 def take_classes(x: Tensor, target: Tensor, ignored: int) -> tuple[Tensor, Tensor]:
-    """Return x at each row's target class (0 for ignored rows), and a mask of the rows that
-    count.
+    """Return x at each row's target class (0 for ignored rows), and a mask of the rows that are not
+    ignored.
     """
     counts = target != ignored
     axis = 1 if x.ndim > 1 else 0
@@ -29,7 +32,11 @@ def take_classes(x: Tensor, target: Tensor, ignored: int) -> tuple[Tensor, Tenso
 
 
 def take_weights(weight: Tensor | None, target: Tensor, counts: Tensor, like: Tensor) -> Tensor:
-    """Return the weight of each row: of its target class, else 1; 0 for ignored rows."""
+    """Return the weight of each row, which is 0 if the mask `counts` does not mark it.
+
+    Other rows have the weight of their target class in `weight` or, if this is None, 1 in the dtype
+    of `like`.
+    """
     if weight is None:
         return counts.to(like.dtype)
     weights: Tensor = weight[torch.where(counts, target, 0)]
@@ -40,7 +47,10 @@ def take_weights(weight: Tensor | None, target: Tensor, counts: Tensor, like: Te
 def repeat_nll(
     x: Tensor, target: Tensor, weight: Tensor | None, reduction: int, ignored: int
 ) -> tuple[Tensor, Tensor]:
-    """Return the loss, and the sum of the weights."""
+    """Return the loss, -w x at the target classes, and the sum of the weights w of all rows.
+
+    Reduced to its mean, the loss is divided by this sum. `weight` has a weight for each class.
+    """
     at_target, counts = take_classes(x, target, ignored)
     weights = take_weights(weight, target, counts, x)
     losses = -at_target * weights
@@ -52,11 +62,11 @@ def repeat_nll(
 
 @rule("nll_loss_forward", "nll_loss2d_forward")
 def negative_logarithm(steps: Steps, call: Call) -> list[Error]:
-    """Return the errors of the loss and of the sum of weights; the loss is the sum of -w x, divided
-    by the sum of w for a mean.
+    """Return bounds on the errors of the loss and of the sum of the weights.
 
-    A narrow dtype stores each partial sum. torch adds 16 terms, then 16 such sums, and so on,
-    unless it ignores a row.
+    The loss is the sum of -w x at the target classes, divided by the sum of w for a mean. In a
+    dtype narrower than float32, torch rounds each partial sum to it. It adds 16 terms, then 16 such
+    sums, and so on, unless it ignores a row.
     """
     steps = steps.stepwise()
     at_target, counts = take_classes(call["self"], call["target"], call["ignore_index"])
@@ -77,7 +87,10 @@ def negative_logarithm(steps: Steps, call: Call) -> list[Error]:
 
 
 def count_additions(counts: Tensor) -> int:
-    """Return the largest number of additions that a term takes part in."""
+    """Return the largest number of additions in which any term of a sum over rows takes part.
+
+    `counts` marks the rows that are not ignored.
+    """
     terms = counts.numel()
     if terms < STEP or not bool(counts.all()):
         return terms
@@ -88,9 +101,10 @@ def count_additions(counts: Tensor) -> int:
 
 
 def add_in_turn(steps: Steps, a: Number, depth: int) -> Number:
-    """Return a sum in which each term takes part in at most `depth` additions.
+    """Return the sum of all numbers, with its error, if each takes part in at most `depth`
+    additions.
 
-    Kernels for float32 and wider dtypes may add in any order.
+    For float32 and float64 the bound holds for any order of additions.
     """
     if steps.precision.dtype in ("float64", "float32"):
         return steps.sum(a)
@@ -101,8 +115,10 @@ def add_in_turn(steps: Steps, a: Number, depth: int) -> Number:
 
 @repeat("nll_loss_backward", "nll_loss2d_backward")
 def repeat_nll_backward(*given: Any) -> Tensor:
-    """Return -g w, divided by the sum of the weights for a mean, at the target classes, and 0
-    elsewhere.
+    """Return the gradient by x: -g w at the target classes and 0 elsewhere.
+
+    For a mean it is divided by the sum of the weights. `given` are the operation's arguments, in
+    their order.
     """
     g, x, target, weight, reduction, ignored, total = given
     counts = target != ignored
@@ -113,7 +129,10 @@ def repeat_nll_backward(*given: Any) -> Tensor:
 
 
 def put_back(x: Tensor, target: Tensor, counts: Tensor, slopes: Tensor) -> Tensor:
-    """Return zeros in the shape of x, with the numbers `slopes` at the target classes."""
+    """Return zeros in the shape of x, but with the numbers `slopes` (rows,) at the target classes.
+
+    Rows that the mask `counts` does not mark stay 0.
+    """
     axis = 1 if x.ndim > 1 else 0
     places = torch.where(counts, target, 0).unsqueeze(axis)
     slopes = torch.where(counts, slopes, 0.0)
@@ -122,8 +141,10 @@ def put_back(x: Tensor, target: Tensor, counts: Tensor, slopes: Tensor) -> Tenso
 
 @rule("nll_loss_backward", "nll_loss2d_backward")
 def negative_logarithm_backward(steps: Steps, call: Call) -> Error:
-    """Return the error of -w (g / sum of the weights), or -w g unless it is a mean; each step is
-    stored.
+    """Return a bound on the error of the gradient by x, -g w at the target classes.
+
+    For a mean it is -w (g / sum of the weights). Each intermediate number is rounded to the dtype
+    of the result.
     """
     steps = steps.stepwise()
     x, target = call["self"], call["target"]

@@ -1,8 +1,9 @@
 """Rules for losses of differences (squares, Huber, smooth L1) and their gradients.
 
-`reduction` is 0 for the losses themselves, 1 for their mean and 2 for their sum. In a dtype
-narrower than float32, torch stores each step on the way to a loss, but keeps sums in float32. z is
-input - target, and g the gradient by the loss.
+A rule bounds the rounding errors of one operation of torch. `reduction` is 0 for the losses
+themselves, 1 for their mean and 2 for their sum. In a dtype narrower than float32, torch rounds
+each number on the way to a loss to that dtype, but keeps sums in float32. In formulas, z is input -
+target, and g the gradient by the loss. delta and beta are the arguments of the same name.
 """
 
 from __future__ import annotations
@@ -17,22 +18,26 @@ NONE, MEAN, SUM = 0, 1, 2
 
 
 def reduce_exactly(losses: Tensor, reduction: int) -> Tensor:
-    """Return losses, or their mean or sum, without rounding errors."""
+    """Return losses, or their mean or sum, computed in the dtype of the losses (float64)."""
     if reduction == NONE:
         return losses
     return losses.mean() if reduction == MEAN else losses.sum()
 
 
 def reduce(steps: Steps, losses: Number, reduction: int) -> Error:
-    """Return the error of stored losses, or of their mean or sum."""
+    """Return a bound on the error of the losses, or of their mean or sum, after it is rounded to
+    the dtype of the result.
+    """
     if reduction == NONE:
         return losses.error
     return steps.store(steps.mean(losses) if reduction == MEAN else steps.sum(losses))
 
 
 def share_slope(steps: Steps, slope: Number, call: Call) -> Number:
-    """Return slopes times the gradient of the loss, divided by the number of losses for a mean; the
-    division may come first or last.
+    """Return the gradient by the input, given the slopes of the losses, with its error.
+
+    It is the slopes times the gradient by the loss, divided by the number of losses for a mean. The
+    error covers both orders: the division may come first or last.
     """
     g = steps.exact(call["grad_output"])
     last = share(steps, steps.mul(slope, g), call["reduction"])
@@ -43,7 +48,7 @@ def share_slope(steps: Steps, slope: Number, call: Call) -> Number:
 
 
 def share(steps: Steps, slope: Number, reduction: int) -> Number:
-    """Return slopes, divided by their number for a mean.
+    """Return slopes with their errors, divided by the number of losses for a mean.
 
     The reciprocal of this number may be rounded, and the product or quotient with it rounds.
     """
@@ -54,20 +59,20 @@ def share(steps: Steps, slope: Number, reduction: int) -> Number:
 
 
 def differ(steps: Steps, call: Call) -> Number:
-    """Return input - target."""
+    """Return input - target, with its error."""
     return steps.sub(steps.exact(call["self"]), steps.exact(call["target"]))
 
 
 @rule("mse_loss")
 def square_loss(steps: Steps, call: Call) -> Error:
-    """Return the error of (a - b)^2."""
+    """Return a bound on the error of z^2, or of its mean or sum."""
     stepwise = steps.stepwise()
     return reduce(steps, stepwise.square(differ(stepwise, call)), call["reduction"])
 
 
 @rule("mse_loss_backward")
 def square_loss_backward(steps: Steps, call: Call) -> Error:
-    """Return the error of 2 g z, divided by the number of losses for a mean."""
+    """Return a bound on the error of 2 g z, divided by the number of losses for a mean."""
     steps = steps.stepwise()
     slope = steps.scale(differ(steps, call), 2.0)
     return steps.store(share_slope(steps, slope, call))
@@ -75,7 +80,9 @@ def square_loss_backward(steps: Steps, call: Call) -> Error:
 
 @rule("huber_loss")
 def huber_loss(steps: Steps, call: Call) -> Error:
-    """Return the error of z^2 / 2 for |z| <= delta, else delta (|z| - delta / 2)."""
+    """Return a bound on the error of z^2 / 2 for |z| <= delta, else delta (|z| - delta / 2), or of
+    its mean or sum.
+    """
     stepwise = steps.stepwise()
     z, delta = take_size(stepwise, call), stepwise.scalar(call["delta"], call["self"])
     small = stepwise.scale(stepwise.square(z), 0.5)
@@ -85,7 +92,9 @@ def huber_loss(steps: Steps, call: Call) -> Error:
 
 @rule("smooth_l1_loss")
 def smooth_loss(steps: Steps, call: Call) -> Error:
-    """Return the error of z^2 / (2 beta) for |z| < beta, else |z| - beta / 2."""
+    """Return a bound on the error of z^2 / (2 beta) for |z| < beta, else |z| - beta / 2, or of its
+    mean or sum.
+    """
     stepwise = steps.stepwise()
     z, beta = take_size(stepwise, call), stepwise.scalar(call["beta"], call["self"])
     large = stepwise.sub(z, stepwise.scale(beta, 0.5))
@@ -96,14 +105,15 @@ def smooth_loss(steps: Steps, call: Call) -> Error:
 
 
 def take_size(steps: Steps, call: Call) -> Number:
-    """Return |input - target|."""
+    """Return |input - target|, with its error."""
     z = differ(steps, call)
     return Number(abs(z.value), z.error)
 
 
 def join(z: Number, end: Number, small: Number, large: Number) -> Number:
-    """Return `small` for |z| up to `end`, else `large`; where rounding may choose the other one,
-    the error covers both.
+    """Return `small` if |z| is at most `end`, else `large`, element by element, with errors.
+
+    If rounding may decide which of them is taken, the error covers both.
     """
     inside = z.value <= end.value
     near = abs(z.value - end.value) <= z.error + end.error
@@ -115,8 +125,9 @@ def join(z: Number, end: Number, small: Number, large: Number) -> Number:
 
 @rule("huber_loss_backward")
 def huber_loss_backward(steps: Steps, call: Call) -> Error:
-    """Return the error of g z for |z| <= delta, else delta g sign(z); divided by the number of
-    losses for a mean.
+    """Return a bound on the error of g z for |z| <= delta, else delta g sign(z).
+
+    For a mean it is divided by the number of losses.
     """
     steps = steps.stepwise()
     z, delta = differ(steps, call), steps.scalar(call["delta"], call["self"])
@@ -127,8 +138,9 @@ def huber_loss_backward(steps: Steps, call: Call) -> Error:
 
 @rule("smooth_l1_loss_backward")
 def smooth_loss_backward(steps: Steps, call: Call) -> Error:
-    """Return the error of g z / beta for |z| < beta, else g sign(z); divided by the number of
-    losses for a mean.
+    """Return a bound on the error of g z / beta for |z| < beta, else g sign(z).
+
+    For a mean it is divided by the number of losses.
     """
     steps = steps.stepwise()
     z, beta = differ(steps, call), steps.scalar(call["beta"], call["self"])

@@ -1,6 +1,8 @@
 """Rules for losses of margins between the target class and the other classes.
 
-x_t is the score of the target class of a row, x_j the score of class j, and m the margin.
+A rule bounds the rounding errors of one operation of torch. In formulas, x_t is the score of the
+target class t of a row, x_j the score of class j, m the margin, p the power, and g the gradient by
+the loss. See the module `losses` for `reduction`.
 """
 
 from __future__ import annotations
@@ -14,10 +16,10 @@ from harness.rules.steps import Number, Steps
 
 
 def take_margins(steps: Steps, call: Call) -> tuple[Number, Tensor]:
-    """Return m - x_t + x_j for each class j of each row, and a mask of the classes that count: all
-    but t.
+    """Return m - x_t + x_j for each class j of each row, with errors, and a mask of the classes
+    other than t.
 
-    Rows are the first axis; a vector is one row.
+    The scores are (rows, classes); a vector is one row.
     """
     x = call["self"].reshape(-1, call["self"].shape[-1])
     target = call["target"].reshape(-1)
@@ -29,8 +31,8 @@ def take_margins(steps: Steps, call: Call) -> tuple[Number, Tensor]:
 
 
 def take_exact_margins(x: Tensor, target: Tensor, margin: float) -> tuple[Tensor, Tensor]:
-    """Return m - x_t + x_j for each class j of each row, and a mask of the classes that count,
-    without errors.
+    """Return m - x_t + x_j for each class j of each row, in float64, and a mask of the classes
+    other than t.
     """
     rows, target = x.reshape(-1, x.shape[-1]), target.reshape(-1)
     gap = margin - rows.gather(1, target[:, None]) + rows
@@ -46,8 +48,11 @@ def repeat_margin_loss(
     weight: Tensor | None = None,
     reduction: int = MEAN,
 ) -> Tensor:
-    """Return the mean over classes of max(0, m - x_t + x_j)^p, times the weight of the target
-    class.
+    """Return the mean over classes j other than t of max(0, m - x_t + x_j)^p, as a loss for each
+    row.
+
+    It is multiplied by the `weight` of the target class, and the losses are reduced to their mean
+    or sum.
     """
     gap, counts = take_exact_margins(x, target, float(margin))
     lost = torch.where(counts, gap.clamp(min=0.0) ** float(power), 0.0)
@@ -67,7 +72,7 @@ def repeat_margin_loss_backward(
     weight: Tensor | None = None,
     reduction: int = MEAN,
 ) -> Tensor:
-    """Return the gradient by each score x_j; the one by x_t is minus the sum of all others."""
+    """Return the gradient by each score x_j; the gradient by x_t is minus the sum of all others."""
     gap, counts = take_exact_margins(x, target, float(margin))
     slope = 2 * gap if float(power) == 2 else torch.ones_like(gap)
     slope = torch.where((gap > 0) & counts, slope * g.reshape(-1, 1), 0.0)
@@ -79,8 +84,9 @@ def repeat_margin_loss_backward(
 
 @rule("multi_margin_loss")
 def margin_loss(steps: Steps, call: Call) -> Error:
-    """Return the error of the mean over classes of max(0, m - x_t + x_j)^p, times the weight of the
-    target class.
+    """Return a bound on the error of the loss of each row, or of its mean or sum over rows.
+
+    It is the mean over classes of max(0, m - x_t + x_j)^p, times the weight of the target class.
     """
     gap, counts = take_margins(steps, call)
     value = gap.value.clamp(min=0.0)
@@ -98,10 +104,11 @@ def margin_loss(steps: Steps, call: Call) -> Error:
 
 @rule("multi_margin_loss_backward")
 def margin_loss_backward(steps: Steps, call: Call) -> Error:
-    """Return the error of the gradient by each score x_j; the one by x_t is minus the sum of all
-    others.
+    """Return a bound on the error of the gradient by each score x_j; the gradient by x_t is minus
+    the sum of all others.
 
-    Where a margin is as near to 0 as its error, a class may or may not count.
+    A class adds to the gradient if m - x_t + x_j is above 0. If rounding may decide this, the bound
+    covers both cases.
     """
     gap, counts = take_margins(steps, call)
     acts, near = (gap.value > 0) & counts, (abs(gap.value) <= gap.error) & (gap.error > 0) & counts
@@ -125,8 +132,10 @@ def margin_loss_backward(steps: Steps, call: Call) -> Error:
 
 @rule("multilabel_margin_loss_forward")
 def label_margin_loss(steps: Steps, call: Call) -> list[Error]:
-    """Return the errors of the mean of max(0, 1 - (x_t - x_j)) over all labels t and all classes j
-    that are no label.
+    """Return a bound on the error of the loss, and None for the second result, which is exact.
+
+    The loss of a row is the sum of max(0, 1 - (x_t - x_j)) over all its labels t, and all classes j
+    that are no label, divided by the number of classes.
     """
     gap, counts, _ = take_label_margins(steps, call)
     value = torch.where(counts, gap.value.clamp(min=0.0), 0.0)
@@ -141,8 +150,10 @@ def label_margin_loss(steps: Steps, call: Call) -> list[Error]:
 
 
 def take_label_margins(steps: Steps, call: Call) -> tuple[Number, Tensor, Tensor]:
-    """Return 1 - (x_t - x_j) by row, label t and class j, a mask of those that count, and the
-    labels.
+    """Return 1 - (x_t - x_j), with errors, for each row, label t and class j.
+
+    Also return a mask of the pairs of a label with a class that is no label, and the labels (rows,
+    labels).
     """
     x = call["self"].reshape(-1, call["self"].shape[-1])
     counts, labels = list_label_margins(x, call["target"])
@@ -153,10 +164,10 @@ def take_label_margins(steps: Steps, call: Call) -> tuple[Number, Tensor, Tensor
 
 
 def list_label_margins(x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Return a mask (rows, labels, classes) of the pairs that count (a label with a class that is
-    no label), and the labels (rows, labels).
+    """Return a mask (rows, labels, classes) of the pairs of a label with a class that is no label,
+    and the labels (rows, labels).
 
-    The labels of a row end at the first negative number.
+    `target` has the labels of each row of scores x, up to its first negative number.
     """
     target = target.reshape(x.shape)
     ended = (target < 0).cumsum(1) > 0
@@ -169,8 +180,11 @@ def list_label_margins(x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
 def repeat_label_margin_loss_backward(
     g: Tensor, x: Tensor, target: Tensor, reduction: int, is_target: Tensor
 ) -> Tensor:
-    """Return the gradient by each score: for each margin that counts, -g for its label and g for
-    its class.
+    """Return the gradient by each score x_j.
+
+    Each margin above 0 of a label and a class adds -g to the gradient by the label's score. It adds
+    g to the gradient by the class's score. Both are divided by the number of classes. `is_target`
+    is not used.
     """
     rows = x.reshape(-1, x.shape[-1])
     counts, labels = list_label_margins(rows, target)
@@ -183,8 +197,10 @@ def repeat_label_margin_loss_backward(
 
 @rule("multilabel_margin_loss_backward")
 def label_margin_loss_backward(steps: Steps, call: Call) -> Error:
-    """Return the error of the gradient by each score: for each margin that counts, -g for its label
-    and g for its class.
+    """Return a bound on the error of the gradient by each score.
+
+    Each margin above 0 of a label and a class adds -g to the gradient by the label's score. It adds
+    g to the gradient by the class's score. Both are divided by the number of classes.
     """
     gap, counts, labels = take_label_margins(steps, call)
     near = (abs(gap.value) <= gap.error) & (gap.error > 0) & counts

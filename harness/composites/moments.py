@@ -1,12 +1,14 @@
 """Errors of means and variances over axes, as norms compute them: in one pass or two, in any order.
 
-Two passes lose n u of the sizes of n terms; the variance is affected only by the square of the
-mean's error. Welford's updates and the merging of groups (Chan, Golub and LeVeque, "Algorithms for
-computing the sample variance", Amer. Statist. 37 (1983)) add terms d^2 n1 n2 / (n1 + n2) to the sum
-of squares, one for each pair of groups, where d is the difference of their means. All these terms
-together are the sum of squares, n var. An error e of each mean changes them by 2 e |d| n1 n2 / (n1
-+ n2). By Cauchy and Schwarz, the sum of these changes is at most 2 e sqrt(n var) sqrt(sum of n1 n2
-/ (n1 + n2)); the last sum is at most n (1 + log2(n) / 2), for every order of merging.
+u is the unit roundoff. With two passes over n terms, the mean is off by n u times the mean size of
+the terms; the variance is affected only by the square of the mean's error. Welford's updates and
+the merging of groups (Chan, Golub and LeVeque, "Algorithms for computing the sample variance",
+Amer. Statist. 37 (1983)) add terms d^2 n1 n2 / (n1 + n2) to the sum of squares, one for each pair
+of groups. Here n1 and n2 are the sizes of the groups, and d is the difference of their means. All
+these terms together are the sum of squares, n var. An error e of each mean changes them by 2 e |d|
+n1 n2 / (n1 + n2). By Cauchy and Schwarz, the sum of these changes is at most 2 e sqrt(n var)
+sqrt(sum of n1 n2 / (n1 + n2)); the last sum is at most n (1 + log2(n) / 2), for every order of
+merging.
 """
 
 from __future__ import annotations
@@ -21,8 +23,8 @@ from harness.rules.steps import Number, Steps, count_terms
 
 
 def take_moments(x: Tensor, axes: Sequence[int]) -> tuple[Tensor, Tensor]:
-    """Return the mean and the variance over axes, which are kept with length 1, without rounding
-    errors.
+    """Return the mean and the variance over axes, without bounds on errors; the axes get the length
+    1.
     """
     mean = x.mean(tuple(axes), keepdim=True)
     return mean, (x - mean).square().mean(tuple(axes), keepdim=True)
@@ -31,10 +33,11 @@ def take_moments(x: Tensor, axes: Sequence[int]) -> tuple[Tensor, Tensor]:
 def bound_moments(
     steps: Steps, x: Tensor, axes: Sequence[int], held: bool = False
 ) -> tuple[Number, Number]:
-    """Return the mean and the variance over axes, with their errors.
+    """Return the mean and the variance over axes, with their errors; the axes get the length 1.
 
-    A merged mean rounds four times: three times the difference that is added to it, and once
-    itself. If `held`, the mean and the variance are stored in between.
+    A mean that is merged from two groups rounds four times: three times the difference that is
+    added to it, and once itself. With `held`, the mean and the variance are rounded to the dtype of
+    the result before they are used.
     """
     terms = count_terms(x, axes)
     mean, variance = take_moments(x, axes)
@@ -58,12 +61,12 @@ def bound_moments(
 
 
 def invert_deviation(steps: Steps, variance: Number, eps: float) -> Number:
-    """Return 1 / sqrt(variance + eps)."""
+    """Return 1 / sqrt(variance + eps), with its error."""
     return steps.rsqrt(steps.add(variance, steps.scalar(eps, variance.value)))
 
 
 def normalise(steps: Steps, x: Tensor, mean: Number, scale: Number) -> Number:
-    """Return (x - mean) scale; it may be computed as x scale - mean scale."""
+    """Return (x - mean) scale, with its error; a kernel may compute it as x scale - mean scale."""
     value = x - mean.value
     lost = steps.u * (abs(x) + abs(mean.value) + mean.error)
     centre = Number(value, mean.error + 2 * lost)
@@ -71,7 +74,10 @@ def normalise(steps: Steps, x: Tensor, mean: Number, scale: Number) -> Number:
 
 
 def transform(steps: Steps, a: Number, weight: Tensor | None, bias: Tensor | None) -> Number:
-    """Return a weight + bias; the bias may be joined with the mean first."""
+    """Return a weight + bias, with its error.
+
+    The bound also holds if a kernel adds the bias to another term first.
+    """
     if weight is not None:
         a = steps.mul(a, steps.exact(weight))
     if bias is None:
@@ -88,11 +94,13 @@ def slope_by_input(
     axes: Sequence[int],
     held: float = 0.0,
 ) -> Tensor:
-    """Return the error of s (g - mean(g) - h mean(g h)), with h = (x - mean) s.
+    """Return a bound on the error of a norm's gradient by its input, s (g - mean(g) - h mean(g h)).
 
-    `saved` are the mean m and s. `held` is a further relative error of the sums, from storing them.
-    On the CPU torch computes s g + b x + c, with b = (m sum(g) - sum(g x)) s^3 / n and c = -b m -
-    sum(g) s / n. This loses digits if x is near m, so its error is at least that of the form above.
+    g is the gradient by the normalised numbers h = (x - m) s. `saved` are the mean m and the scale
+    s. All means are over `axes`, n numbers each. `held` is a further relative error of the sums,
+    from rounding them to the dtype of the result. On the CPU torch computes s g + b x + c, with b =
+    (m sum(g) - sum(g x)) s^3 / n and c = -b m - sum(g) s / n. This loses digits if x is near m, so
+    the bound is at least the error of this form.
     """
     terms, u = count_terms(x, axes), steps.u
     every, (mean, scale) = tuple(axes), saved
@@ -122,9 +130,11 @@ def slope_by_weight(
     axes: Sequence[int],
     held: float = 0.0,
 ) -> Number:
-    """Return sum(g (x - mean) s); it may be computed as (sum(g x) - mean sum(g)) s.
+    """Return a norm's gradient by its weight, sum(g (x - m) s) over `axes`, with its error.
 
-    `saved` are the mean and s. Sums that are stored lose the share `held` of their size more.
+    g is the gradient by the result. `saved` are the mean m and the scale s. A kernel may compute it
+    as (sum(g x) - m sum(g)) s. `held` is a further relative error of the sums, from rounding them
+    to the dtype of the result.
     """
     mean, scale = saved
     value = g * (x - mean) * scale

@@ -1,7 +1,8 @@
 """Rules for layer norm, group norm and the root-mean-square norm, and for their gradients.
 
-In formulas x is the input, g the gradient by the result, s the saved scale 1 / sqrt(variance +
-eps), and h the normalised input.
+A rule bounds the rounding errors of one operation of torch. In formulas x is the input, g the
+gradient by the result, s the saved scale 1 / sqrt(variance + eps), and h the normalised input.
+Functions with `given` take the operation's arguments in their order.
 """
 
 from __future__ import annotations
@@ -26,12 +27,12 @@ from harness.rules.steps import Number, Steps
 
 
 def list_last(x: Tensor, shape: Sequence[int]) -> list[int]:
-    """Return the last axes of x, as many as a shape has."""
+    """Return the numbers of the last axes of x, as many as the shape has."""
     return list(range(x.ndim - len(shape), x.ndim))
 
 
 def list_first(x: Tensor, shape: Sequence[int]) -> list[int]:
-    """Return the axes of x before the last ones, which a shape describes."""
+    """Return the numbers of the axes of x before the last ones, which the shape describes."""
     return list(range(x.ndim - len(shape)))
 
 
@@ -39,7 +40,7 @@ def list_first(x: Tensor, shape: Sequence[int]) -> list[int]:
 def repeat_layer_norm(
     x: Tensor, shape: Sequence[int], weight: Tensor | None, bias: Tensor | None, eps: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the result, the means and the scales 1 / sqrt(variance + eps)."""
+    """Return the result, the means and the scales 1 / sqrt(variance + eps) of layer norm."""
     mean, variance = take_moments(x, list_last(x, shape))
     scale = (variance + eps).rsqrt()
     result = (x - mean) * scale
@@ -50,7 +51,9 @@ def repeat_layer_norm(
 
 @rule("native_layer_norm")
 def layer_norm(steps: Steps, call: Call) -> list[Error]:
-    """Return the errors of (x - mean) scale weight + bias, of the means, and of the scales."""
+    """Return bounds on the errors of the result (x - mean) scale weight + bias, the means and the
+    scales.
+    """
     x = call["input"]
     mean, variance = bound_moments(steps, x, list_last(x, call["normalized_shape"]))
     scale = invert_deviation(steps, variance, call["eps"])
@@ -60,7 +63,11 @@ def layer_norm(steps: Steps, call: Call) -> list[Error]:
 
 @repeat("native_layer_norm_backward")
 def repeat_layer_norm_backward(*given: Any) -> list[Tensor | None]:
-    """Return the gradients by input, weight and bias, from saved statistics."""
+    """Return the gradients of layer norm by input, weight and bias, from the saved means and
+    scales.
+
+    Gradients that are not needed are None.
+    """
     g, x, shape, mean, scale, weight, _, output_mask = given
     last, first = list_last(x, shape), list_first(x, shape)
     unit = (x - mean) * scale
@@ -76,7 +83,10 @@ def add_up(x: Tensor, axes: Sequence[int]) -> Tensor:
 
 
 def take_slope(g: Tensor, unit: Tensor, scale: Tensor, axes: Sequence[int]) -> Tensor:
-    """Return s (g - mean(g) - h mean(g h)), the gradient by the input, for normalised numbers h."""
+    """Return the gradient by the input, s (g - mean(g) - h mean(g h)), with means over `axes`.
+
+    `unit` is h, the normalised input, and `scale` is s.
+    """
     every = tuple(axes)
     along = (g * unit).mean(every, keepdim=True)
     return scale * (g - g.mean(every, keepdim=True) - unit * along)
@@ -84,7 +94,9 @@ def take_slope(g: Tensor, unit: Tensor, scale: Tensor, axes: Sequence[int]) -> T
 
 @rule("native_layer_norm_backward")
 def layer_norm_backward(steps: Steps, call: Call) -> list[Error]:
-    """Return the errors of the gradients by input, weight and bias, from saved statistics."""
+    """Return bounds on the errors of the gradients of layer norm by input, weight and bias, from
+    the saved means and scales.
+    """
     x, g, weight = call["input"], call["grad_out"], call["weight"]
     mean, scale = call["mean"], call["rstd"]
     last = list_last(x, call["normalized_shape"])
@@ -108,13 +120,18 @@ def layer_norm_backward(steps: Steps, call: Call) -> list[Error]:
 
 
 def as_groups(x: Tensor, sizes: Sequence[int]) -> Tensor:
-    """Reshape a tensor to (rows, groups, channels of a group, places)."""
+    """Reshape a tensor to (rows, groups, channels of a group, places).
+
+    `sizes` are the numbers of rows, channels, places and groups.
+    """
     rows, channels, places, groups = sizes
     return x.reshape(rows, groups, channels // groups, places)
 
 
 def as_channels(weight: Tensor | None, sizes: Sequence[int]) -> Tensor | None:
-    """Reshape one number per channel so that it broadcasts with `as_groups`."""
+    """Reshape one number per channel so that it broadcasts with a result of `as_groups`; None stays
+    None.
+    """
     if weight is None:
         return None
     return weight.reshape(1, sizes[3], sizes[1] // sizes[3], 1)
@@ -122,7 +139,7 @@ def as_channels(weight: Tensor | None, sizes: Sequence[int]) -> Tensor | None:
 
 @repeat("native_group_norm")
 def repeat_group_norm(*given: Any) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the result, the means and the scales 1 / sqrt(variance + eps)."""
+    """Return the result, the means and the scales 1 / sqrt(variance + eps) of group norm."""
     x, weight, bias, *sizes, eps = given
     grouped = as_groups(x, sizes)
     mean, variance = take_moments(grouped, (2, 3))
@@ -136,13 +153,15 @@ def repeat_group_norm(*given: Any) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def list_sizes(call: Call) -> list[int]:
-    """Return the numbers of rows, channels, places and groups."""
+    """Return the numbers of rows, channels, places and groups of a call of group norm."""
     return [call["N"], call["C"], call["HxW"], call["group"]]
 
 
 @rule("native_group_norm")
 def group_norm(steps: Steps, call: Call) -> list[Error]:
-    """Return the errors of (x - mean) scale weight + bias, of the means, and of the scales."""
+    """Return bounds on the errors of the result (x - mean) scale weight + bias, the means and the
+    scales.
+    """
     sizes = list_sizes(call)
     grouped = as_groups(call["input"], sizes)
     mean, variance = bound_moments(steps, grouped, (2, 3))
@@ -155,7 +174,11 @@ def group_norm(steps: Steps, call: Call) -> list[Error]:
 
 @repeat("native_group_norm_backward")
 def repeat_group_norm_backward(*given: Any) -> list[Tensor | None]:
-    """Return the gradients by input, weight and bias, from saved statistics."""
+    """Return the gradients of group norm by input, weight and bias, from the saved means and
+    scales.
+
+    Gradients that are not needed are None.
+    """
     g, x, mean, scale, weight, *sizes, output_mask = given
     grouped, slopes = as_groups(x, sizes), as_groups(g, sizes)
     mean, scale = mean[:, :, None, None], scale[:, :, None, None]
@@ -170,7 +193,9 @@ def repeat_group_norm_backward(*given: Any) -> list[Tensor | None]:
 
 @rule("native_group_norm_backward")
 def group_norm_backward(steps: Steps, call: Call) -> list[Error]:
-    """Return the errors of the gradients by input, weight and bias, from saved statistics."""
+    """Return bounds on the errors of the gradients of group norm by input, weight and bias, from
+    the saved means and scales.
+    """
     sizes = list_sizes(call)
     x, g = as_groups(call["input"], sizes), as_groups(call["grad_out"], sizes)
     mean, scale = call["mean"][:, :, None, None], call["rstd"][:, :, None, None]
@@ -195,7 +220,9 @@ def group_norm_backward(steps: Steps, call: Call) -> list[Error]:
 def repeat_root_mean_square_norm(
     x: Tensor, shape: Sequence[int], weight: Tensor | None, eps: float | None
 ) -> tuple[Tensor, Tensor]:
-    """Return the result and the scale 1 / sqrt(mean of squares + eps)."""
+    """Return the result x weight / sqrt(mean(x^2) + eps), and the scale 1 / sqrt(mean(x^2)
+    + eps).
+    """
     least = torch.finfo(x.dtype).eps if eps is None else eps
     scale = (x.square().mean(list_last(x, shape), keepdim=True) + least).rsqrt()
     result = x * scale
@@ -204,8 +231,9 @@ def repeat_root_mean_square_norm(
 
 @rule("_fused_rms_norm")
 def root_mean_square_norm(steps: Steps, call: Call) -> list[Error]:
-    """Return the errors of x / sqrt(mean(x^2) + eps) weight, and of the scale; infinite if eps is
-    not given.
+    """Return bounds on the errors of x weight / sqrt(mean(x^2) + eps) and of the scale.
+
+    They are infinite if eps is not given.
     """
     x = steps.exact(call["input"])
     if call["eps"] is None:
@@ -218,7 +246,10 @@ def root_mean_square_norm(steps: Steps, call: Call) -> list[Error]:
 
 @repeat("_fused_rms_norm_backward")
 def repeat_root_mean_square_norm_backward(*given: Any) -> list[Tensor | None]:
-    """Return the gradients by input and weight, from a saved scale."""
+    """Return the gradients of the root-mean-square norm by input and weight, from a saved scale.
+
+    Gradients that are not needed are None.
+    """
     g, x, shape, scale, weight, output_mask = given
     last = list_last(x, shape)
     unit, weighed = x * scale, g if weight is None else g * weight
@@ -229,8 +260,10 @@ def repeat_root_mean_square_norm_backward(*given: Any) -> list[Tensor | None]:
 
 @rule("_fused_rms_norm_backward")
 def root_mean_square_norm_backward(steps: Steps, call: Call) -> list[Error]:
-    """Return the errors of the gradients by input, s (g - h mean(g h)) with h = x s, and by weight,
-    the sum of g h.
+    """Return bounds on the errors of the gradients by input and weight.
+
+    With h = x s they are s (g - h mean(g h)) and the sum of g h; g includes the factor weight for
+    the input.
     """
     x, scale = steps.exact(call["input"]), steps.exact(call["rstd"])
     g = steps.exact(call["grad_out"])

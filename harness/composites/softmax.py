@@ -1,9 +1,10 @@
 """Rules for softmax, log-softmax and logsumexp along an axis, and for their gradients.
 
-All are computed from x - m, where m is the largest number of a row: Blanchard, Higham and Higham,
-"Accurately computing the log-sum-exp and softmax functions", IMA J. Numer. Anal. 41 (2021). A class
-of minus infinity has the probability 0. In the gradients p is softmax(x), h is log p, and g the
-gradient by the result.
+A rule bounds the rounding errors of one operation of torch. All are computed from x - m, where m is
+the largest number of a row: Blanchard, Higham and Higham, "Accurately computing the log-sum-exp and
+softmax functions", IMA J. Numer. Anal. 41 (2021). A class of minus infinity has the probability 0.
+In the gradients p is softmax(x), h is log p, and g the gradient by the result. Sums are over the
+operation's axis.
 """
 
 from __future__ import annotations
@@ -18,23 +19,25 @@ from harness.rules.steps import Number, Steps, list_axes
 
 
 def take_off_largest(steps: Steps, x: Tensor, axes: Sequence[int]) -> tuple[Number, Tensor]:
-    """Return x - m and m, the largest number of each row (0 if none is finite)."""
+    """Return x - m, with its error, and m, the largest number along `axes` (0 if it is
+    infinite).
+    """
     largest = x.amax(list(axes), keepdim=True) if x.numel() else x.sum(list(axes), keepdim=True)
     largest = torch.where(largest.isinf(), 0.0, largest)
     return steps.sub(steps.exact(x), steps.exact(largest)), largest
 
 
 def list_own_axes(call: Call) -> list[int]:
-    """Return the axes along which the operation works, as numbers from 0."""
+    """Return the axes along which the called operation works, as numbers from 0."""
     return list_axes(call["self"], call["dim"])
 
 
 @rule("_softmax", "_safe_softmax")
 def softmax(steps: Steps, call: Call) -> Error:
-    """Return the error of exp(x - m) divided by the sum of exp(x - m), or times the reciprocal of
-    the sum.
+    """Return a bound on the error of exp(x - m) divided by the sum of exp(x - m).
 
-    A narrow dtype may store the exponentials.
+    A kernel may multiply by the reciprocal of the sum, and round the exponentials to a narrow
+    dtype.
     """
     shifted, _ = take_off_largest(steps, call["self"], list_own_axes(call))
     powers = steps.hold(steps.exp(shifted))
@@ -47,8 +50,9 @@ def softmax(steps: Steps, call: Call) -> Error:
 
 @rule("_log_softmax")
 def log_softmax(steps: Steps, call: Call) -> Error:
-    """Return the error of (x - m) - log(sum(exp(x - m))); a narrow dtype may store the sum and its
-    logarithm.
+    """Return a bound on the error of (x - m) - log(sum(exp(x - m))).
+
+    A kernel may round the sum and its logarithm to a narrow dtype.
     """
     axes = list_own_axes(call)
     shifted, _ = take_off_largest(steps, call["self"], axes)
@@ -58,7 +62,10 @@ def log_softmax(steps: Steps, call: Call) -> Error:
 
 @rule("logsumexp")
 def sum_exponentials(steps: Steps, call: Call) -> Error:
-    """Return the error of m + log(sum(exp(x - m))); torch stores each step."""
+    """Return a bound on the error of m + log(sum(exp(x - m))).
+
+    torch rounds each intermediate number to the dtype of the result.
+    """
     steps = steps.stepwise()
     axes = list_own_axes(call)
     shifted, largest = take_off_largest(steps, call["self"], axes)
@@ -69,13 +76,15 @@ def sum_exponentials(steps: Steps, call: Call) -> Error:
 
 
 def squeeze(x: Tensor, axes: Sequence[int]) -> Tensor:
-    """Return a tensor without some axes of length 1."""
+    """Return a tensor without the given axes, which have the length 1."""
     return torch.squeeze(x, tuple(axes))
 
 
 @rule("_softmax_backward_data")
 def softmax_backward(steps: Steps, call: Call) -> Error:
-    """Return the error of p (g - sum(g p)), or g p - p sum(g p)."""
+    """Return a bound on the error of p (g - sum(g p)), which may be computed as g p - p
+    sum(g p).
+    """
     p, g = steps.exact(call["output"]), steps.exact(call["grad_output"])
     product = steps.mul(g, p)
     total = steps.sum(product, call["dim"], keepdim=True)
@@ -84,7 +93,7 @@ def softmax_backward(steps: Steps, call: Call) -> Error:
 
 @rule("_log_softmax_backward_data")
 def log_softmax_backward(steps: Steps, call: Call) -> Error:
-    """Return the error of g - exp(h) sum(g)."""
+    """Return a bound on the error of g - exp(h) sum(g)."""
     h, g = steps.exact(call["output"]), steps.exact(call["grad_output"])
     total = steps.sum(g, call["dim"], keepdim=True)
     return steps.store(steps.sub(g, steps.mul(steps.exp(h), total)))

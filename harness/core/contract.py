@@ -1,4 +1,4 @@
-"""An implementation's promise about its arithmetic (its contract), and bounds that follow from it.
+"""An implementation's promise about its arithmetic (its contract), and the bounds on its numbers.
 
 A bound is the largest error that a correct implementation may make. A draw is one problem of a
 stack of problems that are evaluated together.
@@ -101,14 +101,14 @@ class Contract:
             )
 
     def through_probabilities(self) -> Contract:
-        """Return the contract of a loss that goes through probabilities, as BCELoss of a sigmoid
-        does.
+        """Return a copy of the contract for a loss that is computed from probabilities, as by
+        BCELoss of a sigmoid.
         """
         return replace(self, from_probabilities=True, unfused_slope=True, log_least=BCE_LEAST)
 
     def without_probabilities(self) -> Contract:
-        """Return the contract of squares and fused losses: its promises on losses of probabilities
-        are reset.
+        """Return a copy of the contract for squares and fused losses: its promises on losses of
+        probabilities are set to their defaults.
         """
         return replace(
             self,
@@ -126,7 +126,7 @@ class Contract:
 
     @property
     def factor_bits(self) -> int:
-        """The number of significand bits of the factors of a matrix product."""
+        """The number of significand bits to which the factors of a matrix product are rounded."""
         return PRECISION[self.dtype][1]
 
     @property
@@ -161,14 +161,15 @@ class Contract:
 
     @property
     def narrow(self) -> bool:
-        """Does the dtype, or a factor of its matrix products, have fewer bits than float32? Then a
-        model is judged layer by layer.
+        """Does the dtype, or a factor of its matrix products, have fewer bits than float32?
+
+        A model in such a dtype is judged layer by layer.
         """
         return self.factor_bits < SINGLE
 
     @property
     def tiny(self) -> float:
-        """The smallest normal number of the dtype: an underflow loses at most as much."""
+        """The smallest normal number of the dtype; the error of an underflow is at most this."""
         return float(np.finfo(PRECISION[self.dtype][2]).tiny)
 
     @property
@@ -177,7 +178,7 @@ class Contract:
         return float(np.ldexp(1 - self.roundoff, np.finfo(PRECISION[self.dtype][2]).maxexp))
 
     def rounded(self, x: Array) -> Array:
-        """Round each number to the nearest one of the dtype."""
+        """Return x with each number rounded to the nearest number of the dtype."""
         near = np.asarray(x, PRECISION[self.dtype][2]).astype(float)
         if self.dtype != "bfloat16":
             return near
@@ -241,8 +242,8 @@ class Bounds(dict[str, Bounded]):
         self.clip, self.reach = clip, reach
 
     def unclipped(self, clip: float | None) -> list[bool]:
-        """Return, for each part of the stack, whether another contract gives the same bounds, to
-        the bit.
+        """Return, for each part of the stack, whether another contract gives exactly the same
+        bounds.
 
         The other contract differs only in its `logistic_clip`, which is `clip`. Its bounds are the
         same in a part in which no |z| goes beyond either of the two clips.

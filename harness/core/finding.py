@@ -23,8 +23,9 @@ def figure(number: float) -> Figure:
 
 
 class Form(StrEnum):
-    """The ways in which a trial can fail; a finding of each form fills the fields that the form
-    needs.
+    """The ways in which a trial can fail.
+
+    Each way needs some of a finding's fields; the others keep their defaults.
     """
 
     OUTSIDE = "outside"  # two answers differ by more than rounding
@@ -60,11 +61,11 @@ class FirstOutside:
     """The first quantity outside its bounds, in order of computation: forward, loss, gradient,
     input_gradient.
 
-    If it comes before the finding's own quantity, only `factor` is filled: its difference divided
-    by the allowed one. If it is the finding's own quantity, the other fields are filled. `tensors`
-    names its tensors outside their bounds, and `within` its tensors inside. `inside` names the
-    earlier quantities, which are all inside their bounds; `most` is the largest share of a bound
-    that they use.
+    If it comes before the quantity that the finding is about, only `factor` is filled: its
+    difference divided by the allowed one. Else the other fields are filled. `tensors` names its
+    tensors outside their bounds, and `within` its tensors inside. `inside` names the earlier
+    quantities, which are all inside their bounds; `most` is the largest share of a bound that they
+    use.
     """
 
     quantity: str
@@ -79,8 +80,8 @@ class FirstOutside:
 class Layers:
     """How many of a model's intermediate numbers were recognised when it was judged layer by layer.
 
-    The equations compute `of` numbers for a row. The model computed `seen` of them too, within
-    their bounds; `missing` names the first activation that it did not compute.
+    The network's equations compute `of` numbers for a row of data. `seen` of them were recognised
+    among the model's own, within their bounds. `missing` names the first activation that was not.
     """
 
     seen: int
@@ -90,11 +91,11 @@ class Layers:
 
 @dataclass(frozen=True)
 class Located:
-    """An operation of torch, with the layer (module) that ran it and the line that called it.
+    """An operation of torch, the layer (module) that ran it, and the line that called it.
 
     `line` is a file and a number, as "net.py:12", and `source` the text of that line; both are ""
-    if no line of the user's called it. `owner` is the name of the reference if only the reference
-    has this operation, else "".
+    if no line of the user's called it. `backward` says that it belongs to the backward pass.
+    `owner` is the name of the reference if only the reference has this operation, else "".
     """
 
     operation: str
@@ -107,8 +108,10 @@ class Located:
 
 @dataclass(frozen=True)
 class Claim:
-    """A trainer's claim about its final weights (`says`: "claims a loss of" or "predicts"), and the
-    number of the training start that it belongs to.
+    """A trainer's claim about its final weights: a loss or a prediction.
+
+    `says` is "claims a loss of" or "predicts"; `start` is the number of the training start that it
+    belongs to.
     """
 
     trainer: str
@@ -118,10 +121,11 @@ class Claim:
 
 @dataclass(frozen=True)
 class Reach:
-    """The trials that fail for the same cause: their references' titles, devices and dtypes.
+    """How far one cause of failures reaches: all trials that fail for it.
 
-    `checks` names the other checks that fail, `right` those that pass in all of the subject's
-    trials; `trials` counts the trials that follow from the first failure.
+    `witnesses` are the titles of their references; `devices` and `dtypes` are theirs too. `checks`
+    names the checks that fail besides the first one, and `right` the checks that pass in all of the
+    subject's trials. `trials` counts the trials that follow from the first failure.
     """
 
     witnesses: tuple[str, ...]
@@ -139,13 +143,13 @@ class Finding:
     `where` names the worst element. Its figures are `actual`, `expected` (given by `witness`) and
     `allowed`, the difference that would be allowed. `factor` is the difference divided by the
     allowed one. `contract_share` is the part of `allowed` that comes from different declarations in
-    the two contracts; `contract_reason` names them.
+    the two contracts (the arithmetic that each side promises); `contract_reason` names them.
 
     `blamed` names the sides (subject, reference) that are outside their own bounds. `of_reference`
     says that a missing answer is the reference's, not the subject's. `ran` says how a compiled
-    model ran. `first_operations` are those at which the subject's numbers leave the reference's.
-    `losses` is a sentence about two losses that are no sums of squares. `reach` is filled at the
-    end of a run: it has the other trials of the same cause.
+    model ran. `first_operations` are the first operations at which the subject's numbers differ
+    from the reference's. `losses` is a sentence about two losses that are no sums of squares.
+    `reach` is filled at the end of a run: it has the other trials of the same cause.
 
     `script` is the path of a script that fails in the same way, `python` the path of the Python
     that runs it, and `no_script` the reason if there is no script. `rerun` is the shell line that

@@ -2,8 +2,9 @@
 
 Own parameters are the model's own tensors, flattened into one vector of P numbers. theta is the
 vector of the network's T parameters, in the order of the network's layout. For a network with one
-hidden layer this is the order of R's nnet. In shapes, D counts draws (problems of a stack), R rows
-of data, and W intermediate numbers of a row.
+hidden layer this is the order of R's nnet. A contract is the arithmetic that an implementation
+promises. In shapes, D counts draws (problems of a stack), R rows of data, and W intermediate
+numbers of a row.
 """
 
 from __future__ import annotations
@@ -59,8 +60,8 @@ class Family(Hashable, Protocol):
         """
 
     def stages(self, problem: object, contract: Contract, seen: Array) -> tuple[int, int, str]:
-        """Look for the intermediate numbers of a row among an implementation's own, `seen` (D, R,
-        W).
+        """Look for the numbers that the network's equations compute for a row among an
+        implementation's own intermediate numbers, `seen` (D, R, W).
 
         Return how many were found, how many there are, and the first activation that was not found.
         """
@@ -76,10 +77,9 @@ class Family(Hashable, Protocol):
         """
 
     def longest_sum(self, amounts: Array) -> int:
-        """Return the largest total of `amounts` (T,) over the parameters that are added up in one
-        sum.
+        """Return the largest total of `amounts` over the parameters that are added up in one sum.
 
-        `amounts` has one number for each parameter, such as the number of terms that it
+        `amounts` (T,) has one number for each parameter, such as the number of terms that it
         contributes.
         """
 
@@ -93,7 +93,8 @@ class Family(Hashable, Protocol):
     ) -> str:
         """Return, in words, the known fault that explains observed answers; "" if there is none.
 
-        `outside` names the first quantity outside its bounds.
+        `observed` has the answers to each problem, by quantity. `outside` names the first quantity
+        outside its bounds. `contract` is the implementation's, and `say` gets progress messages.
         """
 
     def sentence(self) -> str: ...
@@ -104,10 +105,10 @@ class Formulation:
     """The affine map theta = matrix @ own + constant, with matrix (T, P) and constant (T,).
 
     The transpose of `matrix` maps gradients back to own parameters. `absolute` and `magnitude` form
-    a second map, which accounts for cancellation: from the absolute values of own parameters to the
-    sum of the absolute values of the summands of each entry of theta. `held` (P,) marks own
-    parameters that probes leave at 0. `buffers` are, by name, the tensors of a newly built module
-    that are no parameters.
+    a second map, which accounts for cancellation. It maps the absolute values of own parameters to
+    the sum of the absolute values of the summands of each entry of theta. `held` (P,) marks own
+    parameters that stay 0 in test problems. `buffers` has, by name, the tensors of a newly built
+    module that are no parameters.
     """
 
     own: Layout
@@ -137,7 +138,8 @@ class Formulation:
         """Read the affine map that the function `meaning` computes.
 
         `meaning` takes the model's own tensors by name and returns the network's blocks by name.
-        `say` gets progress messages. With `idle`, an own tensor may be in no block.
+        `held` (P,) marks own parameters that stay 0. `say` gets progress messages. With `idle`, an
+        own tensor may be in no block.
 
         Raises ValueError if a block is missing or has another shape, if the map is not affine or
         too large to be read, or if an own tensor is in no block.
@@ -164,7 +166,9 @@ class Formulation:
         return cls(own, network, matrix, constant, matrix.absolute, abs(constant), held)
 
     def then(self, outer: Formulation) -> Formulation:
-        """Return this map followed by `outer`, whose own parameters are this network's theta."""
+        """Return this map followed by `outer`, which maps this network's theta to another
+        network's.
+        """
         return Formulation(
             self.own,
             outer.network,
@@ -206,8 +210,8 @@ class Formulation:
         return leads
 
     def reaches(self, own: int) -> str:
-        """Return the network's name for the one entry of theta that depends on an own parameter; ""
-        if none or several depend on it.
+        """Return the network's name for the only entry of theta that depends on the own parameter
+        at position `own`; "" if none or several depend on it.
         """
         back = self.matrix.transpose.matrix
         rows = back.indices[back.indptr[own] : back.indptr[own + 1]]
@@ -221,28 +225,27 @@ class Formulation:
 
     @cached_property
     def extra_terms(self) -> int:
-        """The number of terms that a sum over entries of theta gains if each entry is written out
-        in own parameters.
+        """The number of terms that a sum over entries of theta gains if each entry is replaced by
+        its summands in own parameters.
         """
         return self.network.longest_sum(np.maximum(self.summands - 1.0, 0.0))
 
     @cached_property
     def forward_roundings(self) -> Array:
-        """The number of roundings that each entry of theta (T,) may carry, relative to the sizes of
-        its summands.
+        """The number of roundings that each entry of theta (T,) may carry.
 
-        An entry that is one own parameter times a power of two is exact. An entry with several
-        summands may never be formed: an implementation may multiply the data by each summand and
-        add the products. Then every rounding of the sums that the entry enters acts on the sizes of
-        the summands.
+        Each is relative to the sum of the absolute values of the entry's summands. An entry that is
+        one own parameter times a power of two is exact. An entry with several summands may never be
+        formed: an implementation may multiply the data by each summand and add the products. Then
+        every rounding of the sums that the entry enters acts on the sizes of the summands.
         """
         longest = self.network.widest * int(self.summands.max(initial=1))
         plain = (self.summands <= 1) & self.absolute.powers_of_two
         return np.where(plain, 0.0, self.summands + longest)
 
     def gradient_terms(self, rows: int) -> int:
-        """Return the number of terms that a gradient's sum over rows gains if an own parameter
-        enters several entries of theta.
+        """Return the number of terms that a gradient's sum over `rows` rows gains if an own
+        parameter enters several entries of theta.
 
         An implementation may then add up the products of all these entries, row by row, before
         anything cancels.
@@ -263,17 +266,17 @@ class Formulation:
 
     @cached_property
     def backward_roundings(self) -> Array:
-        """The number of roundings of each entry of the gradient by own parameters (P,), relative to
-        the sizes of its summands.
+        """The number of roundings of each entry of the gradient by own parameters (P,).
 
-        They happen when this gradient is computed from the gradient by theta.
+        Each is relative to the sum of the absolute values of the entry's summands. They happen when
+        this gradient is computed from the gradient by theta.
         """
         back = self.absolute.transpose
         return np.where((back.entries <= 1) & back.powers_of_two, 0.0, back.entries + 1.0)
 
 
 def _witnesses(own: Layout) -> Iterator[Array]:
-    """Yield own parameters (P,) at which a map that is not affine differs from an affine one.
+    """Yield own parameters (P,) at which a map that is not affine is found out.
 
     The numbers have both signs; some are whole and some are not, some small and some large. In some
     vectors many numbers are 0: all outside one block, about half of them, or all but the first or

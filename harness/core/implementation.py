@@ -1,8 +1,9 @@
 """The interface of implementations, subjects and references alike, and the answers that they give.
 
-In shapes, D counts draws (problems of a stack), R rows of data, I inputs of all groups, O outputs
-of all heads, and W intermediate numbers of a row. T counts the network's parameters, which form the
-vector theta in the order of R's nnet. P counts own parameters: the model's own tensors, flattened.
+A subject is an implementation that is judged; a reference is compared with it. In shapes, D counts
+draws (problems of a stack), R rows of data, I inputs of all groups, O outputs of all heads, and W
+intermediate numbers of a row. T counts the network's parameters, which form the vector theta in the
+order of R's nnet. P counts own parameters: the model's own tensors, flattened.
 """
 
 from collections.abc import Hashable, Mapping
@@ -43,8 +44,9 @@ class Observation:
     compiled in part, or eager.
 
     `asked` names the modes and layouts in which the model was called. `conditions` tells which
-    draws were called in another layout, or after an earlier call. By kind of condition and number
-    of the draw, it holds the end of the sentence that reports a wrong answer.
+    draws were called in another memory layout, or after an earlier call. Its keys are the kind of
+    condition and then the number of the draw; its values are the end of the sentence that reports a
+    wrong answer.
     """
 
     values: Mapping[str, Array]
@@ -66,8 +68,9 @@ class Implementation(Protocol):
     """The interface of everything that answers problems: `r_nnet`, `numpy_net`, a PyTorch model, a
     user's function.
 
-    A trial compares two implementations, its subject and its reference. A reference always computes
-    on the CPU; if it has a dtype of its own, it ignores the trial's `dtype`.
+    A trial compares two implementations, its subject (which is judged) and its reference. A
+    reference always computes on the CPU; if it has a dtype of its own, it ignores the trial's
+    `dtype`.
     """
 
     @property
@@ -85,14 +88,15 @@ class Implementation(Protocol):
         """Return the name and version of a reference, as a failure shows them."""
 
     def contract(self, dtype: str) -> Contract:
-        """Return its contract in a dtype: the rounding that it promises."""
+        """Return its contract in a dtype: the arithmetic and rounding that it promises."""
 
     def cannot_answer(self, network: Family, quantity: str, dtype: str, device: str) -> str | None:
         """Return why it cannot compute a quantity of a network; None if it can."""
 
     def as_evaluated(self, problem: Problem) -> Problem:
-        """Return the problem with the network that it really evaluates: R's nnet evaluates tanh as
-        a logistic.
+        """Return a copy of the problem for the network that it really evaluates.
+
+        For example, R's nnet evaluates tanh as a logistic.
         """
 
     def observe(self, problem: Problem, dtype: str, device: str) -> Observation:
@@ -117,9 +121,9 @@ class Candidate(Implementation, Protocol):
     """An implementation that can be a subject: it has parameters of its own, and states their
     meaning.
 
-    As a subject it is evaluated at its own parameters, `Problem.own`. `network` is the network of
-    these parameters, None for the case's. `known` is the reason why it is known to fail, if there
-    is one.
+    As a subject (the implementation that is judged) it is evaluated at its own parameters,
+    `Problem.own`. `network` is the network that these parameters belong to, None for the case's.
+    `known` is the reason why it is known to fail, if there is one.
     """
 
     @property
@@ -130,6 +134,7 @@ class Candidate(Implementation, Protocol):
         """A key that is the same for candidates whose parameters have the same meaning."""
 
     def formulation(self, network: Family, say: Say) -> Formulation:
-        """Return the map from its own parameters to the network's. Raises ValueError if the map
-        cannot be determined.
+        """Return the map from its own parameters to the network's; `say` gets progress messages.
+
+        Raises ValueError if the map cannot be determined.
         """

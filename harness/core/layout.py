@@ -59,15 +59,17 @@ class Block:
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """A flat vector of `size` numbers and the named blocks that it consists of."""
+    """A flat vector of `size` numbers, and the named blocks (tensors) to which its numbers
+    belong.
+    """
 
     size: int
     blocks: tuple[Block, ...]
 
     @classmethod
     def of_shapes(cls, shapes: Mapping[str, tuple[int, ...]]) -> Self:
-        """Return the layout of blocks of these shapes, one after the other, each in row-major
-        order.
+        """Return the layout of blocks of these shapes, by name, one after the other, each in
+        row-major order.
 
         A module's own parameters are laid out in this way. Raises ValueError for a name that is not
         a text on one line.
@@ -86,8 +88,8 @@ class Layout:
         return cls(start, tuple(blocks))
 
     def with_left_out(self, biases: Iterable[Block]) -> Self:
-        """Return this layout with one more block at the end for each bias of a network that a model
-        has left out.
+        """Return this layout with more blocks at the end: one for each of the network's biases that
+        a model does not have.
         """
         blocks, size = list(self.blocks), self.size
         for bias in biases:
@@ -104,8 +106,8 @@ class Layout:
         return {block.name: np.array(block.of(vector), dtype=np.float64) for block in self.blocks}
 
     def join(self, tensors: Mapping[str, ArrayLike]) -> NDArray[np.float64]:
-        """Return the vector (size,) that consists of these tensors, given by block name; a scalar
-        fills its block.
+        """Return the vector (size,) that consists of these tensors, by block name; a scalar fills
+        its block.
 
         Raises ValueError when a block is missing, unknown or of another shape.
         """
@@ -137,8 +139,8 @@ class Layout:
 
     @cached_property
     def owners(self) -> NDArray[np.intp]:
-        """For each position in the vector (size,), the number of its block; -1 if it is in no
-        block.
+        """The number of the block that each position of the vector (size,) belongs to; -1 if it is
+        in none.
         """
         owners = np.full(self.size + 1, -1, dtype=np.intp)
         for number, block in enumerate(self.blocks):
@@ -155,7 +157,7 @@ class Layout:
 
 
 def left_out_as(bias: str) -> str:
-    """Return the name of the parameter that represents a network's bias which the model has left
-    out.
+    """Return the name of the own parameter that represents the network's bias `bias`, which the
+    model does not have.
     """
     return f"{bias} (left out)"

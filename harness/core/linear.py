@@ -47,7 +47,7 @@ class LinearMap:
 
     @cached_property
     def entries(self) -> NDArray[np.intp]:
-        """The number of entries in each row of the matrix (rows,)."""
+        """The number of entries other than 0 in each row of the matrix (rows,)."""
         starts: NDArray[np.intp] = self.matrix.indptr.astype(np.intp)
         return starts[1:] - starts[:-1]
 
@@ -65,8 +65,8 @@ class LinearMap:
 
     @cached_property
     def _picks(self) -> NDArray[np.intp] | None:
-        """For each row (rows,), the column of its only entry, which is 1; None if the matrix has
-        any other row.
+        """For each row (rows,), the column of its only entry; None if an entry is not 1, or if a
+        row has several.
 
         An empty row has the number of columns, which is one past the last column.
         """

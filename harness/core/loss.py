@@ -113,7 +113,7 @@ class Loss:
             )
 
     def _settle_by_head(self) -> None:
-        """Convert the fields with an entry for each head to tuples."""
+        """Convert the fields that have one entry for each head to tuples."""
         if not isinstance(self.error, str):
             object.__setattr__(self, "error", tuple(self.error))
         if not isinstance(self.from_logits, bool):
@@ -122,10 +122,10 @@ class Loss:
             object.__setattr__(self, "factor", _settle("factor", self.factor, "one for each head"))
 
     def _settle_changes(self) -> None:
-        """Convert class weights to a tuple.
+        """Convert class weights to a tuple, and check the label smoothing.
 
-        Raises ValueError if the label smoothing is not from 0 to below 1, or if the error is not
-        "softmax".
+        Raises ValueError if the label smoothing is not from 0 to below 1, or if it or class weights
+        are given and the error is not "softmax".
         """
         if self.class_weights is not None:
             weights = _settle("class_weights", self.class_weights, "one number for each class")
@@ -141,11 +141,11 @@ class Loss:
             )
 
     def errors(self, heads: int) -> tuple[Error, ...]:
-        """Return the name of each head's error."""
+        """Return the name of the error of each of `heads` heads (output tensors)."""
         return (self.error,) * heads if isinstance(self.error, str) else tuple(self.error)
 
     def logits(self, heads: int) -> tuple[bool, ...]:
-        """Return for each head whether its outputs are logits."""
+        """Return for each of `heads` heads (output tensors) whether its outputs are logits."""
         given = self.from_logits
         return (given,) * heads if isinstance(given, bool) else tuple(given)
 
@@ -160,7 +160,7 @@ class Loss:
         return self.class_weights is not None or self.label_smoothing > 0
 
     def expect_heads(self, outputs: tuple[int, ...]) -> None:
-        """Raise ValueError unless the loss fits heads of these widths."""
+        """Raise ValueError unless the loss fits heads with these numbers of outputs."""
         heads = len(outputs)
         for name, given in (
             ("error", self.error),
@@ -186,7 +186,7 @@ class Loss:
             )
 
     def change_targets(self, targets: Array) -> Array:
-        """Return the targets (..., K) with label smoothing and class weights applied."""
+        """Return targets (..., K) changed by label smoothing and class weights."""
         smoothed = targets
         if self.label_smoothing:
             share = self.label_smoothing
@@ -227,7 +227,7 @@ class Loss:
         return np.broadcast_to(given, (layout.size,))
 
     def of_rows(self, rows: slice | NDArray[np.intp]) -> Loss:
-        """Return the loss restricted to some of the rows."""
+        """Return a copy of the loss for some of the rows only: their weights, if there are any."""
         weights = self.row_weights
         return self if weights is None else replace(self, weights=weights[rows])
 
@@ -235,8 +235,8 @@ class Loss:
         """Return the weight of each output's error in the loss: (O,) if all rows weigh the same,
         else (R, O).
 
-        An error of a whole row has the weight of any output of its head. `outputs` are the widths
-        of the heads.
+        `rows` is the number of rows, and `outputs` are the widths of the heads. An error of a whole
+        row has the weight of any output of its head.
         """
         factors = np.broadcast_to(np.asarray(self.factor, dtype=np.float64), (len(outputs),))
         errors = self.errors(len(outputs))
@@ -254,11 +254,11 @@ class Loss:
 
 
 class _ByBlock(tuple[tuple[str, Nested], ...]):
-    """The name of each block, and its decay."""
+    """Pairs of the name of a block and its decay."""
 
 
 def _settle(name: str, given: ArrayLike, one_axis: str = "") -> Nested:
-    """Return an array as nested tuples.
+    """Return an array as nested tuples; `name` is its name in messages.
 
     `one_axis` describes the numbers of an array that must have one axis. Raises ValueError for
     another number of axes, and unless all numbers are finite and not negative.
@@ -273,7 +273,9 @@ def _settle(name: str, given: ArrayLike, one_axis: str = "") -> Nested:
 
 
 def _expect(name: str, given: object, known: tuple[str, ...]) -> None:
-    """Raise ValueError unless the given object is one of the known names."""
+    """Raise ValueError unless the argument `given` is one of the known names; `name` is its
+    name.
+    """
     if given not in known:
         names = ", ".join(map(repr, known))
         called = CALLED.get(str(given))

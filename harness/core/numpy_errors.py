@@ -1,5 +1,5 @@
-"""NumPy's settings for floating-point errors and printing: ours while the harness computes, the
-user's while the user's code runs.
+"""NumPy's settings for floating-point errors and printing, while the harness computes and while the
+user's code runs.
 """
 
 from __future__ import annotations
@@ -39,8 +39,9 @@ _users: ContextVar[_Errors | None] = ContextVar("users", default=None)
 
 
 class _State(ContextDecorator):
-    """A context manager that leaves exceptions as they are; one that is made from a generator
-    changes them.
+    """A context manager that leaves exceptions as they are.
+
+    A context manager made from a generator function changes their tracebacks.
     """
 
     def __init__(self) -> None:
@@ -55,7 +56,8 @@ class _State(ContextDecorator):
 
 
 class ours(_State):
-    """A context in which NumPy ignores floating-point errors and prints by its defaults.
+    """A context for the harness, in which NumPy ignores floating-point errors and prints by its
+    defaults.
 
     Afterwards the user's settings are back, with the changes that the user's code has made
     meanwhile.
@@ -93,7 +95,8 @@ def _give_back() -> None:
 
 
 class users(_State):
-    """A context, inside `ours`, in which NumPy handles floating-point errors as the user has set.
+    """A context for the user's code, inside `ours`, with the user's settings for floating-point
+    errors.
 
     Changes that the user's code makes are kept. With `quiet`, errors that would only warn are
     ignored.
@@ -119,7 +122,9 @@ class users(_State):
 
 
 def _keep(errors: _Errors, begun: _Errors) -> None:
-    """Store the settings that the user's code has changed since `begun`."""
+    """Add the settings that the user's code has changed to `errors`; `begun` are the settings
+    before it ran.
+    """
     left = _Errors.now()
     how = dict(errors.how)
     for kind, handling in left.how.items():

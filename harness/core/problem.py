@@ -2,7 +2,8 @@
 
 A draw is one problem of a stack. In shapes, D counts draws, R rows of data, I inputs of all groups,
 and O outputs of all heads. T counts the network's parameters, which form the vector theta; P counts
-own parameters: the model's own tensors, flattened.
+own parameters: the model's own tensors, flattened. A formulation is the affine map from own
+parameters to theta.
 """
 
 from __future__ import annotations
@@ -119,11 +120,12 @@ class Problem:
     def _hold(
         self, name: str, what: str, known: dict[str, int], axes: tuple[str | int, ...], meaning: str
     ) -> None:
-        """Check an array and store it in float64, read-only.
+        """Check the array in the field `name`, and store it in float64, read-only.
 
-        `axes` are the expected lengths. An axis with a name, such as "draws", must have the length
-        in `known`; if it has none there, its length is added. Raises ValueError for another shape
-        and for numbers that are not finite.
+        `what` is its name in messages, and `meaning` describes the expected numbers there. `axes`
+        are the expected lengths. An axis with a name, such as "draws", must have the length in
+        `known`; if it has none there, its length is added. Raises ValueError for another shape and
+        for numbers that are not finite.
         """
         given = getattr(self, name)
         expected: list[str | int] = []
@@ -185,26 +187,27 @@ class Problem:
 
     @cached_property
     def own_decays(self) -> Array:
-        """The decay of each own parameter (P,). A problem with decay has the network's parameters
-        as own ones, possibly in another order.
+        """The decay of each own parameter (P,).
+
+        The own parameters of a problem with decay are the network's, possibly in another order.
         """
         return self.formulation.pull_back(self.decays)
 
     def called(self, draw: int) -> str:
-        """Return the name of a draw, as "exact draw 3" or "step 2 from start 0"."""
+        """Return the name of a draw by its number, as "exact draw 3" or "step 2 from start 0"."""
         if self.recipe is None:
             return f"{self.kind} draw {draw}"
         return f"step {draw // self.runs} from start {draw % self.runs}"
 
     def through(self, outer: Formulation) -> Problem:
-        """Return the problem for another network: `outer` maps this network's parameters to those
-        of the other.
+        """Return a copy of the problem for another network; `outer` maps this network's parameters
+        to the other's.
         """
         return replace(self, formulation=self.formulation.then(outer))
 
     def part(self, draws: slice | NDArray[np.bool_]) -> Problem:
-        """Return the problem with some of the draws only, without a recipe, its runs and its
-        gradients.
+        """Return a copy of the problem with some of the draws only, and without the fields of a
+        training: the recipe, its runs and its gradients.
         """
         own, inputs, targets = self.own[draws], self.inputs[draws], self.targets[draws]
         slopes = None if self.slopes is None else self.slopes[draws]
@@ -224,8 +227,9 @@ class Problem:
         )
 
     def rounded(self, contract: Contract) -> Problem:
-        """Return the problem with numbers rounded to the contract's dtype. Raises ValueError for
-        numbers beyond its range.
+        """Return a copy of the problem with numbers rounded to the contract's dtype.
+
+        Raises ValueError for numbers beyond its range.
         """
         rounded: dict[str, Array] = {}
         for name in ("own", "inputs", "targets"):
@@ -241,8 +245,8 @@ class Problem:
         )
 
     def at(self, own: Array, draws: NDArray[np.bool_] | None = None) -> Problem:
-        """Return the problem at other own parameters (D, P), with all draws or only the marked
-        ones.
+        """Return a copy of the problem at other own parameters (D, P), with all draws or only the
+        marked ones.
         """
         chosen = np.ones(len(own), dtype=bool) if draws is None else draws
         return replace(self.part(chosen), own=own[chosen], kind="end")

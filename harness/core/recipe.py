@@ -66,5 +66,5 @@ class Recipe:
             )
 
     def setting(self, name: str) -> float:
-        """Return a given setting, or PyTorch's default."""
+        """Return the setting of this name, or PyTorch's default if it is not given."""
         return self.settings.get(name, OPTIMISERS[self.optimiser][name])

@@ -86,8 +86,10 @@ class Fit:
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the table of changes: the final loss after a change of the training, as median and
-    range (`low` to `high`) over the starts.
+    """A row of the table of changes: the final losses of one trainer, over its starts.
+
+    `direction` is the title of the group of rows, and `change` the trainer's. `median`, `low` and
+    `high` are the median, the smallest and the largest loss.
     """
 
     direction: str
@@ -102,8 +104,9 @@ class Row:
 class Race:
     """A subject's time divided by R nnet's; both were measured in the same run, in turns.
 
-    `aa_ratio` is the same measurement of one program against itself, which shows the noise. If the
-    race was a fit, `loss` is the median of the final losses, and `share` is the share of starts
+    `ratio` is the median over the rounds, and `quartiles` its quartiles. `aa_ratio` and
+    `aa_quartiles` are the same measurement of one program against itself, which shows the noise. If
+    the race was a fit, `loss` is the median of the final losses, and `share` is the share of starts
     that reached R's loss.
     """
 
@@ -161,9 +164,9 @@ def name_implementation(verdict: Verdict) -> str:
 
 
 def default_question(verdicts: Sequence[Verdict]) -> str:
-    """Return the question of a case that asks none of its own, by its verdicts.
+    """Return a question for a case that states none, made of the names in its verdicts.
 
-    It names no reference that answered nothing, unless none did.
+    A reference without answers is not named, unless no reference has any.
     """
     verdicts = [verdict for verdict in verdicts if verdict.status.judges] or verdicts
     subjects = list(dict.fromkeys(verdict.subject for verdict in verdicts))
@@ -217,8 +220,8 @@ class Report:
         return Counter(verdict.status for verdict in self.verdicts)
 
     def questions(self) -> dict[str, list[Verdict]]:
-        """Return the verdicts by the question they answer, in the order in which the questions were
-        asked.
+        """Return the verdicts by the question that they answer, in the order in which the questions
+        first occur.
         """
         cases = grouped(self.verdicts, lambda v: (v.question, "" if v.question else v.case))
         names = {key: key[0] or default_question(some) for key, some in cases.items()}

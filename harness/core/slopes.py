@@ -1,4 +1,4 @@
-"""Read the slopes of an affine function of a vector into a sparse matrix, from values of the
+"""Reads the slopes of an affine function of a vector into a sparse matrix, from values of the
 function.
 
 The function maps P own parameters (a model's own tensors, flattened) to theta, the T parameters of
@@ -45,11 +45,11 @@ def read_slopes(own: Layout, image: Image, constant: Array, say: Say) -> sparse.
     """Return the matrix N (T, P) of the affine function `image`: own parameters (P,) to N own +
     constant (T,).
 
-    The columns of several parameters of a block are read together if no two of these parameters
-    enter the same entry of an image. Two images are enough for such a group. With ones in these
-    places, the image gives the slopes; with numbers that all differ, it shows the parameter of each
-    slope. `say` gets progress messages. No dense matrix is made. Raises TooLarge, and NotAffine if
-    an image is not finite.
+    `own` is the layout of own parameters. The columns of several parameters of a block are read
+    together if no two of these parameters enter the same entry of an image. Two images are enough
+    for such a group. With ones in these places, the image gives the slopes; with numbers that all
+    differ, it shows the parameter of each slope. `say` gets progress messages. No dense matrix is
+    made. Raises TooLarge, and NotAffine if an image is not finite.
     """
     if not own.size:
         raise ValueError("there are no parameters, expected at least one")
@@ -118,8 +118,9 @@ class _Reader:
         return rows, places[which], slopes[rows]
 
     def slopes(self, places: NDArray[np.intp], numbers: Array) -> Array:
-        """Return the slopes (T,) of the function along a vector: `numbers` in these places and 0
-        elsewhere.
+        """Return the slopes (T,) of the function along a vector of own parameters.
+
+        The vector has the given numbers in the given places, and 0 elsewhere.
         """
         vector = np.zeros(self.own.size)
         vector[places] = numbers * UNIT
@@ -150,9 +151,10 @@ def group_counts(size: int) -> Iterator[int]:
     """Yield numbers of groups to try for `size` parameters: 1, then primes that grow by a half each
     time, and `size` at last.
 
-    With n groups, every n-th parameter is in the same group. Suppose that the function adds up
-    numbers along one axis of a tensor. The summands are in different groups if n is a prime, is at
-    least the number of summands, and does not divide the product of the lengths of the later axes.
+    With n groups, parameters n places apart are in the same group. Suppose that the function adds
+    up numbers along one axis of a tensor. The summands are in different groups if n is a prime, is
+    at least the number of summands, and does not divide the product of the lengths of the later
+    axes.
     """
     count = 1
     while count < size:

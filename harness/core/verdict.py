@@ -27,7 +27,7 @@ class Status(StrEnum):
 
     @property
     def judges(self) -> bool:
-        """Does this status come from a judgement, whether it passed or failed?"""
+        """Does this status come from a comparison of numbers, whether it passed or failed?"""
         return self.fails or self in (Status.KNOWN, Status.PASS)
 
 

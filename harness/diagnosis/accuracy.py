@@ -15,10 +15,10 @@ COARSE_ULP = 4.0  # of exp and tanh in JAX and ONNX Runtime, as measured
 
 
 def find_hint(comparison: Comparison) -> Hint | None:
-    """Return a hint that explains the failure of a function of NumPy arrays: by its arithmetic, or
-    by weights of its own.
+    """Return a hint that explains the failure of a subject that is a function of NumPy arrays.
 
-    Return None if neither explains it, and for any other subject.
+    The cause may be its arithmetic, or weights that it holds itself. Return None if neither
+    explains the failure, and for any other subject.
     """
     if not isinstance(comparison.trial.subject, Computed):
         return None
@@ -41,8 +41,8 @@ def _find_float32_arithmetic(comparison: Comparison) -> Hint | None:
 
 
 def _find_coarse_functions(comparison: Comparison) -> Hint | None:
-    """Return a hint if the failure vanishes with the exp and tanh of JAX and ONNX Runtime, else
-    None.
+    """Return a hint if the failure vanishes for exp and tanh as inexact as those of JAX and ONNX
+    Runtime, else None.
     """
     promised, name = comparison.contracts[0], called(comparison.trial.subject.name)
     if promised.exp_ulp >= COARSE_ULP:
@@ -61,6 +61,6 @@ def _find_coarse_functions(comparison: Comparison) -> Hint | None:
 
 
 def _passes(comparison: Comparison, contract: Contract) -> bool:
-    """Return whether the quantity is inside its bounds if the subject promises this contract."""
+    """Is the quantity inside its bounds if the subject promises the arithmetic of this contract?"""
     judged = comparison.judged(comparison.quantity, contract)
     return isinstance(judged, Judgement) and judged.status is Status.PASS

@@ -1,12 +1,13 @@
 """Judges a failing subject once more, by its own operations: is it the same function, computed
 another way?
 
-The oracle bounds all implementations that form the same sums. A correct model in another
-formulation, such as 0.5 + 0.5 tanh(z / 2) for the logistic, may be outside. Then its own operations
-decide. It passes under four conditions: every operation has a rule and keeps to it; its shadow (its
-operations in float64) is the oracle's value within the float64 rounding of both; its answers are
-within the rounding errors of its own operations; and these lose not many more bits than the
-network's own.
+The oracle (the network's equations, with bounds) bounds all implementations that form the same
+sums. A correct model in another formulation, such as 0.5 + 0.5 tanh(z / 2) for the logistic, may be
+outside. Then its shadow decides: its own operations, recorded and repeated in float64, with bounds
+on their rounding errors. The model passes under four conditions. Every operation has a rule that
+bounds its errors, and keeps to it. The shadow is the oracle's value within the float64 rounding of
+both. The model's answers are within the rounding errors of its own operations. These lose not many
+more bits than the network's own operations.
 
 In shapes, D counts draws (problems of a stack); a quantity has the shape (D, ...).
 """
@@ -48,7 +49,7 @@ SIGNS = 0x5EED  # of the generator of random signs
 
 @dataclass(frozen=True)
 class Second:
-    """The second judgement, by the subject's own operations.
+    """The second judgement of a failing subject, by its own operations.
 
     `judgement` is None if it does not overturn the first one. `why` is then the reason, or "" if
     the subject computes another function.
@@ -59,11 +60,13 @@ class Second:
 
 
 class _Refused(Exception):
-    """Raised with the reason why the shadow does not overturn the judgement."""
+    """Raised with the reason why the subject's own operations do not overturn the first
+    judgement.
+    """
 
 
 def judge_by_operations(comparison: Comparison) -> Second:
-    """Judge a failing subject by its own operations."""
+    """Judge a failing subject once more, by bounds from its own operations."""
     model = comparison.cache.model(comparison.trial)
     if model is None or comparison.quantity not in QUANTITIES or comparison.trial.dtype == "tf32":
         return Second(None)
@@ -91,7 +94,8 @@ def _sides(comparison: Comparison, problem: Problem) -> tuple[Side, Side]:
 
 
 class _OwnOperations:
-    """The shadows of a subject's model, draw by draw.
+    """The shadows of a subject's model: its own operations at each draw, repeated in float64 with
+    bounds.
 
     `objection` is a reason not to overturn the judgement although the widened bounds are met; "" if
     there is none.
@@ -103,10 +107,10 @@ class _OwnOperations:
         self.objection = ""
 
     def widen(self, problem: Problem) -> Side | None:
-        """Return the subject's answers to a problem, with bounds from its own operations for each
-        element outside the oracle's bounds.
+        """Return the subject's answers to a problem with wider bounds.
 
-        Return None if no element is outside. Raises _Refused if a draw does not overturn the
+        Each element outside the oracle's bounds gets a bound from the model's own operations.
+        Return None if no element is outside. Raises _Refused if a draw does not overturn the first
         judgement.
         """
         mine, _ = _sides(self.comparison, problem)
@@ -128,8 +132,11 @@ class _OwnOperations:
         return replace(mine, oracle=Bounded(mine.oracle.value, error))
 
     def _bound_elements(self, problem: Problem, number: int, places: NDArray[np.intp]) -> Array:
-        """Return the bounds of a draw's elements. The shadow must equal the oracle's answer there,
-        and in a sum of all elements with random signs.
+        """Return bounds on the elements `places` of a draw's answer (flattened), from the model's
+        own operations.
+
+        `number` is the draw's position. Raises _Refused unless the shadow equals the oracle's
+        answer at these elements, and in a sum of all elements with random signs.
         """
         shadow = self._shadow(problem, number)
         exact = self._oracle_in_float64(problem)
@@ -151,11 +158,11 @@ class _OwnOperations:
         return np.asarray(error[places] + own)
 
     def expect_few_bits(self) -> None:
-        """Raise _Refused if the model's own operations lose many more bits than the network's, in
-        the median of some draws of all problems.
+        """Raise _Refused if the model's own operations lose many more bits than the network's.
 
-        In a saturated draw another formulation may lose many bits: 0.5 + 0.5 tanh(z / 2) is off by
-        a rounding of 1 where the logistic is tiny.
+        The median over some draws of all problems counts. In a saturated draw another formulation
+        may lose many bits: 0.5 + 0.5 tanh(z / 2) is off by a rounding of 1 where the logistic is
+        tiny.
         """
         draws = []
         for problem in self.comparison.problems:
@@ -168,8 +175,10 @@ class _OwnOperations:
             )
 
     def _count_bits(self, problem: Problem, number: int) -> float:
-        """Return the number of bits that the model's operations lose in one draw beyond the
-        network's own and one rounding of each answer.
+        """Return how many bits more the model's operations lose in one draw than the network's.
+
+        The network's loss counts as at least one rounding of each answer. `number` is the draw's
+        position.
         """
         shadow = self._shadow(problem, number)
         answer, signs = self._read(shadow)
@@ -180,7 +189,9 @@ class _OwnOperations:
         return math.log2(whole.as_run / least) if whole.as_run > least > 0 else 0.0
 
     def _shadow(self, problem: Problem, number: int) -> Shadow:
-        """Return the shadow of a draw; raises _Refused if it cannot be judged."""
+        """Return the shadow of the draw at position `number`; raises _Refused if it cannot be
+        judged.
+        """
         try:
             shadow = shadow_draw(self.model, problem, number)
         except Exception as error:  # a user's model, or an operation that cannot be repeated
@@ -199,8 +210,8 @@ class _OwnOperations:
         return self.comparison.cache.oracle(problem, contract)[self.comparison.quantity]
 
     def _read(self, shadow: Shadow) -> tuple[Tensor, Tensor]:
-        """Return the answer of a shadow, flattened, and a random sign (1 or -1) for each
-        element.
+        """Return the shadow's answer, flattened, and a random sign (1 or -1) for each of its
+        elements.
         """
         import torch
 
@@ -211,7 +222,11 @@ class _OwnOperations:
 
 
 def _expect_same(apart: float, reach: Reach, error: float) -> None:
-    """Raise _Refused if the shadow computes another function."""
+    """Raise _Refused if the shadow computes another function.
+
+    `apart` is the difference of a number of the shadow from the oracle's, `error` the oracle's
+    bound in float64, and `reach` has the shadow's bounds on this number.
+    """
     if not abs(apart) <= reach.in_float64 + error:
         raise _Refused("")
 
@@ -223,7 +238,9 @@ def _name(operation: Operation) -> str:
 
 
 def _expect_kept(reach: Reach) -> None:
-    """Raise _Refused if an operation loses precision."""
+    """Raise _Refused if an operation loses precision; `reach` has the shadow's bounds on a
+    number.
+    """
     if reach.lost and reach.as_run > LOSES * reach.as_declared:
         raise _Refused(
             "its own operations compute the same function, but with lost precision:"

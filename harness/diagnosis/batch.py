@@ -36,7 +36,9 @@ def find_batch(comparison: Comparison) -> Hint | None:
 
 
 def _change_other_rows(problem: Problem) -> Problem:
-    """Return a problem of two draws that have the same first row and differ in all other rows."""
+    """Return a copy of a problem with two draws, whose inputs have the same first row and other
+    rows that differ.
+    """
     draw = problem.part(slice(0, 1))
     inputs = np.repeat(draw.inputs, 2, axis=0)
     inputs[1, 1:] = inputs[1, 1:][::-1] * 2 + 1

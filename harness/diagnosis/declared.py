@@ -1,4 +1,6 @@
-"""Explains differences of two implementations' exact answers by their contracts."""
+"""Explains differences of two implementations' exact answers by their contracts: the arithmetic
+that each promises.
+"""
 
 from harness.core.contract import Contract
 from harness.judging.comparison import Comparison
@@ -7,7 +9,7 @@ from harness.judging.comparison import Comparison
 def explain_contracts(comparison: Comparison, witness: str) -> str:
     """Return how the two contracts of a comparison differ, as "R clips its logistic at ±15".
 
-    `witness` is the name of the reference. Returns "" for differences without a sentence here.
+    `witness` is the name of the reference. Returns "" for differences that have no sentence.
     """
     activations = comparison.problems[0].formulation.network.activations
     mine, theirs = comparison.contracts

@@ -53,8 +53,9 @@ RELU_CONVENTIONS = {0.0: "relu", 1.0: "clamp(min=0)", 0.5: "torch.maximum"}
 def locate(comparison: Comparison, judgement: Judgement, verdict: Verdict) -> Finding:
     """Return the finding (a failure as data) of a trial whose answer is outside its bounds.
 
-    It says how far outside the answer is, where, on whose side, and which quantity is outside first
-    in order of computation.
+    It says how far outside the answer is, where, on which side, and which quantity is outside first
+    in order of computation. `judgement` is the result of the comparison, and `verdict` has its
+    figures.
     """
     trial = comparison.trial
     finding = finding_of(verdict, trial, Form.OUTSIDE, comparison.quantity, judgement.factor)
@@ -71,7 +72,9 @@ def locate(comparison: Comparison, judgement: Judgement, verdict: Verdict) -> Fi
 
 
 def diagnose(comparison: Comparison, judgement: Judgement, located: Finding) -> Finding:
-    """Return the `located` finding, with likely causes and the first operations that differ."""
+    """Return a copy of the finding `located`, with likely causes and the first operations that
+    differ.
+    """
     seen, of, missing = comparison.stages()
     hints = [_find_other_convention(comparison, judgement.budget_used)]
     operations: tuple[Located, ...] = ()
@@ -94,10 +97,11 @@ def diagnose(comparison: Comparison, judgement: Judgement, located: Finding) -> 
 
 
 def _find_other_loss(comparison: Comparison, is_explained: bool) -> Hint | None:
-    """Return a hint with the Loss(...) that the model's own loss is.
+    """Return a hint with the Loss(...) by which the model computes its loss, if it is not the
+    case's.
 
-    If there is none, and no other explanation either, return a hint on how to handle a loss that
-    `Loss` does not know.
+    If no Loss(...) fits, and `is_explained` is False (no hint explains the failure yet), return a
+    hint on how to handle a loss that `Loss` does not know.
     """
     if comparison.quantity != "loss" or not has_own_loss(comparison):
         return None
@@ -110,10 +114,11 @@ def _find_other_loss(comparison: Comparison, is_explained: bool) -> Hint | None:
 
 
 def _judge_earlier_quantities(comparison: Comparison) -> dict[str, Judgement]:
-    """Judge the quantities that the trial's quantity is computed from, in order of computation.
+    """Return the judgements of the quantities from which the trial's quantity is computed, by name,
+    in order of computation.
 
-    Stops at the first quantity that is outside its bounds. The gradient and the input gradient are
-    not computed from each other.
+    It ends with the first quantity that is outside its bounds. The gradient and the input gradient
+    are not computed from each other.
     """
     found = {}
     for earlier in ORDER[: ORDER.index(comparison.quantity)]:
@@ -132,8 +137,9 @@ def _find_first_outside(
 ) -> FirstOutside:
     """Return the first quantity outside its bounds, in order of computation.
 
-    For the trial's own quantity the result also has its tensors outside and inside, and the earlier
-    quantities, all of which are inside.
+    `before` has the judgements of the quantities that come earlier. For the trial's own quantity
+    the result also has its tensors outside and inside, and the earlier quantities, which are all
+    inside.
     """
     for earlier, judged in before.items():
         if judged.status is Status.FAIL:
@@ -147,8 +153,8 @@ def _find_first_outside(
 
 
 def _explain_other_losses(comparison: Comparison) -> str:
-    """Return a sentence on why two losses, both different from the case's, are not recognised as
-    the same loss.
+    """Return a sentence on why two losses that are not the case's are not recognised as the same
+    loss; "" if this does not apply.
     """
     names = comparison.trial.subject.name, comparison.trial.against
     count = sum(int(c.sum()) for c in exact_draws(comparison))
@@ -196,7 +202,8 @@ def _find_unfused_loss(comparison: Comparison, promised: Contract) -> Hint | Non
     """Return a hint if the failure vanishes for a loss that is computed from probabilities, else
     None.
 
-    The gradient of such a loss is lost where probabilities round to 0 or 1.
+    The gradient of such a loss is lost where probabilities round to 0 or 1. `promised` is the
+    subject's contract.
     """
     if comparison.problems[0].loss.is_squares or not promised.own_loss or promised.unfused_slope:
         return None
@@ -212,8 +219,10 @@ def _find_unfused_loss(comparison: Comparison, promised: Contract) -> Hint | Non
 
 
 def _find_lost_digits(comparison: Comparison, promised: Contract) -> Hint | None:
-    """Return a hint if the failure vanishes when tanh and the logistic may have absolute errors of
-    roundings of 1, else None.
+    """Return a hint if the failure vanishes when tanh and the logistic may be off by roundings of
+    1, else None.
+
+    Their relative error is then large where they are small. `promised` is the subject's contract.
     """
     network = comparison.problems[0].formulation.network
     if promised.absolute_activations or not {"tanh", "logistic"} & set(network.activations):
@@ -230,15 +239,17 @@ def _find_lost_digits(comparison: Comparison, promised: Contract) -> Hint | None
 
 
 def _write_declaration(comparison: Comparison, words: str = "") -> str:
-    """Return the code with which a user declares a property of the trial's subject."""
+    """Return the code with which a user declares a property of the trial's subject, given as
+    `words`.
+    """
     subject = comparison.trial.subject
     kind = "Computed" if isinstance(subject, Computed) else "Subject"
     return f"{kind}({', '.join(filter(None, [called(subject.name), words]))})"
 
 
 def _make_clip_hint(comparison: Comparison, clip: float | None) -> Hint:
-    """Return a hint with the line that declares the logistic clipped at |z| > `clip`, or not
-    clipped.
+    """Return a hint with the line that declares the logistic as clipped at |z| > `clip`; None means
+    not clipped.
     """
     if clip is None:
         write = f"{_write_declaration(comparison)} without logistic_clip"
@@ -248,7 +259,7 @@ def _make_clip_hint(comparison: Comparison, clip: float | None) -> Hint:
 
 
 def _passes(comparison: Comparison, contract: Contract) -> bool:
-    """Is the quantity inside its bounds if the subject promises this contract?"""
+    """Is the quantity inside its bounds if the subject promises the arithmetic of this contract?"""
     judged = comparison.judged(comparison.quantity, contract)
     return isinstance(judged, Judgement) and judged.status is Status.PASS
 
@@ -274,10 +285,10 @@ def _find_float32_tensors(comparison: Comparison, judgement: Judgement) -> Hint 
 
 
 def _list_parameter_hints(comparison: Comparison) -> Iterator[Hint]:
-    """Yield a hint about the meaning of the model's parameters.
+    """Yield hints about the way in which the model's parameters are the network's.
 
-    It names the biases that the model has left out. If there are none, it names another meaning of
-    its parameters under which the failure vanishes.
+    A hint names the biases that the model has left out. If there are none, a hint names another way
+    to map its parameters to the network's, with which the failure vanishes.
     """
     subject, formulation = comparison.trial.subject, comparison.problems[0].formulation
     if not isinstance(subject, Mapped) or comparison.quantity not in ("forward", "loss"):
@@ -293,8 +304,9 @@ def _list_parameter_hints(comparison: Comparison) -> Iterator[Hint]:
 
 
 def other_meaning(comparison: Comparison) -> str:
-    """Return another meaning of the parameters under which every output is inside its bounds, as
-    Python code; "" if there is none.
+    """Return another way to map the model's parameters to the network's, as Python code.
+
+    All outputs are inside their bounds with it. It is "" if there is none.
     """
     subject = comparison.trial.subject
     if not isinstance(subject, Mapped) or comparison.quantity != "forward":
@@ -304,9 +316,10 @@ def other_meaning(comparison: Comparison) -> str:
 
 
 def _vanishes(comparison: Comparison, way: Words) -> bool:
-    """Is every output inside its bounds under another meaning of the parameters, `way`?
+    """Is every output inside its bounds if the model's parameters are mapped to the network's by
+    `way`?
 
-    It must differ from the meaning that the trial has assumed.
+    Returns False if this is the map that the trial has used.
     """
     trial = comparison.trial
     for problem in comparison.problems:
@@ -324,9 +337,10 @@ def _vanishes(comparison: Comparison, way: Words) -> bool:
 
 
 def _find_likely_fault(comparison: Comparison, judgement: Judgement) -> Hint | None:
-    """Return the known fault that explains the observed answers, else None.
+    """Return a hint with the known fault that explains the observed answers, else None.
 
-    They are the reference's if the reference alone is outside its own bounds.
+    The answers are the subject's or, if the reference alone is outside its own bounds, the
+    reference's.
     """
     trial, cache = comparison.trial, comparison.cache
     of_reference = judgement.outside == ("reference",)
@@ -349,5 +363,8 @@ def _find_likely_fault(comparison: Comparison, judgement: Judgement) -> Hint | N
 
 
 def _say_of_reference(fault: str, name: str) -> str:
-    """Return a fault as one of the reference, which is compared with the case's equations."""
+    """Return the sentence on a fault for a fault of the reference, which is called `name`.
+
+    It is compared with the case's equations, not with a reference.
+    """
     return f"in the reference {name}: {fault.replace('the reference', 'the case')}"

@@ -20,10 +20,10 @@ NEAR = 0.01  # of the difference of an answer: numbers that are nearer are the s
 
 
 def find_first_operations(comparison: Comparison, judgement: Judgement) -> tuple[Located, ...]:
-    """Return the operations at which the subject's numbers leave those of its network, in the worst
-    draw.
+    """Return the first operations whose results differ from the numbers of the subject's network,
+    in the draw with the worst element.
 
-    Return none if the subject is no PyTorch model, or cannot be followed.
+    Return none if the subject is no PyTorch model, or its operations cannot be followed.
     """
     model = comparison.cache.model(comparison.trial)
     if model is None or comparison.trial.dtype == "tf32":

@@ -31,7 +31,11 @@ class First:
 
 @dataclass
 class Failures:
-    """The failures of a case so far: the first of each cause, and of each cause in a setting."""
+    """The failures of a case so far: the first of each cause, and of each cause in a dtype on a
+    device.
+
+    The keys of `firsts` are causes, with and without the dtype and the device.
+    """
 
     firsts: dict[Cause, First] = field(default_factory=dict)
 
@@ -44,7 +48,10 @@ class Failures:
         self.firsts.setdefault((*cause, trial.dtype, trial.device), first)
 
     def find(self, trial: Trial, verdict: Verdict, finding: Finding) -> First | None:
-        """Return the first failure with the same cause as a verdict with a finding, else None."""
+        """Return the first failure with the same cause as this one, else None.
+
+        A failure with the same dtype and device is preferred.
+        """
         if trial.known:
             return None
         cause = identify_cause(verdict, finding)
@@ -53,7 +60,9 @@ class Failures:
 
 @dataclass(frozen=True)
 class EarlierFailures(Key[Failures]):
-    """Cache key for the failures of the case; it has none if every failure is reported in full."""
+    """Cache key for the failures of the case; nothing is stored if every failure is to be reported
+    in full.
+    """
 
 
 def identify_cause(verdict: Verdict, finding: Finding) -> Cause:
@@ -88,7 +97,7 @@ def _without_setting(verdict: Verdict, reason: str) -> str:
 def find_cause(trial: Trial, cache: Cache, verdict: Verdict) -> Verdict:
     """Return the verdict of a trial, with a note if it follows from an earlier failure.
 
-    A failure without figures follows from an earlier one with the same cause. Any other failure is
+    A failure without numbers follows from an earlier one with the same cause. Any other failure is
     stored as the first of its cause.
     """
     failures, finding = cache.get(EarlierFailures()), verdict.finding

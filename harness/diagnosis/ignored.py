@@ -1,7 +1,7 @@
-"""Finds own parameters that the network's outputs depend on, but the subject's do not.
+"""Finds parameters of a subject on which the network's outputs depend, but the subject's do not.
 
-For example, an export with weights of its own, or a compiled function that captured them when it
-was traced, computes the same for all given parameters.
+For example, an export that holds its weights as constants, or a compiled function that captured
+them when it was traced, computes the same for all given parameters.
 """
 
 import numpy as np
@@ -17,10 +17,10 @@ ROWS = 5
 
 
 def find_ignored(comparison: Comparison, all_of_them: bool = False) -> Hint | None:
-    """Return a hint with the own parameters whose change changes no output of a function of NumPy
-    arrays.
+    """Return a hint with the parameters on which the outputs should depend but do not.
 
-    Return None if there are none or, with `all_of_them`, unless it is all of them.
+    The subject is a function of NumPy arrays; else return None. Also return None if there are no
+    such parameters or, with `all_of_them`, if only some of the parameters are ignored.
     """
     if not isinstance(comparison.trial.subject, Computed):
         return None
@@ -43,8 +43,10 @@ def find_ignored(comparison: Comparison, all_of_them: bool = False) -> Hint | No
 
 
 def _make_problem(comparison: Comparison) -> Problem:
-    """Return a problem in which each draw but the first changes one own tensor of the first
-    draw.
+    """Return a problem with one draw for a start, and a further draw for each of the subject's
+    tensors.
+
+    Each further draw has the first draw's parameters, except for its tensor.
     """
     formulation = comparison.problems[0].formulation
     network, own = formulation.network, formulation.own

@@ -15,7 +15,7 @@ from harness.words.wording import describe_operation
 def find_narrower(comparison: Comparison, judgement: Judgement) -> Hint | None:
     """Return a hint with the first operation of a float64 model whose result has a narrower dtype.
 
-    Return None if there is none, or if the error is larger than float32 can explain.
+    Return None if there is none, or if the error is larger than float32 rounding can explain.
     """
     model = comparison.cache.model(comparison.trial)
     if model is None or comparison.trial.dtype != "float64":

@@ -26,7 +26,8 @@ MOST_APART = 0.5  # of the elements outside their bounds
 
 
 def describe_second_mistake(comparison: Comparison, first: Trial) -> str:
-    """Return why a failure does not follow from an earlier one, in words; "" if it may follow.
+    """Return the reason why a failure cannot follow from an earlier one, in words; "" if it may
+    follow.
 
     `first` is the trial that failed earlier.
     """
@@ -51,11 +52,11 @@ def describe_second_mistake(comparison: Comparison, first: Trial) -> str:
 
 
 def _list_wrong_slopes(comparison: Comparison) -> list[str]:
-    """Return the tensors whose gradient is not the derivative of the subject's own loss.
+    """Return the tensors whose gradient is not the derivative of the subject's own loss, in words.
 
     The derivative is measured by central differences along a random direction, in a few draws. A
-    gradient is wrong if it is wrong in all of them. Return none for a subject with other numbers in
-    each call, or without a loss.
+    gradient is wrong if it is wrong in all of them. Return an empty list for a subject with other
+    numbers in each call, or without a loss.
     """
     random = [problem for problem in comparison.problems if problem.kind == "random"]
     if not random:
@@ -84,10 +85,10 @@ def _has_slope(
     chosen: Array,
     gradient: Array,
 ) -> bool:
-    """Is a gradient the derivative of the subject's loss (D,) along the chosen numbers, in some
-    draw?
+    """Is a gradient (D, ...) the derivative of the subject's loss (D,) with respect to one tensor?
 
-    `field` of the problem has the numbers (D, ...), `chosen` marks those of a tensor in one draw.
+    `field` is the problem's field with the numbers (D, ...), and the mask `chosen` marks those of
+    the tensor in one draw. It is enough if the gradient is right in one draw.
     """
     numbers: Array = getattr(problem, field)
     signs = np.random.default_rng(0).choice([-1.0, 1.0], size=chosen.shape)
@@ -113,22 +114,27 @@ def _has_slope(
 
 
 def _move(problem: Problem, field: str, by: Array) -> Problem:
-    """Return a problem with its own parameters or inputs changed by `by`."""
+    """Return a copy of a problem in which `by` is added to its own parameters (`field` "own") or
+    inputs.
+    """
     if field == "own":
         return replace(problem, own=problem.own + by)
     return replace(problem, inputs=problem.inputs + by)
 
 
 def _ask(comparison: Comparison, problem: Problem, quantity: str) -> Array | None:
-    """Return an answer of the subject to a problem outside its case; None if it has none."""
+    """Return the subject's answer for a quantity of another problem than the case's; None if it has
+    none.
+    """
     answer = comparison.cache.ask_anew(comparison.trial, problem).answer(quantity)
     return None if isinstance(answer, Missing) else answer
 
 
 def _is_off_otherwise(comparison: Comparison, first: Trial) -> bool:
-    """Does a subject err by other numbers than in another dtype or on another device?
+    """Is a subject wrong by other numbers than in an earlier trial, in another dtype or on another
+    device?
 
-    Returns False if the problems of both trials differ.
+    Returns False if the problems of both trials differ. `first` is the earlier trial.
     """
     other = comparison._replace(trial=first, problems=comparison.cache.stacks(first))
     apart, outside = 0, 0

@@ -1,7 +1,8 @@
 """Draws a network of the two-headed family, with its weights.
 
-The family is h = g(W1 x1 + V1 x2 + b), o1 = f(W2 h + b_w), o2 = f(V2 h + b_v); with skip
-connections o1 = f(W2 h + S1_w x1 + S2_w x2 + b_w). A block is one of its matrices or vectors of
+Its hidden layer is h = g(W1 x1 + V1 x2 + b), for two groups of inputs x1 and x2. Its outputs are o1
+= f(W2 h + b_w) and o2 = f(V2 h + b_v). With skip connections they are o1 = f(W2 h + S1_w x1 + S2_w
+x2 + b_w), and o2 likewise. g and f are activations. A block is one of its matrices or vectors of
 weights, such as W1 or b.
 """
 
@@ -57,8 +58,8 @@ def draw_network(label: str, weights: Mapping[str, float]) -> Markup | None:
     """Return an SVG drawing of a network from its weights by name, such as "W1[2, 1]".
 
     Bias nodes are squares, negative weights are dashed, and larger weights have wider lines.
-    Returns None if a weight's name belongs to no block of the two-headed family. `label` is that of
-    `make_element`.
+    Returns None if a weight's name belongs to no block of the two-headed family. `label` describes
+    the drawing to a screen reader.
     """
     edges = []
     for place, weight in weights.items():
@@ -81,7 +82,12 @@ def draw_network(label: str, weights: Mapping[str, float]) -> Markup | None:
 def _draw_edges(
     sign: str, edges: Iterable[Edge], places: Mapping[Node, tuple[int, int]], largest: float
 ) -> str:
-    """Draw the weights of one sign. The weight of size `largest` has the widest line."""
+    """Draw weights of one sign as lines; `sign`, "plus" or "minus", is their class in the style
+    sheet.
+
+    `places` has the place (x, y) of each node. A weight of the absolute value `largest` has the
+    widest line.
+    """
     lines = ""
     for edge in edges:
         (x, y), (to_x, to_y) = places[edge.source], places[edge.target]
@@ -91,7 +97,9 @@ def _draw_edges(
 
 
 def _draw_node(node: Node, place: tuple[int, int], sizes: Mapping[str, int]) -> str:
-    """Draw a node with its name; `sizes` has the number of nodes of each group."""
+    """Draw a node with its name at `place` (x, y); `sizes` has the number of nodes of each
+    group.
+    """
     x, y = place
     if node.is_bias:
         side = 2 * RADIUS - 8
@@ -129,7 +137,7 @@ def _list_columns(nodes: Iterable[Node]) -> list[list[Node]]:
 
 
 def _place_nodes(columns: Iterable[list[Node]], height: int) -> dict[Node, tuple[int, int]]:
-    """Return the place (x, y) of each node in units; each column is centred."""
+    """Return the place (x, y) of each node in SVG units; each column is centred in `height`."""
     places: dict[Node, tuple[int, int]] = {}
     for x, column in zip(PLACES, columns, strict=True):
         top = (height - ROW * len(column) + ROW) // 2
@@ -141,6 +149,8 @@ def _place_nodes(columns: Iterable[list[Node]], height: int) -> dict[Node, tuple
 def _name_node(node: Node, sizes: Mapping[str, int]) -> str:
     """Return the name of a node in the picture: "1", "h0" or "x[0]"; "x1[0]" if there are two
     groups of inputs.
+
+    `sizes` has the number of nodes of each group.
     """
     group, number = node
     if node.is_bias:

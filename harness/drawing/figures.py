@@ -47,8 +47,8 @@ def errors(fit: Fit, points: Points) -> tuple[Any, Any]:
 
 
 def misses(fits: Sequence[Fit], points: Points | None) -> list[tuple[float, str]]:
-    """Return the largest distance of each curve from a data point, with its trainer, in ascending
-    order.
+    """Return the largest distance of each fit's curve from a data point, and the trainer's name, as
+    pairs in ascending order.
     """
     found: list[tuple[float, str]] = []
     if points:
@@ -65,7 +65,8 @@ def draw_curves(
     """Draw the data points and the fits' curves and, below, the distance of each curve from the
     points.
 
-    `number` is the result of `number_trainers`; `name` and `label` are those of `draw`.
+    `number` has, by trainer, the number that determines the style of its line. `name` is a prefix
+    of the ids in the SVG element, and `label` describes the figure to a screen reader.
     """
     tall, low = _choose_height(len(fits), LOW), _choose_height(len(fits), LOW - 0.8)
     heights = (tall, low) if points else (tall,)
@@ -147,8 +148,8 @@ def draw_ends(name: str, label: str, fits: Sequence[Fit], number: Mapping[str, i
 def draw_catches(name: str, label: str, rules: Sequence[Rates]) -> Markup:
     """Draw the share of planted faults that each rule catches, by the size of the faults.
 
-    There is a panel for each dtype, with a line for each rule. `name` and `label` are those of
-    `draw`.
+    There is a panel for each dtype, with a line for each rule. `rules` has for each rule, by dtype,
+    pairs of a fault's size and the percentage caught. `name` and `label` are those of `draw`.
     """
     dtypes = sorted({dtype for rule in rules for dtype in rule}, reverse=True)
     tall = _choose_height(len(rules), HIGH)
@@ -168,12 +169,16 @@ def draw_catches(name: str, label: str, rules: Sequence[Rates]) -> Markup:
 
 
 def _choose_height(lines: int, least: float) -> float:
-    """Return the height in inches of a panel beside which this number of letters has room."""
+    """Return the height of a panel in inches: at least `least`, and enough for the letters of its
+    lines.
+    """
     return max(least, 0.8 + lines * TEXT / POINTS)
 
 
 def _choose_places(length: int) -> Any:
-    """Return at most DRAWN indices of points of a curve of this length, denser at its beginning."""
+    """Return the indices of at most DRAWN points of a curve of this length, denser at its
+    beginning.
+    """
     spread = np.geomspace(1, max(length, 1), DRAWN).round().astype(int)
     return np.unique(spread - 1)[:length]
 
@@ -181,9 +186,11 @@ def _choose_places(length: int) -> Any:
 def _plot_lines(
     axes: Axes, tall: float, lines: Sequence[tuple[int, Any, Any]], **settings: Any
 ) -> None:
-    """Plot lines (number, x, y), each with its markers, and its letter to the right of the panel.
+    """Plot lines, each given as (number, x, y), with markers and with a letter to the right of the
+    panel.
 
-    The scales of the axes must be set before. `tall` is the height of the panel in inches.
+    The number determines a line's style. The scales of the axes must be set before. `tall` is the
+    height of the panel in inches.
     """
     is_cut = not axes.get_autoscaley_on()  # a line may leave the panel
     bottom, top = axes.get_ylim() if is_cut else (-np.inf, np.inf)
@@ -201,7 +208,7 @@ def _plot_lines(
 
 
 def _paint_dots(axes: Axes, points: Points) -> None:
-    """Paint data points as lines of length 0 with round ends, which take few bytes."""
+    """Paint data points as lines of length 0 with round ends, which take few bytes of SVG."""
     x, y = (np.repeat(np.array(points[name], dtype=float), 3) for name in ("x", "y"))
     x[2::3] = np.nan
     dots: dict[str, Any] = {"color": INK, "linewidth": 7, "solid_capstyle": "round", "zorder": 3}
@@ -211,7 +218,7 @@ def _paint_dots(axes: Axes, points: Points) -> None:
 
 
 def _paint_level(axes: Axes, name: str, levels: set[float]) -> None:
-    """Paint a dotted horizontal line at each level, with a name."""
+    """Paint a dotted horizontal line at each level, with `name` written above it."""
     for level in sorted(levels):
         axes.axhline(level, color=INK, linestyle=(0, (2, 6)), linewidth=2)
         axes.annotate(name, (0, level), (6, 6), ("axes fraction", "data"), "offset points")

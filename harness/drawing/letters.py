@@ -10,9 +10,11 @@ from harness.drawing.svg import LEADER, POINTS, TEXT, make_line
 
 
 def paint_letters(axes: Axes, tall: float, ends: Sequence[tuple[int, tuple[float, float]]]) -> None:
-    """Paint the letter of each line to the right of the panel, and a thin line from its end.
+    """Paint the letter of each line to the right of the panel, and a thin line from the line's end
+    to it.
 
-    `tall` is the height of the panel in inches.
+    `ends` has, for each line, its number and the point (x, y) at which it ends. `tall` is the
+    height of the panel in inches.
     """
     axes.autoscale_view()
     to_share = axes.transData + axes.transAxes.inverted()
@@ -39,8 +41,10 @@ def paint_letters(axes: Axes, tall: float, ends: Sequence[tuple[int, tuple[float
 
 
 def spread(heights: Sequence[float], apart: float) -> list[float]:
-    """Return ascending heights from 0 to 1 moved apart, as little as possible; evenly if there is
-    no room.
+    """Return ascending heights from 0 to 1, moved as little as possible so that they are `apart` or
+    more.
+
+    If there is no room for this, they are evenly spaced.
     """
     apart = min(apart, 1 / max(len(heights) - 1, 1))
     groups: list[list[float]] = []  # of heights, each less those before it need

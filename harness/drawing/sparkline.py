@@ -14,9 +14,11 @@ INCHES = (5.0, 1.1)
 def draw_sparkline(
     name: str, label: str, values: Sequence[float | None], whole: Sequence[bool]
 ) -> Markup:
-    """Draw values from left to right; the mark of a run that is not `whole` is hollow.
+    """Draw one value for each run from left to right; the mark of a run that is not `whole` is
+    hollow.
 
-    None among the values is left out. `name` and `label` are those of `draw`.
+    A value of None is left out. `name` is a prefix of the ids in the SVG element, and `label`
+    describes the figure to a screen reader.
     """
     heights = np.array(values, dtype=float)  # None becomes NaN
     is_whole = np.array(whole, dtype=bool)

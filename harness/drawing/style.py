@@ -26,7 +26,9 @@ LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 class Style(NamedTuple):
-    """The style of a line: the number of its colour, dashes, width, marker and letter."""
+    """The style of a line: the number of its colour in the style sheet, dashes, width, marker and
+    letter.
+    """
 
     colour: int
     dashes: tuple[int, ...]
@@ -36,7 +38,7 @@ class Style(NamedTuple):
 
 
 def make_style(number: int) -> Style:
-    """Return the style of the line with a number; the line with number 0 is the widest."""
+    """Return the style of a line by its number; the line with the number 0 is the widest."""
     turn, at = divmod(number, len(LETTERS))
     return Style(
         colour=number % SERIES,
@@ -48,7 +50,9 @@ def make_style(number: int) -> Style:
 
 
 def draw_sample(number: int) -> Markup:
-    """Return a small SVG element that shows the style of a line, for the key of a figure."""
+    """Return a small SVG element that shows the style of the line with this number, for a figure's
+    key.
+    """
     style = make_style(number)
     dashes = " ".join(map(str, style.dashes))
     line = (
@@ -62,7 +66,11 @@ def draw_sample(number: int) -> Markup:
 
 
 def make_element(label: str, width: float, height: float, body: str) -> Markup:
-    """Return an SVG element that is an image described by `label`."""
+    """Return an SVG element with the content `body`; `label` describes the image to a screen
+    reader.
+
+    `width` and `height` are in the units of `body`.
+    """
     said = printable(escape(label))
     shape = f'class="figure" viewBox="0 0 {width:g} {height:g}"'
     return Markup(f'<svg {shape} role="img" aria-label="{said}">{body}</svg>')

@@ -116,7 +116,9 @@ def _clean(text: str, name: str) -> str:
 
 
 def _write_steps(line: str) -> str:
-    """Return the path of a line, such as "9 3 L 9 8", as its first point and relative steps."""
+    """Return an SVG path of absolute points, such as "9 3 L 9 8", as its first point and relative
+    steps.
+    """
     numbers = [int(number) for number in re.findall(r"-?\d+", line)]
     steps = [now - before for now, before in zip(numbers[2:], numbers, strict=False)]
     text = "".join(f" {step}" if step >= 0 else str(step) for step in steps)
@@ -139,7 +141,7 @@ def _write_grid_line(path: str) -> str:
 
 
 def make_line(number: int) -> dict[str, Any]:
-    """Return keyword arguments of `plot` for the line with a number."""
+    """Return keyword arguments of matplotlib's `plot` for the line with this number."""
     style = make_style(number)
     return {
         "color": f"{TAG}{style.colour}",
