@@ -1,8 +1,10 @@
-"""Proposes expressions of one model's tensors in another's: one by one, joined, cut or added.
+"""Proposes expressions that make one model's tensors from another's: single tensors, or tensors
+joined, cut or added.
 
-In this room "ours" are the tensors of the subject and "theirs" those of the reference. Both lists
-are in order, and corresponding tensors are neighbours. Matrices (two axes or more) and vectors are
-aligned separately, since a layer's bias comes between its matrix and the next one.
+In this room "ours" are the tensors of the model under test (the subject) and "theirs" are those of
+the reference. Both are lists of (name, shape). They are in order: corresponding tensors have
+neighbouring positions. Matrices (two axes or more) and vectors are aligned separately, since a
+layer's bias comes between its matrix and the next one.
 """
 
 from __future__ import annotations
@@ -32,11 +34,11 @@ MOST_MIXED = 3  # tensors that are joined in every order
 
 @dataclass(frozen=True)
 class Rules:
-    """Relaxations of an alignment.
+    """Relaxations of an alignment (an assignment of the reference's tensors to the subject's).
 
-    `turned` allows that square matrices are transposed. `as_built` is the number of our tensors
-    without a source (matrices stay as built, vectors are 0), `unused` the number of their tensors
-    without a use.
+    `turned` says that square matrices are transposed. `as_built` is the number of the subject's
+    tensors that may have no source (matrices stay as built, vectors are 0). `unused` is the number
+    of the reference's tensors that may stay unused.
     """
 
     turned: bool = False
@@ -45,7 +47,9 @@ class Rules:
 
 
 def align(theirs: Sequence[Named], ours: Sequence[Named], rules: Rules) -> Iterator[Parts]:
-    """Yield ways to express our tensors by theirs, in which each of theirs is used once."""
+    """Yield dicts that express each of the subject's tensors (`ours`) by the reference's tensors
+    (`theirs`), which are used once each, except for those that `rules` leave out.
+    """
     for (matrices, vectors), (of_matrices, of_vectors) in list_splits(theirs, ours):
         alignments = _align_matrices(matrices, vectors, of_matrices, of_vectors, rules)
         for parts, rest, missing in alignments:
@@ -61,7 +65,11 @@ def _align_matrices(
     of_vectors: Sequence[Named],
     rules: Rules,
 ) -> Iterator[Folded]:
-    """Yield alignments of the matrices, with the vectors that remain on both sides."""
+    """Yield alignments of the matrices, each with the vectors that remain on both sides.
+
+    `matrices` and `vectors` are the reference's tensors, `of_matrices` and `of_vectors` the
+    subject's.
+    """
     for parts in _Aligner(rules).align(matrices, of_matrices):
         yield parts, vectors, of_vectors
     if vectors or of_vectors:
@@ -70,7 +78,7 @@ def _align_matrices(
 
 
 class _Aligner:
-    """Aligns two ordered lists of tensors."""
+    """Aligns two ordered lists of tensors, the reference's and the subject's."""
 
     def __init__(self, rules: Rules) -> None:
         self.rules = rules
@@ -82,7 +90,11 @@ class _Aligner:
         as_built: int = 0,
         unused: int = 0,
     ) -> Iterator[Parts]:
-        """Yield alignments of the remaining tensors of both lists, the simplest first."""
+        """Yield alignments of the tensors that are left in both lists, the simplest first.
+
+        `as_built` and `unused` are the numbers of tensors that have been left out so far, see
+        `Rules`.
+        """
         if not theirs and not ours:
             yield {}
             return
@@ -98,8 +110,8 @@ class _Aligner:
             yield from self.align(theirs[1:], ours, as_built, unused + 1)
 
     def _begin(self, theirs: Sequence[Named], ours: Sequence[Named]) -> Iterator[tuple[int, Parts]]:
-        """Yield expressions of our first tensor or tensors, with the number of their tensors that
-        they use.
+        """Yield expressions of the subject's first tensor or tensors, each with the number of the
+        reference's tensors that it uses.
         """
         if not theirs or not ours:
             return
@@ -122,7 +134,9 @@ class _Aligner:
 
 
 def list_forms(name: str, found: Shape, wanted: Shape, turned: bool) -> Iterator[Part]:
-    """Yield expressions of one tensor in a wanted shape."""
+    """Yield expressions that give the tensor `name` (shape `found`) the shape `wanted`; `turned`
+    says that square matrices are transposed.
+    """
     is_square = len(found) == 2 and found[0] == found[1]
     if found == wanted and not (turned and is_square):
         yield whole(name)
@@ -135,8 +149,8 @@ def list_forms(name: str, found: Shape, wanted: Shape, turned: bool) -> Iterator
 
 
 def list_joints(theirs: Sequence[Named], wanted: Shape) -> Iterator[Part]:
-    """Yield expressions that join tensors to a wanted shape; joins in the given order come
-    first.
+    """Yield expressions that join all tensors `theirs` to a wanted shape; joins in the given order
+    come first.
     """
     for turn in (False, True):
         shapes = [shape[::-1] if turn else shape for _, shape in theirs]
@@ -164,7 +178,7 @@ def _do_join(shapes: Sequence[Shape], wanted: Shape, axis: int) -> bool:
 
 
 def _list_cuts(theirs: Named, ours: Sequence[Named]) -> Iterator[Parts]:
-    """Yield expressions that cut one tensor into several of ours."""
+    """Yield expressions that cut one tensor of the reference into several of the subject's."""
     name, shape = theirs
     for axis in range(len(shape)):
         if not _do_join([wanted for _, wanted in ours], shape, axis):

@@ -22,9 +22,12 @@ class WrongMap(ValueError):
 
 
 def map_by_function(function: Converter, ours: Tensors, theirs: Tensors) -> ParameterMap:
-    """Return the map of a user's converter of named tensors, after trying it on random numbers.
+    """Return the map of parameters that a user's function defines, after trying it on random
+    numbers.
 
-    Raises WrongMap if it does not return tensors of the subject's names and shapes.
+    The function takes the reference's tensors by name and returns the subject's. `ours` are the
+    tensors of the subject, `theirs` those of the reference. Raises WrongMap if it does not return
+    tensors of the subject's names and shapes.
     """
 
     def make(state: State) -> State:
@@ -51,7 +54,7 @@ def map_by_function(function: Converter, ours: Tensors, theirs: Tensors) -> Para
 
 
 def draw_numbers(tensors: Tensors, seed: int) -> State:
-    """Return random numbers from 1/2 to 3/2 for all tensors."""
+    """Return random numbers from 1/2 to 3/2 for all tensors, by name."""
     generator = torch.Generator().manual_seed(seed)
     state = {}
     for name, shape in tensors.all.items():
@@ -60,7 +63,7 @@ def draw_numbers(tensors: Tensors, seed: int) -> State:
 
 
 def _call(make: Callable[[State], State], state: State) -> State:
-    """Call a converter. Any error that it raises becomes a WrongMap."""
+    """Call a user's converter with tensors by name. Any error that it raises becomes a WrongMap."""
     try:
         with users():
             return make(state)
@@ -89,7 +92,7 @@ def _are_same(one: Tensor, other: Tensor) -> bool:
 
 
 def find_used(made: State, state: State) -> tuple[str, ...]:
-    """Return the names of the tensors that the result depends on."""
+    """Return the names of the tensors in `state` that the tensors `made` depend on."""
     reaching = [each.sum() for each in made.values() if each.requires_grad]
     if not reaching:
         return ()
@@ -98,7 +101,8 @@ def find_used(made: State, state: State) -> tuple[str, ...]:
 
 
 def read_made(made: Any, ours: Tensors) -> State:
-    """Return the result of a converter, under the first names of the subject's tensors.
+    """Return the tensors that a user's converter returned (`made`), by the first name of each
+    tensor of the subject (a shared tensor has several names).
 
     Raises WrongMap for anything but tensors of the subject's names and shapes, and for two
     different values of one tensor.

@@ -49,11 +49,12 @@ SEARCHES = (
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """Two models whose parameters are to be mapped; the fields ending in `theirs` are the
-    reference's.
+    """Two models whose parameters are to be mapped. Fields ending in `theirs` are the reference's,
+    the others the subject's.
 
-    `acting` and `acting_theirs` are the parameters that influence some output. `used` and
-    `used_theirs` list parameters in the order of their first use.
+    `acting` and `acting_theirs` name the parameters that influence some output. `used` and
+    `used_theirs` name parameters in the order of their first use. `trier` measures how well a map
+    makes the outputs of both models agree. `name` and `name_theirs` are the names of the models.
     """
 
     ours: Tensors
@@ -70,8 +71,9 @@ class Pair:
 def find_map(pair: Pair, said: Any) -> ParameterMap:
     """Return the map from the reference's tensors to the subject's.
 
-    `said` is the user's argument `parameters`: None, a dict of words, a converter, or "as built".
-    Raises WrongMap, with a sentence, if it does not fit, or if no map is found.
+    `said` is the user's argument `parameters`: None, a dict from names to expressions such as
+    "net.0.weight.T", a function of the reference's tensors, or "as built". Raises WrongMap, with a
+    sentence, if it does not fit, or if no map is found.
     """
     if callable(said):
         return map_by_function(said, pair.ours, pair.theirs)
@@ -101,15 +103,17 @@ def _describe(words: Parts, named: Parts) -> str:
 
 
 def _list_all_left(pair: Pair, parts: Parts) -> tuple[list[Named], list[Named]]:
-    """Return the parameters of both sides that no expression computes or uses."""
+    """Return the subject's parameters that `parts` does not compute, and the reference's parameters
+    that `parts` does not use.
+    """
     used = list_sources(list(parts.values()))
     rest = [one for one in pair.ours.parameters.items() if one[0] not in parts]
     return rest, [one for one in pair.theirs.parameters.items() if one[0] not in used]
 
 
 def _list_left(pair: Pair, parts: Parts) -> tuple[list[Named], list[Named]]:
-    """Return the parameters of both sides that influence an output and that no expression computes
-    or uses.
+    """Return the same two lists as `_list_all_left`, but only the parameters that influence an
+    output.
     """
     rest, rest_theirs = _list_all_left(pair, parts)
     return (
@@ -121,8 +125,11 @@ def _list_left(pair: Pair, parts: Parts) -> tuple[list[Named], list[Named]]:
 def make_map(
     pair: Pair, words: Parts, parts: Parts, text: str, assumed: bool = False
 ) -> ParameterMap:
-    """Return the map of some expressions; buffers without an expression are found by their
-    names.
+    """Return the map that consists of the expressions `parts`. Buffers without an expression are
+    found by their names.
+
+    `words` are the expressions that the user gave. `text` describes the map in a sentence.
+    `assumed` says that it was found by trying.
     """
     parts = {**parts, **find_buffers(pair.ours, pair.theirs, parts)}
     used = list_sources(list(parts.values()))
@@ -154,8 +161,8 @@ class _Search:
         self.ended = ""
 
     def find(self) -> ParameterMap:
-        """Return the first map with which the outputs agree, else the nearest one, else one by
-        names.
+        """Return the first map with which the outputs of both models agree, else the map with the
+        nearest outputs, else a map by names.
 
         Raises WrongMap if there is none of these.
         """
@@ -182,7 +189,7 @@ class _Search:
         return mapping.assumed and not unmapped & named
 
     def _list_maps(self) -> Iterator[ParameterMap]:
-        """Yield maps that keep the tensors found by name, then maps that do not."""
+        """Yield maps that keep the assignments by equal names, then maps that do not."""
         fixed = {**self.words, **self.named}
         yield self._as_map(fixed, {})
         for keep in [fixed, self.words] if self.named else [self.words]:
@@ -205,7 +212,9 @@ class _Search:
         return replace(mapping, remark=self._describe_clashes(parts))
 
     def _describe_clashes(self, parts: Parts) -> str:
-        """Return in words which tensors do not come from the tensor of their name and shape."""
+        """Return in words which of the subject's tensors come from another tensor than the
+        reference's tensor of the same name and shape.
+        """
         clash = [
             name
             for name, part in parts.items()
@@ -215,7 +224,9 @@ class _Search:
         return sentence if clash else ""
 
     def _fall_back(self) -> ParameterMap:
-        """Return the nearest map, or the one by names."""
+        """Return the map with the nearest outputs, or the map by names; used if no map makes the
+        outputs agree.
+        """
         count = len(self.seen)
         if self.best is not None and self.best[0] < NEAR:
             remark = f"of {count} maps that were tried none makes the outputs agree; this is the"
@@ -240,8 +251,8 @@ class _Search:
         )
 
     def _explain(self, count: int) -> str:
-        """Return a sentence on the attempts, the tensors of both models, and the line for the user
-        to write.
+        """Return a sentence on the `count` attempts, the tensors of both models, and the line for
+        the user to write.
         """
         pair = self.pair
         tried = f"none of {count} maps that were tried makes the outputs agree"
@@ -260,7 +271,9 @@ class _Search:
 
 
 def count_mixed(mapping: ParameterMap) -> int:
-    """Return the number of parameters of a map that take a weight from a bias, or the reverse."""
+    """Return the number of the subject's parameters that a map makes from the wrong kind: a weight
+    from a bias, or a bias from a weight.
+    """
     mixed = 0
     for name, part in (mapping.parts or {}).items():
         is_bias = _is_bias(name)
@@ -280,7 +293,9 @@ def list_shapes(shapes: Mapping[str, Shape]) -> str:
 def _list_alignments(
     pair: Pair, rest: Sequence[Named], rest_theirs: Sequence[Named]
 ) -> Iterator[Parts]:
-    """Yield expressions for the remaining tensors, the most plausible first."""
+    """Yield expressions that make the subject's remaining tensors (`rest`) from the reference's
+    (`rest_theirs`), the most plausible first.
+    """
     in_use = sorted(rest, key=lambda one: _place(one[0], pair.used))
     ours = [list(rest)]
     if in_use != list(rest):

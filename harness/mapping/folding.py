@@ -1,5 +1,9 @@
-"""Proposes matrices that hold a bias as a column or row, and biases that are cut out of such
-matrices.
+"""Proposes maps between a matrix with its bias and one matrix that holds both, the bias as a column
+or row.
+
+In this room `matrices` and `vectors` are tensors of the reference, `of_matrices` and `of_vectors`
+those of the subject, each as (name, shape). `turn` transposes the matrix, so that the bias is a
+row. `first` puts the bias before the other columns or rows, else after them.
 """
 
 from __future__ import annotations
@@ -18,7 +22,9 @@ def fold(
     of_matrices: Sequence[Named],
     of_vectors: Sequence[Named],
 ) -> Iterator[Folded]:
-    """Yield alignments in which each of our matrices holds one of their matrices and its bias."""
+    """Yield alignments in which each matrix of the subject holds a matrix of the reference and its
+    bias.
+    """
     if len(matrices) != len(of_matrices) or len(vectors) < len(matrices):
         return
     for turn in (False, True):
@@ -36,7 +42,9 @@ def fold(
 
 
 def _fold_one(matrix: Named, bias: Named, turn: bool, first: bool) -> tuple[Part, Shape] | None:
-    """Return a matrix joined with its bias, and the shape; None if they do not fit."""
+    """Return the expression that joins a matrix with its bias, and the shape of the result; None if
+    they do not fit.
+    """
     (name, shape), (of_bias, length) = matrix, bias
     if len(shape) != 2 or length != (shape[0],):
         return None
@@ -54,7 +62,9 @@ def unfold(
     of_matrices: Sequence[Named],
     of_vectors: Sequence[Named],
 ) -> Iterator[Folded]:
-    """Yield alignments in which each of their matrices holds one of our matrices and its bias."""
+    """Yield alignments in which each matrix of the reference holds a matrix of the subject and its
+    bias.
+    """
     if len(matrices) != len(of_matrices) or len(of_vectors) < len(of_matrices):
         return
     for turn in (False, True):
@@ -67,7 +77,9 @@ def unfold(
 
 
 def _unfold_one(theirs: Named, mine: Named, bias: Named, turn: bool, first: bool) -> Parts:
-    """Return a matrix and its bias, cut out of one matrix; empty if they do not fit."""
+    """Return expressions that cut the subject's matrix `mine` and its bias out of the reference's
+    matrix `theirs`; empty if the shapes do not fit.
+    """
     (name, shape), (own, wanted), (of_bias, length) = theirs, mine, bias
     if len(shape) != 2 or len(wanted) != 2 or length != (wanted[0],):
         return {}

@@ -16,12 +16,12 @@ SAME = 1e-9  # of a gradient's size: two gradients that are this near are one
 
 @dataclass(frozen=True)
 class Free:
-    """A parameter of the subject that depends on no number of the reference, or on the same as
-    another one.
+    """A free parameter of the subject: its numbers come from no number of the reference, or from
+    the same numbers as another parameter's.
 
     `merged` is another parameter of the subject, if the outputs depend only on the sum of both;
-    then the two models still have the same functions. `twin` is the parameter that depends on the
-    same numbers. `said` says that the user has given it this value.
+    then the two models still have the same functions. `twin` is the parameter that comes from the
+    same numbers. `said` says that the user has given this value or map.
     """
 
     name: str
@@ -40,9 +40,10 @@ class Free:
 def find_free(
     mapping: ParameterMap, acting: Collection[str], gradients: Sequence[Mapping[str, Tensor]]
 ) -> list[Free]:
-    """Return the free parameters among those that influence an output.
+    """Return the free parameters of the subject that have no source in the reference.
 
-    `gradients` are those of the subject by name, at several states.
+    `acting` names the parameters that influence an output. `gradients` are gradients by the
+    subject's parameters, by name, one dict for each of several parameter values.
     """
     lacking = [name for name in mapping.as_built if name in acting]
     stated = [name for name in mapping.constants if name in acting and name not in lacking]
@@ -56,7 +57,7 @@ def find_free(
 
 
 def _are_one(name: str, other: str, gradients: Sequence[Mapping[str, Tensor]]) -> bool:
-    """Are the gradients by two parameters equal at every state?"""
+    """Are the gradients by the parameters `name` and `other` equal in every dict of `gradients`?"""
     for of in gradients:
         if name not in of or other not in of or of[name].numel() != of[other].numel():
             return False
@@ -68,7 +69,11 @@ def _are_one(name: str, other: str, gradients: Sequence[Mapping[str, Tensor]]) -
 
 
 def find_twins(mapping: ParameterMap, state: State, acting: Collection[str]) -> list[Free]:
-    """Return the parameters in `acting` that depend on the same numbers as another one."""
+    """Return the parameters that the map makes from the same numbers of the reference as another
+    parameter.
+
+    `state` has the reference's tensors by name. Only the parameters in `acting` are examined.
+    """
     generator = torch.Generator().manual_seed(5)
     numbers = {
         name: torch.rand(tensor.shape, generator=generator, dtype=torch.float64)

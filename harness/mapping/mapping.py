@@ -21,10 +21,11 @@ class ParameterMap:
 
     `make` returns the subject's tensors by name, given those of the reference; tensors that it
     leaves out stay as the subject was built. `text` is a sentence for people, `code` a line of
-    Python. `assumed` says that it was found by trying. `parts` has the expressions, if it consists
-    of such. `as_built` are the subject's tensors without a source, `constants` those with values
-    from the user, and `unused` the reference's tensors that are not used. `differentiable` is False
-    for a converter that leaves torch. `remark` is a further note for the reader.
+    Python. `assumed` says that it was found by trying. `parts` has the expression of each tensor of
+    the subject, if the map consists of expressions. `as_built` names the subject's tensors without
+    a source, `constants` those with values from the user, and `unused` the reference's tensors that
+    are not used. `differentiable` is False for a user's function that computes outside torch, as in
+    NumPy. `remark` is a further note for the reader.
     """
 
     make: Callable[[State], State]
@@ -40,7 +41,7 @@ class ParameterMap:
 
     @property
     def moves(self) -> bool:
-        """Do any of the subject's tensors depend on the reference's?"""
+        """Does any of the subject's tensors depend on the reference's?"""
         return self.text != KEPT
 
     def leave_out(self, names: Sequence[str], remark: str) -> ParameterMap:
@@ -55,18 +56,20 @@ class ParameterMap:
         )
 
     def convert(self, state: State) -> State:
-        """Return the subject's tensors in float64, given the reference's."""
+        """Return the subject's tensors in float64 by name, given those of the reference."""
         with torch.no_grad():
             return {name: each.detach().clone() for name, each in self.make(state).items()}
 
     def at(self, state: State) -> Carry:
-        """Return the derivative of the map at a state of the reference."""
+        """Return the derivative of the map at these values of the reference's tensors."""
         return Carry(self, state)
 
 
 class Carry:
-    """The derivative J of a map at a state: maps changes of parameters forwards, and gradients
-    backwards.
+    """The derivative J of a map at given values of the reference's tensors.
+
+    J has a row for each number of the subject and a column for each number of the reference. `push`
+    multiplies by J, `pull` by its transpose.
     """
 
     def __init__(self, mapping: ParameterMap, state: State) -> None:
@@ -85,7 +88,12 @@ class Carry:
         return changes
 
     def _push_one(self, tensor: Tensor, leaves: State, tangents: Given) -> Tensor:
-        """Return the change of one tensor: the gradient by v of the sum of J^T v times w."""
+        """Return the change of one tensor of the subject, which depends on `leaves`, given the
+        changes `tangents` of the leaves by name.
+
+        J is the derivative of the tensor by the leaves, and w the changes. The result J w is the
+        gradient of v^T J w by v, so that two backward passes replace a forward one.
+        """
         weights = torch.zeros_like(tensor, requires_grad=True)
         slopes = torch.autograd.grad(
             tensor, list(leaves.values()), weights, create_graph=True, allow_unused=True
@@ -100,7 +108,8 @@ class Carry:
         return change.to(next(iter(tangents.values())).device)
 
     def pull(self, gradients: Given) -> dict[str, Tensor]:
-        """Return J^T g: the gradients by the reference's tensors, given those by the subject's.
+        """Return J^T g: the gradients by the reference's tensors, given the gradients g by the
+        subject's tensors.
 
         A missing gradient counts as 0.
         """
@@ -124,8 +133,8 @@ class Carry:
         return pulled
 
     def _trace(self, names: tuple[str, ...]) -> tuple[State, State]:
-        """Return tensors of these names that need gradients, and the tensors that the map computes
-        of them.
+        """Return copies of the reference's tensors of these names, which need gradients, and the
+        subject's tensors that the map computes from them.
         """
         leaves = {name: self.state[name].detach().clone().requires_grad_() for name in names}
         if not self.mapping.differentiable:
@@ -135,7 +144,9 @@ class Carry:
 
 
 def make_of_parts(parts: Mapping[str, Part]) -> Callable[[State], State]:
-    """Return the function that evaluates expressions, given tensors by name."""
+    """Return the function that evaluates expressions: it takes the reference's tensors by name, and
+    returns the subject's.
+    """
 
     def make(state: State) -> State:
         return {name: part.make(state) for name, part in parts.items()}
@@ -144,7 +155,9 @@ def make_of_parts(parts: Mapping[str, Part]) -> Callable[[State], State]:
 
 
 def describe_parts(parts: Mapping[str, Part], most: int = 12) -> str:
-    """Return the expressions in words, without those that are just the tensor of the same name."""
+    """Return the expressions in words, at most `most` of them; a tensor made from the tensor of its
+    own name is left out.
+    """
     texts = [f"{name} = {part.text}" for name, part in parts.items() if part.text != name]
     if len(texts) > most:
         texts = [*texts[:most], f"{len(texts) - most} more"]

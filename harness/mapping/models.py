@@ -1,5 +1,5 @@
-"""Builds and examines both models of a comparison: their data, outputs, parameters and
-dependences.
+"""Builds both models of a comparison and examines them: their outputs, their parameters, and which
+outputs depend on which parameters.
 """
 
 from __future__ import annotations
@@ -60,10 +60,11 @@ class TooLarge(NoModel):
 class Side:
     """One of the two models, in float64 on the CPU.
 
-    `outputs` has the shapes of its outputs by name, for each mode; `errors` says for a mode why the
-    model cannot be called. `moved` are the buffers that a call in train() changes, and `acting` the
-    parameters that some output depends on. `numbers` counts the numbers that one evaluation
-    computes.
+    `built` are its tensors by name as it was built. `outputs` has the shapes of its outputs by
+    name, for each mode ("train" or "eval"); `errors` says for a mode why the model cannot be
+    called. `moved` names the buffers that a call in train() changes, and `acting` the parameters
+    that some output depends on. `numbers` counts the numbers that one evaluation computes.
+    `by_inputs` says whether it can be differentiated by its inputs.
     """
 
     builder: Builder
@@ -82,11 +83,12 @@ class Side:
 class Models:
     """Two models and the map of their parameters.
 
-    `names` maps the subject's outputs to the reference's if they have other names. `buffers` maps
-    the subject's buffers to equal buffers of the reference if either changes in training. `free`
-    are the subject's free parameters, see `freedom`. `differing` are the subject's tensors whose
-    numbers, as the user gave the model, differ from those that the map computes of the reference's
-    own numbers.
+    `given` has the arguments of the user, and `batches` the data. `names` maps names of the
+    subject's outputs to those of the reference, for outputs with different names. `buffers` maps
+    names of the subject's buffers to those of the equal buffers of the reference, if either changes
+    in training. `free` are the subject's free parameters (without a source of their own in the
+    reference, see `freedom`). `differing` names the subject's tensors whose numbers, in the model
+    that the user gave, differ from the numbers that the map makes from the reference's own.
     """
 
     given: Given
@@ -188,7 +190,9 @@ def _advise(error: Exception, data: Any) -> str:
 
 
 def _look_in_mode(side: Side, given: Given, mode: str) -> Side:
-    """Evaluate a model once in a mode, and return its side with the observations added."""
+    """Evaluate a model once in a mode ("train" or "eval"), and return its side with the
+    observations added.
+    """
     batch = cast_batch(side.builder.batch, torch.float64, "cpu")
     loss = make_loss(given.loss, torch.float64, "cpu")
     names = side.tensors.parameters
@@ -220,7 +224,9 @@ def is_output(name: str) -> bool:
 
 
 def _map(given: Given, subject: Side, reference: Side) -> ParameterMap:
-    """Map the parameters, by trying if necessary. Raises WrongMap."""
+    """Return the map from the reference's parameters to the subject's, found by trying if
+    necessary. Raises WrongMap.
+    """
     modes = [
         mode for mode in ("eval", "train") if mode in subject.outputs and mode in reference.outputs
     ]
@@ -256,7 +262,9 @@ def _map(given: Given, subject: Side, reference: Side) -> ParameterMap:
 def _keep_constants(
     mapping: ParameterMap, given: Given, subject: Side, reference: Side
 ) -> ParameterMap:
-    """Return the map without constants that the subject creates with other numbers."""
+    """Return the map without those constants of the reference for which the subject creates other
+    numbers itself: these keep the subject's numbers.
+    """
     if mapping.parts is None:
         return mapping
     constants = _list_constants(given, subject, reference)
@@ -283,9 +291,10 @@ def _list_constants(given: Given, subject: Side, reference: Side) -> list[str]:
 
 
 def pair_outputs(subject: Side, reference: Side) -> dict[str, str]:
-    """Return the reference's name of each of the subject's outputs with another name.
+    """Return a dict from names of the subject's outputs to those of the reference's, for outputs
+    with different names.
 
-    Outputs with other names are paired in their order if there are as many on both sides.
+    Such outputs are paired in their order if there are as many on both sides.
     """
     names: dict[str, str] = {}
     for mode, outputs in subject.outputs.items():
@@ -296,8 +305,9 @@ def pair_outputs(subject: Side, reference: Side) -> dict[str, str]:
 
 
 def pair_buffers(subject: Side, reference: Side, mapping: ParameterMap) -> dict[str, str]:
-    """Return, for each buffer of the subject, the reference's buffer that it equals, if a call in
-    train() changes either.
+    """Return a dict from names of the subject's buffers to names of the reference's buffers.
+
+    It has the buffers that the map makes equal, if a call in train() changes either.
     """
     pairs: dict[str, str] = {}
     states = []
@@ -319,7 +329,9 @@ def pair_buffers(subject: Side, reference: Side, mapping: ParameterMap) -> dict[
 
 
 def _list_free(given: Given, subject: Side, reference: Side, mapping: ParameterMap) -> list[Free]:
-    """Return the free parameters of the subject, see `freedom`."""
+    """Return the free parameters of the subject: those without a source of their own in the
+    reference, see `freedom`.
+    """
     gradients = []
     if set(mapping.as_built) & set(subject.acting):
         mode = next(iter(subject.outputs))
@@ -345,8 +357,8 @@ def _list_free(given: Given, subject: Side, reference: Side, mapping: ParameterM
 
 
 def _list_differing(subject: Side, reference: Side, mapping: ParameterMap) -> tuple[str, ...]:
-    """Return the subject's tensors that differ from those that the map computes of the reference's
-    own numbers.
+    """Return the names of the subject's tensors that differ from the numbers that the map makes
+    from the reference's own.
 
     This decides no verdict, only a remark; differences of float32 rounding are ignored.
     """

@@ -7,9 +7,10 @@ from harness.mapping.parts import Parts, list_sources, whole
 
 
 def find_by_name(ours: Tensors, theirs: Tensors, words: Parts) -> Parts:
-    """Return for each of the subject's tensors the reference's tensor of the same name and shape.
+    """Return, by the names of the subject's tensors (`ours`), the reference's tensor of the same
+    name and shape.
 
-    Tensors that are in `words` are left out.
+    Tensors that have an expression in `words` are left out.
     """
     named: Parts = {}
     for name, shape in ours.all.items():
@@ -26,9 +27,11 @@ def _list_names(name: str, tensors: Tensors) -> list[str]:
 
 
 def find_buffers(ours: Tensors, theirs: Tensors, parts: Parts) -> Parts:
-    """Return a buffer of the reference for each buffer of the subject without an expression.
+    """Return a buffer of the reference for each buffer of the subject that has no expression in
+    `parts`, by the subject's name.
 
-    Buffers are paired in order if they have the same name in their modules, and the same shapes.
+    Buffers are paired in order if they have the same name in their modules (as "running_mean"), and
+    the same shapes.
     """
     used = list_sources(list(parts.values()))
     buffers: Parts = {}

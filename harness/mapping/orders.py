@@ -14,8 +14,9 @@ from harness.mapping.stacking import group_numbered
 def list_orders(names: Sequence[Named], used: Sequence[str]) -> Iterator[list[Named]]:
     """Yield a list of tensors in orders in which they may correspond to another list.
 
-    They are: as registered; with numbered layers together; in the order of use; and with modules,
-    or tensors, of equal shapes exchanged.
+    `used` has the names in the order of their first use. The orders are: as registered; with
+    numbered layers together; in the order of use; and with modules, or tensors, of equal shapes
+    exchanged.
     """
     seen: set[tuple[str, ...]] = set()
     by_name = dict(names)
@@ -54,7 +55,9 @@ def _exchange_tensors(names: Sequence[Named]) -> Iterator[list[Named]]:
 
 
 def _exchange(groups: Sequence[Sequence[str]]) -> Iterator[Mapping[str, str]]:
-    """Yield permutations inside groups: first of one group at a time, then of all."""
+    """Yield dicts that permute names inside groups: first inside one group at a time, then inside
+    all at once.
+    """
     large = [group for group in groups if len(group) > 1]
     for group in large:
         for order in permutations(group):

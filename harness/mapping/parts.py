@@ -14,10 +14,10 @@ from harness.text.python import quoted
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """An expression of named tensors.
+    """An expression that makes a tensor from named tensors.
 
-    `sources` are the names that it uses, `text` is for people, and `code` is Python, in which `s`
-    is a dict of the tensors. `make` evaluates it.
+    `sources` are the names that it uses. `text` describes it for people; `code` is the same as
+    Python, in which `s` is a dict of the tensors. `make` evaluates it, given the tensors by name.
     """
 
     sources: tuple[str, ...]
@@ -36,23 +36,23 @@ Named = tuple[str, Shape]  # a tensor's name and shape
 
 
 def whole(name: str) -> Part:
-    """Return the expression of a tensor as it is."""
+    """Return the expression for the tensor of this name, unchanged."""
     return Part((name,), name, f"s[{quoted(name)}]", lambda state: state[name])
 
 
 def zeros(shape: Shape) -> Part:
-    """Return the expression of zeros."""
+    """Return the expression for a tensor of zeros."""
     code = f"torch.zeros({', '.join(map(str, shape))})"
     return Part((), "0", code, lambda state: torch.zeros(shape, dtype=torch.float64))
 
 
 def transposed(part: Part) -> Part:
-    """Return the expression of a matrix, transposed."""
+    """Return the expression for the transpose of a matrix."""
     return Part(part.sources, f"{part.text}.T", f"{part.code}.T", lambda state: part.make(state).mT)
 
 
 def reshaped(part: Part, shape: Shape) -> Part:
-    """Return the expression of the same numbers in another shape."""
+    """Return the expression for the same numbers in another shape."""
     call = f".reshape({', '.join(map(str, shape))})"
     return Part(
         part.sources,
@@ -63,7 +63,7 @@ def reshaped(part: Part, shape: Shape) -> Part:
 
 
 def joined(parts: Sequence[Part], axis: int) -> Part:
-    """Return the expression of tensors joined along an axis."""
+    """Return the expression that joins tensors along an existing axis."""
     inside = ", ".join(part.text for part in parts)
     return Part(
         list_sources(parts),
@@ -74,7 +74,7 @@ def joined(parts: Sequence[Part], axis: int) -> Part:
 
 
 def stacked(parts: Sequence[Part], axis: int) -> Part:
-    """Return the expression of tensors stacked along a new axis."""
+    """Return the expression that stacks tensors along a new axis."""
     inside = ", ".join(part.text for part in parts)
     return Part(
         list_sources(parts),
@@ -85,8 +85,8 @@ def stacked(parts: Sequence[Part], axis: int) -> Part:
 
 
 def picked(part: Part, axis: int, number: int) -> Part:
-    """Return the expression of a tensor's slice at one position of an axis (the axis is
-    removed).
+    """Return the expression for a tensor's slice at position `number` of an axis; the axis is
+    removed.
     """
     index = f"[{':, ' * axis}{number}]"
     return Part(
@@ -98,7 +98,7 @@ def picked(part: Part, axis: int, number: int) -> Part:
 
 
 def cut(part: Part, axis: int, start: int, stop: int) -> Part:
-    """Return the expression of a part of a tensor, from `start` to `stop` along an axis."""
+    """Return the expression for the part of a tensor from `start` to `stop` along an axis."""
     index = f"[{':, ' * axis}{start}:{stop}]"
     return Part(
         part.sources,
@@ -109,7 +109,7 @@ def cut(part: Part, axis: int, start: int, stop: int) -> Part:
 
 
 def added(parts: Sequence[Part]) -> Part:
-    """Return the expression of a sum of tensors."""
+    """Return the expression for the sum of tensors."""
 
     def make(state: State) -> Tensor:
         total = parts[0].make(state)

@@ -17,7 +17,8 @@ Layer = tuple[str, Any]
 
 
 def compare_settings(mine: Any, theirs: Any, name: str, other: str) -> list[str]:
-    """Return sentences on the settings in which the layers of two modules differ.
+    """Return a sentence for each setting, such as eps, in which the layers of the modules `mine`
+    and `theirs` differ.
 
     Layers of one class are paired in the order in which they were registered, if both modules have
     the same number of them. `name` and `other` are the names of the models.
@@ -37,7 +38,7 @@ def compare_settings(mine: Any, theirs: Any, name: str, other: str) -> list[str]
 
 
 def list_layers(module: Any) -> dict[str, list[Layer]]:
-    """Return the layers of torch.nn in a module that have no layers themselves, by class."""
+    """Return, by class, the layers of torch.nn in a module that contain no other layers."""
     layers = [
         (place or "the model", layer)
         for place, layer in module.named_modules()
@@ -60,7 +61,11 @@ def _list_differences(layer: Any, counterpart: Any) -> Iterator[tuple[str, Any, 
 def _compare_kinds(
     own: dict[str, list[Layer]], others: dict[str, list[Layer]], name: str, other: str
 ) -> list[str]:
-    """Return a sentence if one layer of a module is of another class than in the other module."""
+    """Return a sentence if one layer of the first module is of another class than in the second.
+
+    `own` and `others` are the layers of both by class; `name` and `other` are the names of the
+    models.
+    """
     counts = Counter({kind: len(layers) for kind, layers in own.items()})
     theirs = Counter({kind: len(layers) for kind, layers in others.items()})
     only_own, only_theirs = counts - theirs, theirs - counts

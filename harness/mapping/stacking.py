@@ -1,5 +1,5 @@
-"""Proposes tensors that are stacks of others, for models in which one product replaces a loop over
-layers.
+"""Proposes tensors that stack several others along a new axis, for models in which one product
+replaces a loop over layers.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ Split = tuple[Sequence[Named], Sequence[Named]]  # matrices and vectors
 
 
 def list_splits(theirs: Sequence[Named], ours: Sequence[Named]) -> Iterator[tuple[Split, Split]]:
-    """Yield the matrices and vectors of both sides, in one or two ways.
+    """Yield ((matrices, vectors) of the reference, (matrices, vectors) of the subject), in one or
+    two ways.
 
-    First they are split by their number of axes. In the second way, matrices that may be stacks of
-    the other side's vectors count as vectors.
+    First the tensors are split by their number of axes. In the second way, matrices that may be
+    stacks of the other side's vectors count as vectors.
     """
     plain = split(theirs, []), split(ours, [])
     yield plain
@@ -52,7 +53,7 @@ def _may_stack(shape: Shape, vectors: Sequence[Named]) -> bool:
 
 
 def list_stacks(theirs: Sequence[Named], wanted: Shape) -> Iterator[Part]:
-    """Yield expressions that stack tensors to a wanted shape, in their order."""
+    """Yield expressions that stack all tensors `theirs`, in their order, to a wanted shape."""
     shapes = {shape for _, shape in theirs}
     if len(shapes) > 1:
         return
@@ -63,7 +64,9 @@ def list_stacks(theirs: Sequence[Named], wanted: Shape) -> Iterator[Part]:
 
 
 def list_picks(theirs: Named, ours: Sequence[Named]) -> Iterator[Parts]:
-    """Yield expressions of several of our tensors as slices of one stack."""
+    """Yield expressions for several of the subject's tensors as slices of one stacked tensor of the
+    reference.
+    """
     name, shape = theirs
     shapes = {wanted for _, wanted in ours}
     if len(shapes) > 1:
@@ -80,8 +83,8 @@ def list_picks(theirs: Named, ours: Sequence[Named]) -> Iterator[Parts]:
 def _list_axes(shape: Shape, count: int, each: Shape) -> Iterator[tuple[Shape, int, bool]]:
     """Yield ways to see a shape as a stack of `count` tensors of the shape `each`.
 
-    Each way has the stack's shape (`shape`, or it without axes of length 1), the axis, and whether
-    the tensors are transposed.
+    Each way is a tuple: the stack's shape (`shape`, with or without its axes of length 1), the axis
+    along which tensors are stacked, and whether they are transposed first.
     """
     for stack in dict.fromkeys((shape, _drop_ones(shape))):
         for turn in (False, True):
@@ -98,8 +101,8 @@ def _drop_ones(shape: Shape) -> Shape:
 
 
 def group_numbered(names: Sequence[Named]) -> Iterator[list[Named]]:
-    """Yield orders in which tensors are together whose names differ only in the first number, then
-    only in the last: layers.0.weight, layers.1.weight.
+    """Yield orders of tensors in which numbered layers follow one another, as layers.0.weight,
+    layers.1.weight: names that differ only in their first number, then only in their last.
     """
     for pattern in (FIRST, LAST):
         groups: dict[str, list[Named]] = {}

@@ -23,14 +23,15 @@ NEAR = 1e-2
 
 @dataclass(frozen=True, eq=False)
 class Tried:
-    """The reference's outputs at one state."""
+    """The reference's outputs at one choice of its parameters (`state`)."""
 
     state: State
     outputs: Sequence[Tensor]
 
 
 class Trier:
-    """Measures the difference between a model's outputs and the reference's under a map.
+    """Measures the difference between the outputs of the subject, with its parameters set by a map,
+    and those of the reference.
 
     `calls` counts the evaluations.
     """
@@ -44,8 +45,8 @@ class Trier:
             self.tried.append(Tried(state, list_outputs(reference, batch)))
 
     def measure(self, mapping: ParameterMap) -> float:
-        """Return the largest difference of the outputs divided by their size; infinity if the model
-        cannot be called.
+        """Return the largest difference of an output of both models, divided by the output's size;
+        infinity if the model cannot be called.
         """
         largest = 0.0
         for tried in self.tried:
@@ -62,7 +63,7 @@ class Trier:
 
 
 def list_outputs(module: Any, batch: Batch) -> list[Tensor]:
-    """Return a module's outputs of real numbers."""
+    """Return those outputs of a module that are real numbers, in float64."""
     with torch.enable_grad(), torch.random.fork_rng(devices=[]), users():
         torch.manual_seed(0)
         outputs = name_outputs(module(*batch.args, **batch.kwargs))
@@ -70,7 +71,9 @@ def list_outputs(module: Any, batch: Batch) -> list[Tensor]:
 
 
 def measure_outputs(outputs: Sequence[Tensor], expected: Sequence[Tensor]) -> float:
-    """Return the largest difference divided by the size of an output; infinity if shapes differ."""
+    """Return the largest difference of an output from the expected one, divided by the output's
+    size; infinity if shapes differ.
+    """
     if [each.shape for each in outputs] != [each.shape for each in expected]:
         return float("inf")
     largest = 0.0

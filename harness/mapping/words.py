@@ -1,4 +1,6 @@
-"""A user's words on single tensors: `parameters={"fc.weight": "net.0.weight.T", ...}`."""
+"""Reads a user's expressions for single tensors: `parameters={"fc.weight": "net.0.weight.T",
+...}`.
+"""
 
 from __future__ import annotations
 
@@ -24,9 +26,10 @@ HOW = (
 
 
 def read_words(words: Mapping[str, Any], ours: Tensors, theirs: Tensors) -> dict[str, Part]:
-    """Return the expression of each of the subject's tensors in a user's dict.
+    """Return the expressions in a user's dict, by the names of the subject's tensors.
 
-    Raises WrongMap for a name that does not exist, and for tensors that do not fit.
+    `ours` are the subject's tensors, `theirs` the reference's. Raises WrongMap for a name that does
+    not exist, and for tensors that do not fit.
     """
     zeros = {name: torch.zeros(shape) for name, shape in theirs.all.items()}
     parts = {}
@@ -48,7 +51,9 @@ def read_words(words: Mapping[str, Any], ours: Tensors, theirs: Tensors) -> dict
 
 
 def _read_word(word: Any, shape: Shape, theirs: Tensors) -> Part:
-    """Return the expression that a user's word describes; a list is joined to `shape`."""
+    """Return the expression that a value of the user's dict describes; the tensors of a list are
+    joined to `shape`.
+    """
     if callable(word):
         return _read_function(word, theirs)
     if isinstance(word, str):
@@ -62,7 +67,9 @@ def _read_word(word: Any, shape: Shape, theirs: Tensors) -> Part:
 
 
 def _read_function(function: Any, theirs: Tensors) -> Part:
-    """Return the expression of a function, called once to find the tensors that it uses."""
+    """Return the expression for a user's function of the reference's tensors, called once to find
+    the tensors that it uses.
+    """
 
     def make(state: State) -> Tensor:
         return as_tensor("a function's result", function(name_all(state, theirs)))

@@ -46,7 +46,7 @@ class Compiler:
 
     @contextmanager
     def asking(self, who: Hashable) -> Iterator[None]:
-        """Count the compilations inside this context, and limit them, see `limited`.
+        """Count torch.compile's compilations inside this context, and limit them as `limited` does.
 
         `who` identifies the model, dtype and device. If it differs from the last one, compiled code
         is dropped and the counts start at 0.
@@ -69,7 +69,8 @@ class Compiler:
             )
 
     def says(self, model: Any) -> str:
-        """Return how the last model ran: "compiled", "compiled in part" or "eager" (not compiled).
+        """Return how the last model was run: "compiled", "compiled in part" or "eager" (not
+        compiled).
 
         Return "" for a model that does not use torch.compile.
         """
@@ -84,9 +85,10 @@ COMPILER = Compiler()  # of this process: torch.compile's caches are too
 
 @contextmanager
 def limited() -> Iterator[None]:
-    """Limit torch.compile to LIMIT compilations of a function in this context.
+    """Let torch.compile compile each function at most LIMIT times in this context.
 
-    One more raises an error; without this context torch would run the function uncompiled.
+    One more compilation raises an error; without this context torch would then run the function
+    uncompiled.
     """
     config = getattr(sys.modules.get("torch._dynamo"), "config", None)
     if config is None:
@@ -99,7 +101,7 @@ def limited() -> Iterator[None]:
 
 
 def _find_option(config: Any, names: Sequence[str]) -> str:
-    """Return the name of an option in the installed torch; `names` are its names in all
+    """Return the name that the installed torch uses for an option; `names` are its names in all
     versions.
     """
     return next(name for name in names if hasattr(config, name))
@@ -139,7 +141,7 @@ def _attributes(thing: Any) -> Mapping[str, Any]:
 
 
 def _read_counts() -> Counts:
-    """Read torch.compile's counts for the whole process."""
+    """Read torch.compile's counts for the whole process, since it started."""
     if "torch._dynamo" not in sys.modules:
         return Counts()
     from torch._dynamo.utils import counters

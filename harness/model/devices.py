@@ -148,7 +148,8 @@ def here() -> list[str]:
 
 
 def chosen(asked: Sequence[str]) -> list[str]:
-    """Return the requested devices without repetitions, by default all devices of this machine.
+    """Return the devices of `asked` without repetitions; all devices of this machine if it is
+    empty.
 
     Raises ValueError for an unknown name.
     """

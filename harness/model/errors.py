@@ -74,8 +74,8 @@ def _text_of(error: BaseException) -> str | None:
 def at(error: BaseException) -> str:
     """Return the place where an error was raised, as " (at folder/file.py:12)".
 
-    It is appended to the text of `raised`. Return "" if one of the user's files took part, since
-    `raised` then names the place in that file.
+    It is appended to the text of `raised`. Return "" if a line of the user's code is in the
+    traceback, since `raised` then names it.
     """
     places = _list_places(error)
     if not places or any(place.is_users for place in places):

@@ -58,7 +58,7 @@ class Stages:
         """Note that the model has returned its outputs: the operations after this call belong to
         the loss and the gradients.
 
-        Rows may be taken apart by a loss, but not by the model, see `columns`.
+        A loss may process rows separately. A model may not: `columns` then returns None.
         """
         self._in_loss = True
 
@@ -70,8 +70,8 @@ class Stages:
         """Return the recorded columns of all draws (D, R, W).
 
         Return None if nothing was recorded, if draws ran different operations, or if the model
-        computes only some rows at a time. In the last case its numbers are in no column, and a
-        column that is near one of them by chance would be mistaken for it.
+        computes only some rows at a time. In the last case its numbers are in no column of R
+        numbers, and another column that is near one of them by chance would be mistaken for it.
         """
         if self._apart or not self._draws or not self._draws[0]:
             return None
@@ -89,7 +89,7 @@ def _make_recorder(rows: int, columns: list[Array], take_apart: Callable[[], Non
     """Return a context that copies the result of every operation to `columns` at once, before later
     operations can change it.
 
-    It calls `take_apart` at an operation that splits the rows.
+    It calls `take_apart` at an operation whose results no longer have all `rows` rows.
     """
     from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -113,7 +113,9 @@ def _listed(given: Any) -> Sequence[Any]:
 
 
 def _lose_rows(name: str, given: Sequence[Any], results: Sequence[Any], rows: int) -> bool:
-    """Does a given tensor have an axis of length `rows`, and no result of this operation?"""
+    """Does a tensor in `given` have an axis of length `rows`, while none of `results` has one?
+    `name` is the operation's name.
+    """
     if name not in [*APART, *RESHAPED]:
         return False
     if not any(each.is_floating_point() and rows in each.shape for each in given):
@@ -126,7 +128,7 @@ def _lose_rows(name: str, given: Sequence[Any], results: Sequence[Any], rows: in
 
 
 def _columns_of(result: Any, rows: int) -> list[Array]:
-    """Return the numbers of a result in float64, as columns: one table (rows, W) for each axis of
+    """Return the numbers of a result in float64, as columns: one array (rows, W) for each axis of
     length `rows`.
 
     If there is one row, all such axes give the same columns, and the first is taken. A single

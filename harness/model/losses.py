@@ -23,9 +23,9 @@ def compute_loss(
     targets: Sequence[torch.Tensor],
     parameters: Sequence[torch.Tensor],
 ) -> torch.Tensor:
-    """Return the errors of all heads plus weight decay, as a problem's Loss defines them.
+    """Return the errors of all heads plus weight decay, by the formula of `problem.loss`.
 
-    A head is one of the model's output tensors.
+    A head is one of the model's output tensors; there are targets for each.
     """
     loss = problem.loss
     terms = reduce_errors(loss, heads, targets)
@@ -42,8 +42,10 @@ def compute_loss(
 def reduce_errors(
     loss: Loss, heads: Sequence[torch.Tensor], targets: Sequence[torch.Tensor]
 ) -> list[torch.Tensor]:
-    """Return each head's part of a loss (...): the weighted sum or mean of its errors over rows and
-    outputs (..., R, O).
+    """Return each head's part of a loss: the weighted sum or mean of its errors over rows and
+    outputs.
+
+    Heads are output tensors (..., R, O) with R rows and O outputs; each part has the shape (...).
     """
     errors, logits = loss.errors(len(heads)), loss.logits(len(heads))
     factors = np.broadcast_to(np.asarray(loss.factor, dtype=np.float64), (len(heads),)).tolist()
@@ -57,8 +59,8 @@ def reduce_errors(
 
 
 def _reduce(loss: Loss, error: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """Return the sum or mean (...) of errors (..., R, n); with class weights, a mean divides by the
-    weights of the rows' classes.
+    """Return the sum or mean (...) of errors (..., R, n), n for each of R rows. With class weights,
+    a mean divides by the weights of the rows' classes, which `target` gives.
     """
     import torch
 
@@ -74,7 +76,7 @@ def _reduce(loss: Loss, error: torch.Tensor, target: torch.Tensor) -> torch.Tens
 
 
 def _change_targets(loss: Loss, target: torch.Tensor) -> torch.Tensor:
-    """Return targets with a loss's label smoothing and class weights applied."""
+    """Return targets after applying the loss's label smoothing and class weights."""
     import torch
 
     if loss.label_smoothing:
@@ -88,10 +90,12 @@ def _change_targets(loss: Loss, target: torch.Tensor) -> torch.Tensor:
 def compute_errors(
     error: str, from_logits: bool, outputs: torch.Tensor, targets: torch.Tensor
 ) -> torch.Tensor:
-    """Return the errors of outputs (..., R, O) against targets, one for each output or row.
+    """Return the errors of outputs (..., R, O) against targets, one for each output or one for each
+    row.
 
-    They are computed as PyTorch's own losses compute them: fused from logits, and from
-    probabilities with logarithms of at least -100 (binary_cross_entropy).
+    `error` names the kind, such as "softmax"; `from_logits` says that the outputs are logits, not
+    probabilities. Errors are computed as PyTorch's own losses compute them: fused from logits, and
+    from probabilities with logarithms of at least -100 (binary_cross_entropy).
     """
     if error == "squares":
         return (outputs - targets) ** 2
@@ -143,7 +147,9 @@ def _censored_errors(
 
 
 def weigh_rows(loss: Loss, errors: torch.Tensor) -> torch.Tensor:
-    """Return errors (..., R, O) times the weights of their rows, if the loss has any."""
+    """Return errors (..., R, O) times the loss's weights of their rows, or unchanged if it has
+    none.
+    """
     import torch
 
     if loss.row_weights is None:
@@ -153,8 +159,8 @@ def weigh_rows(loss: Loss, errors: torch.Tensor) -> torch.Tensor:
 
 
 def list_decays(problem: Problem, parameters: Sequence[torch.Tensor]) -> list[float | torch.Tensor]:
-    """Return the decay of each of a model's parameters: one number, or a tensor of its shape if
-    single weights have different decays.
+    """Return the factor of weight decay of each of a model's parameters: one number, or a tensor of
+    the parameter's shape if its single weights have different factors.
     """
     import torch
 
@@ -205,8 +211,8 @@ def compute_gradients(
     """Return the gradient of a loss by each variable, from autograd; zeros if the loss does not
     depend on it.
 
-    They are written into the tensors `room` if it is given. Raises WrongAnswer for a variable with
-    requires_grad=False.
+    If `room` is given, the gradients are written into its tensors. Raises WrongAnswer for a
+    variable with requires_grad=False.
     """
     import torch
 
@@ -225,8 +231,10 @@ def copy_gradients(
     gradients: Sequence[torch.Tensor | None],
     room: list[torch.Tensor] | None = None,
 ) -> list[torch.Tensor]:
-    """Return copies of the gradients by all variables as plain tensors; zeros for None. They are
-    written into `room` if it is given.
+    """Return copies of the gradients by all variables as plain tensors, with zeros in place of
+    None.
+
+    If `room` is given, they are written into its tensors.
     """
     import torch
 

@@ -31,13 +31,19 @@ UserLoss = Callable[[Any, Any], Any]
 
 
 class Heads(list["torch.Tensor"]):
-    """A model's outputs, one tensor (R, O) for each head; `flat` if the model returned (R,)."""
+    """A model's outputs, one tensor (R, O) for each head. `flat` says that the model returned (R,),
+    without the axis of outputs.
+    """
 
     flat = False
 
     @classmethod
     def of(cls, outputs: Any, rows: int, widths: tuple[int, ...]) -> Heads:
-        """Return a model's outputs; one output (R,) becomes (R, 1)."""
+        """Return a model's outputs as one tensor for each head; a single output (R,) becomes (R,
+        1).
+
+        `rows` is R, and `widths` are the expected numbers O of outputs of each head.
+        """
         import torch
 
         heads = cls(list_heads(outputs))
@@ -52,9 +58,9 @@ class Heads(list["torch.Tensor"]):
 class Model:
     """A built model on a device.
 
-    `call` takes the inputs and returns the outputs. `parameters` are the model's tensors in the
-    order of `Subject.own`. `user_loss` is the user's own loss function, or None. `turns` numbers
-    the evaluated draws over all stacks.
+    `call` takes the inputs and returns the outputs. `parameters` are the model's tensors, in the
+    order of the layout that `Subject.own` returns. `user_loss` is the user's own loss function, or
+    None. `turns` counts the draws (single problems) that have been evaluated.
     """
 
     call: Callable[..., Any]
@@ -76,8 +82,8 @@ class Model:
         return Missing(status, why)
 
     def set(self, values: Sequence[torch.Tensor], numbers: Sequence[int] | None = None) -> None:
-        """Copy these values into the model's parameters, or into the parameters with the given
-        numbers.
+        """Copy these values into the model's parameters, one tensor each; with `numbers`, only into
+        the parameters at these positions.
         """
         import torch
 
@@ -89,7 +95,7 @@ class Model:
             torch._foreach_copy_(parameters, values)
 
     def heads(self, problem: Problem, inputs: Sequence[torch.Tensor]) -> Heads:
-        """Call the model and return one tensor (R, O) for each head.
+        """Call the model on the input tensors, and return one tensor (R, O) for each head.
 
         Raises WrongAnswer for outputs of a wrong shape or dtype.
         """
@@ -159,8 +165,8 @@ class Model:
     def _for_user(
         self, problem: Problem, heads: Sequence[torch.Tensor], targets: Sequence[torch.Tensor]
     ) -> tuple[Any, Any]:
-        """Return outputs and targets as a user's own loss takes them: tensors of one head, else
-        lists.
+        """Return outputs and targets in the form in which a user's own loss takes them: tensors if
+        there is one head, else lists of tensors.
 
         Both are (R,) if the model returned that. Targets that are labels are the numbers of the
         classes, (R,).
@@ -177,8 +183,8 @@ class Model:
         return heads[0], expected[0]
 
     def loss_slopes(self, problem: Problem, outputs: Array) -> Array | None:
-        """Return the derivatives of the loss by the outputs, at these outputs (D, R, O), in the
-        model's dtype.
+        """Return the derivatives of the loss by the outputs, at the given outputs; both are (D, R,
+        O). They are computed in the model's dtype.
 
         Return None if the loss has no derivative, raises an error, or depends on the parameters
         directly.
@@ -199,8 +205,8 @@ class Model:
     def _slopes_at(
         self, problem: Problem, output: torch.Tensor, target: torch.Tensor
     ) -> torch.Tensor | None:
-        """Return the derivatives of the loss by the outputs (R, O) of one draw; None as in
-        `loss_slopes`.
+        """Return the derivatives of the loss by the outputs (R, O) of one draw, in the same shape;
+        None in the cases that `loss_slopes` names.
         """
         import torch
 

@@ -39,10 +39,10 @@ BACKENDS = tuple(dict.fromkeys(device.backend for device in DEVICES.values()))
 
 
 def _read_precision(torch: Any) -> Any:
-    """Read the precision of float32 matrix products: one word for all backends, or a tuple with one
-    word for each backend.
+    """Return the precision of float32 matrix products: one word such as "highest" for all backends,
+    or a tuple with one word for each backend.
 
-    It is a tuple if it was set through `fp32_precision`, the names of torch 2.9.
+    It is a tuple if it was set through `fp32_precision`, the setting of torch 2.9 and later.
     """
     with suppress(RuntimeError):
         return torch.get_float32_matmul_precision()

@@ -9,8 +9,8 @@ from harness.model.tensors import to_plain
 
 
 def find_single_precision(module: Any) -> list[str]:
-    """Return the buffers and plain attributes of a module that hold float32 numbers, see
-    `is_single`.
+    """Return the buffers and plain attributes of a module whose numbers fit into float32, but not
+    all into bfloat16.
 
     Each is named as in "buffer layer.scale".
     """

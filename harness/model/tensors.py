@@ -74,7 +74,9 @@ def split_columns(whole: torch.Tensor, widths: Sequence[int]) -> list[torch.Tens
 
 
 def to_array(parts: Sequence[torch.Tensor], *shape: int) -> Array:
-    """Reshape each tensor to `shape` and join them along the last axis, in float64."""
+    """Reshape each tensor to `shape`, join them along the last axis, and return the result in
+    float64.
+    """
     import torch
 
     flat = [to_plain(part).detach().reshape(shape) for part in parts]

@@ -1,1 +1,3 @@
-"""The plugin of pytest: options, items, blocks of failures, signals, processes, end of a run."""
+"""The pytest plugin: its options, one test item for each trial, the display of failures, stop
+signals, several processes, and the end of a run.
+"""

@@ -1,4 +1,6 @@
-"""How pytest shows failures: one block for each cause; failures that follow are counted."""
+"""How pytest shows failures: one block of text for each cause. Further failures with the same cause
+are only counted.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -20,8 +22,8 @@ def show_text(failure: Any, text: str) -> None:
 
 
 def get_status(report: Any) -> tuple[str, str, Any] | None:
-    """Return pytest's category, letter and word for a test whose failure follows from an earlier
-    one; None for any other test.
+    """Return the (category, letter, word) that pytest shows for a test whose failure has the same
+    cause as an earlier one; None for any other test.
     """
     properties = getattr(report, "user_properties", ())  # that of a collection has none
     if not (report.failed and any(name == FOLLOWS for name, *_ in properties)):
@@ -30,10 +32,10 @@ def get_status(report: Any) -> tuple[str, str, Any] | None:
 
 
 def show_whole_blocks(config: pytest.Config, verdicts: Mapping[str, Verdict]) -> None:
-    """Show all trials of a cause in the block of its first failure, which pytest made before the
-    other trials ran.
+    """Rewrite each block of pytest's failures so that it names all trials with the same cause.
 
-    `verdicts` are those of all tests, by pytest's id.
+    pytest made the block at the first failure, before the other trials ran. `verdicts` are those of
+    all tests, by pytest's id.
     """
     reporter = config.pluginmanager.getplugin("terminalreporter")
     for report in reporter.stats.get("failed", ()) if reporter else ():

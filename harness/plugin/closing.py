@@ -26,9 +26,9 @@ from harness.text.harmless import shown
 
 
 class Closed(NamedTuple):
-    """The result of closing a run: the report, its place, and errors.
+    """The result of closing a run: its report, the path of the report's page, and errors.
 
-    `report` is None if it could not be made; `place` is the path of its page, or "" if it was not
+    `report` is None if it could not be made; `place` is the path of its page, or "" if no page was
     written. `note` is a sentence on a report that is too large to be read again, or "". `wrong` has
     a sentence for each error. `lacking` says that the report was not written, or is incomplete:
     then the run fails.
@@ -42,8 +42,11 @@ class Closed(NamedTuple):
 
 
 class End(NamedTuple):
-    """The circumstances of a run's end: whether it was interrupted, reasons other than failed
-    trials why it fails, and the comparison with the baseline if there is one.
+    """The circumstances at the end of a run.
+
+    `is_interrupted` says that it was interrupted. `complaints` are reasons, other than failed
+    trials, why it fails. `comparison` is the comparison with an older report (the baseline), None
+    if there is none.
     """
 
     is_interrupted: bool
@@ -96,8 +99,8 @@ def close(runner: Runner, options: Options, end: End) -> Closed:
 
 
 def keep(report: Report, folder: Path) -> tuple[Trend | None, list[str]]:
-    """Keep the results of a run in a folder; return the trend of its kept runs, and errors in
-    words.
+    """Store the results of a run in a folder that holds those of earlier runs. Return the trend
+    over all of them, and errors in words.
     """
     if not report.verdicts:
         return None, []

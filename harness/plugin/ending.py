@@ -30,8 +30,8 @@ class Ending:
     """A pytest plugin for the end of a run: writes the report, and shows its summary.
 
     With several processes, only the process that makes the report does this. `refused` is the
-    reason why the run ends before any test. `replaces_older` says that this run has a report of its
-    own, so that an older one must not be put back.
+    reason why the run ends before any test, or "". `replaces_older` says that this run has a report
+    of its own, so that an older one must not be put back.
     """
 
     def __init__(
@@ -115,7 +115,9 @@ class Ending:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_report_teststatus(self, report: Any) -> tuple[str, str, Any] | None:
-        """Count a failure that follows from another one separately: it has no block of its own."""
+        """Return the category of a failure with the same cause as an earlier one, so that pytest
+        counts it separately. It has no block of text of its own.
+        """
         return get_status(report)
 
     @pytest.hookimpl(trylast=True)
@@ -139,7 +141,7 @@ class Ending:
             warn(printable(line))
 
     def _show_report(self, terminal: Any, closed: Closed) -> None:
-        """Show the questions and their answers, as wide as the terminal."""
+        """Show the answers to the questions of the run, in the width of the terminal."""
         report, complaints = closed.report, list(self._complaints)
         if self._interrupted:
             complaints.append(self._interrupted)

@@ -14,15 +14,15 @@ class Options:
 
     `devices` are the requested devices, by default those of this machine. `required_device` fails
     the run if this machine lacks it. `r_mode` is the source of R's answers: "auto", "live" or
-    "recorded". `starts` is the number of starts of each trainer. `baseline` is the path of an older
-    results.json, or "".
+    "recorded". `starts` is the number of times that each trainer trains, each from other initial
+    parameters. `baseline` is the path of an older results.json, or "".
 
-    `exchange` makes the context in which the files of the report replace an older one's in
-    `report_folder`; `refused` is the reason why they must not, or "".
+    `exchange` makes a context; at its end the files of the new report replace those of an older one
+    in `report_folder`. `refused` is the reason why they must not replace them, or "".
 
     `is_worker` says that xdist started this process, `is_shared` that several processes share this
-    run. `ended` has the tests in which earlier processes of this run died. `deadlines` are those of
-    R and of training.
+    run. `ended` has the tests in which earlier processes of this run died. `deadlines` are the time
+    limits of R and of training.
 
     `keep` is the folder in which the results of runs are kept, or "". `command` is the command line
     of this run, and `started` the value of `time.monotonic` at its start.

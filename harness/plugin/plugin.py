@@ -40,7 +40,7 @@ from harness.words.wording import describe_reason
 
 
 class Judge:
-    """The judge of one run of pytest; runs without cases and races do not have one."""
+    """The judge of one run of pytest. A run without a case or a speed race has none."""
 
     def __init__(self, config: pytest.Config, options: Options) -> None:
         """Register the plugins that this run needs.
@@ -89,7 +89,7 @@ class Judge:
         self, collector: Any, name: str, found: Case | Verification
     ) -> Sequence[pytest.Item] | None:
         """Return a pytest item for each trial of the object with this name in a test file, or one
-        failing item if none of the trials can ever be judged.
+        failing item if none of the trials can be judged on any machine.
 
         Returns None for a Case without `verify` whose name is not a test's.
         """
@@ -296,7 +296,7 @@ class TrialItem(pytest.Item):
 
 
 def show_progress(config: pytest.Config, line: str) -> None:
-    """Show a line of progress on pytest's terminal, replacing the one before."""
+    """Show a line of progress on pytest's terminal, in place of the line before."""
     reporter = config.pluginmanager.getplugin("terminalreporter")
     if reporter and reporter.isatty:
         reporter.rewrite(line[: reporter._tw.fullwidth - 1], erase=True)

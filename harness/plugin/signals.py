@@ -13,7 +13,9 @@ LIKE_CTRL_C = [each for each in Signals if each.name in ("SIGTERM", "SIGHUP")]
 
 
 class StopSignals:
-    """Makes SIGTERM and SIGHUP end a run of pytest as Ctrl-C does, from its first case on."""
+    """Makes SIGTERM and SIGHUP end a run of pytest as Ctrl-C does, once the run has collected its
+    first case.
+    """
 
     def __init__(self, config: Any) -> None:
         self._config = config
@@ -27,8 +29,8 @@ class StopSignals:
 
 
 def as_ctrl_c() -> Callable[[], Any]:
-    """Let each of LIKE_CTRL_C raise KeyboardInterrupt, unless the program handles or ignores it.
-    Returns a function that restores them.
+    """Let SIGTERM and SIGHUP raise KeyboardInterrupt, unless the program handles or ignores them.
+    Return a function that restores the former handlers.
     """
     if current_thread() is not main_thread():
         return lambda: None

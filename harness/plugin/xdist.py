@@ -35,8 +35,8 @@ def _unpack(text: str) -> Failure | Findings:
 class Worker:
     """The plugin in a process of xdist: sends its findings to the process that makes the report.
 
-    The findings travel in pytest's reports of a trial. The report of the setup has the failure that
-    counts if this process dies in the trial; the report of the teardown has the findings so far.
+    The findings travel in pytest's reports of a trial. The report of the setup has the failure to
+    be used if this process dies in the trial; the report of the teardown has the findings so far.
     """
 
     def __init__(self, config: Any, runner: Runner, ended: Sequence[str]) -> None:
@@ -54,8 +54,8 @@ class Worker:
         return report
 
     def make_failure(self, item: Any) -> Failure:
-        """Return the failure of an item's trial that counts if this process dies before the trial's
-        verdict.
+        """Return the failure to be reported for an item's trial if this process dies before the
+        trial has its verdict.
         """
         trial = item.trial
         why = (
@@ -67,8 +67,8 @@ class Worker:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Store the subjects that have killed an earlier process, so that they are not evaluated
-        again.
+        """Mark the subjects (models under test) that have killed an earlier process, so that they
+        are not evaluated again.
         """
         for item in session.items:
             trial = getattr(item, "trial", None)
@@ -97,7 +97,7 @@ class Worker:
 class Merger:
     """Merges the findings of the other processes, in the process that makes the report.
 
-    They are merged in the order of a single process.
+    The result has the order that the findings of a single process would have.
     """
 
     def __init__(self, signals: StopSignals) -> None:
@@ -106,11 +106,12 @@ class Merger:
         self._failures: dict[str, Failure] = {}
 
     def begin(self) -> None:
-        """Store that the run has a case: a run that SIGTERM ends from now on writes a report."""
+        """Note that the run has a case: from now on, SIGTERM ends the run with a report."""
         self.signals.watch()
 
     def take_report(self, report: Any, place: int) -> None:
-        """Take the findings or the failure in the report of a test.
+        """Store the findings, or the failure, that another process sent in pytest's report of a
+        test.
 
         `place` is the position of the test among all tests.
         """
@@ -122,7 +123,7 @@ class Merger:
             self._parts.append((place, part))
 
     def take_rest(self, text: str, place: int) -> None:
-        """Take the last findings of a process, which it sends when it ends.
+        """Store the findings `text` that another process sends when it ends.
 
         `place` is their position in the order of tests.
         """
@@ -131,8 +132,8 @@ class Merger:
         self._parts.append((place, part))
 
     def take_crash(self, nodeid: str, report: Any, place: int) -> None:
-        """Take the failure of a trial in which its process died, and put it into pytest's
-        report.
+        """Store the failure of a trial in which its process died, and put it into pytest's report
+        of the test `nodeid`.
         """
         if lost := self._failures.get(nodeid):
             report.longrepr = lost.verdict.why

@@ -13,7 +13,10 @@ NAMED = 3  # questions in a sentence, at most
 
 
 class Banner(NamedTuple):
-    """The verdict of a run in words; `mark` is a CSS class, `facts` are values by name."""
+    """The verdict of a run in words, and the reasons why the run fails.
+
+    `mark` is a CSS class, and `facts` are texts such as the duration, by name.
+    """
 
     mark: Literal["good", "bad", "open"]
     verdict: str
@@ -40,8 +43,8 @@ def make_banner(report: Report, got_worse: str = "") -> Banner:
 
 
 def _describe_unanswered(report: Report) -> list[str]:
-    """Return a list with a sentence on the questions without a judged check; empty if there are
-    none.
+    """Return a list with one sentence that names the questions for which no check was judged; empty
+    if there are none.
     """
     unanswered = list_unanswered(report)
     if not unanswered:
@@ -70,12 +73,12 @@ def list_facts(report: Report) -> dict[str, str]:
 
 
 def write_date(date: str) -> str:
-    """Return an ISO date in UTC as a person reads it."""
+    """Return an ISO date in UTC in a readable form: "2024-05-01 12:00 UTC"."""
     return date.replace("T", " ").replace("+00:00", " UTC")
 
 
 def write_duration(seconds: float | None) -> str:
-    """Return a duration as a person reads it; "" if it is not known."""
+    """Return a duration in seconds as a text: "3.2 s" or "2 min 5 s"; "" if it is not known."""
     if seconds is None:
         return ""
     if seconds < 60:

@@ -1,4 +1,6 @@
-"""The additions to a report on its page and in its Markdown: selfcheck, comparison and trend."""
+"""Additions to a report, shown on its page and in its Markdown: selfcheck, comparison with an older
+report, trend.
+"""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -9,11 +11,13 @@ from harness.reporting.selfcheck_result import Selfcheck
 
 
 class Beside(NamedTuple):
-    """The selfcheck, the comparison with a baseline and the trend over kept runs, each None if
-    there is none.
+    """Additions to a report, each None if there is none.
 
-    `folder` is that of the page; if it is None, there are no links to files. Paths in the report
-    are relative to the folder `start`, which is the working folder by default.
+    `trust` is the selfcheck: measurements of how many planted errors the judge finds. `comparison`
+    is the comparison with an older report, and `trend` the course over stored runs.
+
+    `folder` is the folder of the page; if it is None, the page has no links to files. Paths in the
+    report are relative to the folder `start`, which is the working folder by default.
     """
 
     trust: Selfcheck | None = None

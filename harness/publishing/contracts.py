@@ -1,12 +1,15 @@
-"""The contracts of a report: the implementations' declared properties of their arithmetic."""
+"""The contracts of a report. A contract states how an implementation computes: its dtype, and its
+choices such as ReLU's slope at 0.
+"""
 
 from collections.abc import Mapping
 
 
 def group_contracts(contracts: Mapping[str, str]) -> dict[str, list[str]]:
-    """Return the names of the implementations that share a contract, by the contract.
+    """Return the names of the implementations that have the same contract, by the contract's text.
 
-    A contract begins with a dtype. The same dtype at the end of a name is removed.
+    `contracts` has the contract by the implementation's name. A contract begins with a dtype; the
+    same dtype at the end of a name is removed.
     """
     groups: dict[str, list[str]] = {}
     for name, contract in contracts.items():

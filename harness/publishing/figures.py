@@ -16,7 +16,7 @@ MOST_LINES = 26  # of a figure
 
 
 class Drawn(NamedTuple):
-    """A figure: its heading, its element, and its finding in a sentence.
+    """A figure of a page: its heading, its HTML element, and its main result in a sentence.
 
     `element` is None if the page has no room for it.
     """
@@ -27,7 +27,11 @@ class Drawn(NamedTuple):
 
 
 class Networks(NamedTuple):
-    """The networks that were fitted to the data of a case: diagrams, and the weights by name."""
+    """The networks that were fitted to the data of one case.
+
+    `diagrams` are drawings of some of them, `fits` all of them, and `labels` the names of their
+    weights.
+    """
 
     case: str
     diagrams: list[Drawn]
@@ -36,7 +40,10 @@ class Networks(NamedTuple):
 
 
 class CaseFits(NamedTuple):
-    """The fits of a case: figures, and for each trainer the number that sets its lines' style."""
+    """The trained networks of one case, with figures.
+
+    `numbers` has a number for each trainer's name, which sets the style of its lines.
+    """
 
     case: str
     figures: list[Drawn]
@@ -53,7 +60,8 @@ class Room:
     def draw(self, heading: str, finding: str, draw: Callable[[str], Markup | None]) -> list[Drawn]:
         """Return a figure in a list, without its element if there is no room for it.
 
-        The list is empty if the figure cannot be drawn. `draw` gets a prefix for the figure's ids.
+        `finding` is its main result in a sentence. `draw` draws it, given a prefix for the ids in
+        it. The list is empty if the figure cannot be drawn.
         """
         if self.left <= 0:
             return [Drawn(heading, None, finding)]
@@ -66,11 +74,11 @@ class Room:
 
 
 def draw_networks(report: Report, room: Room) -> list[Networks]:
-    """Return drawings of fitted networks by case: the first fit's, and that of the first fit from
-    another source.
+    """Return drawings of the fitted networks of each case: of the first fit, and of the first fit
+    from another source than this one, such as R.
 
-    A network whose weights equal those of an earlier case is not drawn again; its case is named
-    beside the earlier drawing.
+    A network whose weights equal those of an earlier drawing is not drawn again; the earlier
+    drawing names the further cases.
     """
     weighed = [fit for fit in report.fits if fit.weights]
     cases = grouped(weighed, lambda fit: fit.case)
@@ -112,9 +120,9 @@ def _draw_diagram(fit: Fit, others: list[str], room: Room) -> list[Drawn]:
 
 
 def draw_fits(report: Report, room: Room) -> list[CaseFits]:
-    """Return the fits of each case with their figures.
+    """Return, for each case, its fits (trained networks) with figures of them.
 
-    R's curve is in the figures of all cases, for comparison.
+    The curve of a fit by R is in the figures of all cases, for comparison.
     """
     plotted = [fit for fit in report.fits if fit.plot]
     context = [fit for fit in plotted if fit.source in R][:1]
@@ -179,7 +187,10 @@ def _draw_ends(case: str, fits: list[Fit], numbers: dict[str, int], room: Room) 
 
 
 def _describe_extremes(what: str, values: list[tuple[float | None, str]]) -> str:
-    """Return a sentence on the lowest and the highest of some values, with their trainers."""
+    """Return a sentence on the lowest and the highest of some values.
+
+    `values` are pairs (value, name of the trainer). The sentence calls the quantity `what`.
+    """
     known = sorted((value, trainer) for value, trainer in values if value is not None)
     if not known:
         return f"{what}: no number."
@@ -190,7 +201,9 @@ def _describe_extremes(what: str, values: list[tuple[float | None, str]]) -> str
 
 
 def number_trainers(fits: list[Fit]) -> dict[str, int]:
-    """Return a number for each trainer, which sets the style of its lines in all figures."""
+    """Return a number for the name of each trainer. It sets the style of the trainer's lines in all
+    figures.
+    """
     trainers = dict.fromkeys(fit.trainer for fit in fits)
     return {trainer: number for number, trainer in enumerate(trainers)}
 

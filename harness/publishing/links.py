@@ -43,7 +43,7 @@ class Links:
         return self.places.get(case, "")
 
     def add_row(self, verdicts: Sequence[Verdict]) -> None:
-        """Store that one row of the page stands for all of these trials."""
+        """Store that one row of the page shows all of these trials."""
         self._rows += 1
         for verdict in verdicts:
             self._anchors[verdict.case, verdict.id] = f"t{self._rows}"

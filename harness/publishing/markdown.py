@@ -32,7 +32,8 @@ def markdown(report: Report, beside: Beside = NOTHING) -> str:
     """Return the report as Markdown.
 
     The verdict, failures, the comparison with the baseline and the trend come first; then answers
-    and tables, trials without evidence, the reach, contracts, the selfcheck and the machine.
+    and tables, trials that could not be judged, the range of inputs tried, contracts (properties of
+    the implementations' arithmetic), the selfcheck and the machine.
     """
     failures, causes = [], list_causes(report.failures())
     for cause in causes:
@@ -74,7 +75,7 @@ def verbatim(text: str) -> Markup:
 
 
 def _name_followers(cause: Cause) -> str:
-    """Return a sentence on the failures that follow from the first of their cause."""
+    """Return a sentence on the further failures with the same cause as the first."""
     names = ", ".join(verdict.id for verdict in cause.followers[:FOLLOWERS])
     more = ", ..." if len(cause.followers) > FOLLOWERS else ""
     return f"{len(cause.followers)} more by the same cause: {names}{more}"

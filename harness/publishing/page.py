@@ -79,8 +79,8 @@ def page(report: Report, beside: Beside = NOTHING) -> str:
 def card(report: Report, complaints: Sequence[str], most: int, whole: str) -> str:
     """Return the answers, the counts and `most` failures of a report as HTML for a notebook.
 
-    It is self-contained, and does not affect the rest of its document. `complaints` come first;
-    `whole` is the place of all failures.
+    It is self-contained, and does not affect the rest of its document. It begins with `complaints`
+    (sentences on the run). `whole` tells the reader where all failures are listed.
     """
     return fill_template(
         "publishing/card.html.j2",

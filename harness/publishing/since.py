@@ -14,7 +14,11 @@ MOST = 100  # groups that are shown
 
 
 class ChangeGroup(NamedTuple):
-    """Changes of the same kind with equal texts: the first trial, and the number of the others."""
+    """Changes of the same kind with equal texts.
+
+    `trial` is the name of the first trial, `others` the number of further trials, and `told` the
+    text.
+    """
 
     kind: Kind
     trial: str
@@ -68,7 +72,9 @@ def _name_causes(causes: Sequence[Cause]) -> dict[str, str]:
 
 
 def _group_changes(comparison: Comparison, causes: Mapping[str, str]) -> list[ChangeGroup]:
-    """Return changes in groups: those with one cause, and others with equal texts."""
+    """Return changes in groups: changes with the same cause of failure form one group, other
+    changes form groups by equal texts.
+    """
     changes = [change for change in comparison.changes if change.kind is not Kind.UNCHANGED]
     by_words = grouped(
         changes,

@@ -1,4 +1,4 @@
-"""The trend over kept runs as shown on the page: sparklines with sentences."""
+"""The trend over stored runs as shown on the page: sparklines (small curves) with sentences."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -23,7 +23,9 @@ COLUMNS = (
 
 
 class Measure(NamedTuple):
-    """A measure over the runs: its name, its newest value and its range in words, and its
+    """A measure, such as the duration, over the stored runs.
+
+    `name` is its name, `now` its newest value and `range` its range in words; `element` is the
     sparkline.
     """
 
@@ -65,14 +67,17 @@ def draw_trend(trend: Trend) -> list[Measure]:
 
 
 def is_whole(trend: Trend, point: TrendPoint) -> bool:
-    """Return whether a run has all questions of the newest one, and was not interrupted."""
+    """Return whether a run (`point`) has all questions of the newest run, and was not
+    interrupted.
+    """
     return point.complete and point.questions == trend.questions
 
 
 def list_rows(trend: Trend) -> list[tuple[str, ...]]:
-    """Return a row for each of the newest SHOWN runs, the newest first.
+    """Return a row of texts for each of the newest SHOWN runs, the newest first.
 
-    It has date, commit, questions, checks, mismatches, worst share, duration and changed versions.
+    The columns are date, commit, questions, checks, mismatches, worst share (of a rounding bound),
+    duration and changed versions.
     """
     rows: list[tuple[str, ...]] = []
     for point in reversed(trend.points[-SHOWN:]):

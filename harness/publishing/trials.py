@@ -25,10 +25,10 @@ class Column(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """The result of a row's trials in a column.
+    """The content of a table's cell: the result of a row's trials for one column.
 
-    `kind` is a CSS class, `text` is shown. `worst` is the worst of the trials, None if there are
-    none.
+    `kind` is a CSS class, and `text` is shown. `worst` is the worst verdict of these trials, None
+    if there are none.
     """
 
     kind: str
@@ -37,7 +37,7 @@ class Cell(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A subject of a case, with a cell for each column."""
+    """A row of the summary: a subject (model under test) of a case, with a cell for each column."""
 
     case: str
     subject: str
@@ -45,9 +45,9 @@ class Row(NamedTuple):
 
 
 class TrialRow(NamedTuple):
-    """A row for one trial, or for several that lack evidence for the same reason.
+    """A row for one trial, or for several trials that could not be judged for the same reason.
 
-    `checks` and `dtypes` are those of all its trials.
+    `checks` and `dtypes` name those of all its trials.
     """
 
     trials: list[Verdict]
@@ -99,8 +99,8 @@ def _choose_rows(rows: Sequence[TrialRow]) -> set[int]:
 
 
 def make_rows(verdicts: Sequence[Verdict]) -> list[TrialRow]:
-    """Return a row for each trial, but one joint row for trials of a subject that lack evidence for
-    the same reason.
+    """Return a row for each trial. Trials of a subject that could not be judged for the same reason
+    share one row.
     """
     groups: dict[tuple[str, ...], list[Verdict]] = {}
     for verdict in verdicts:
@@ -124,7 +124,7 @@ def _estimate_bytes(row: TrialRow) -> int:
 
 
 def list_idle(report: Report) -> dict[str, str]:
-    """Return the devices on which no trial ran, each with the reason."""
+    """Return the devices on which no trial ran, as a dict from the device to the reason."""
     ran = {verdict.device.partition(":")[0] for verdict in report.verdicts}
     idle: dict[str, str] = {}
     for device, why in report.devices.items():
@@ -136,7 +136,10 @@ def list_idle(report: Report) -> dict[str, str]:
 def make_table(
     verdicts: Sequence[Verdict], idle: Mapping[str, str] | None = None
 ) -> tuple[list[Column], list[Row]]:
-    """Return the columns and rows of a summary; each device in `idle` has a column too."""
+    """Return the columns and rows of a summary of these verdicts.
+
+    Each device in `idle` (a dict from devices without trials to reasons) has a column too.
+    """
     columns = {_column_of(verdict) for verdict in verdicts}
     columns |= {Column(device) for device in idle or ()}
     ordered = sorted(columns)
@@ -158,7 +161,7 @@ def _column_of(verdict: Verdict) -> Column:
 
 
 def make_cell(verdicts: Sequence[Verdict]) -> Cell:
-    """Return the cell of the worst of some trials; an empty cell if there are no trials."""
+    """Return the cell that shows the worst of some trials; an empty cell if there are no trials."""
     if not verdicts:
         return Cell("", "")
     worst = min(verdicts, key=_rank)
@@ -174,15 +177,15 @@ def make_cell(verdicts: Sequence[Verdict]) -> Cell:
 
 
 def _rank(verdict: Verdict) -> tuple[bool, int, float]:
-    """Return a sort key that puts the worst verdict first: by status, ABSENT last, then by the
-    share of the bound used.
+    """Return a sort key that puts the worst verdict first: by status, with ABSENT (no answer) last,
+    then by the share of the rounding bound that was used.
     """
     order = list(Status).index(verdict.status)
     return verdict.status is Status.ABSENT, order, -(verdict.budget_used or 0.0)
 
 
 def describe_result(verdict: Verdict) -> str:
-    """Return the worst element of a trial or, if it has no judgement, the reason."""
+    """Return a text on the worst element of a trial or, if nothing was compared, the reason."""
     is_equal = verdict.status is Status.PASS and verdict.expect == "equal"
     if is_equal or verdict.status.fails:
         return verdict.where or ""

@@ -23,8 +23,9 @@ def ask_subject(
 ) -> Observation:
     """Return the subject's answers to a problem, and whether torch.compile compiled its model.
 
-    `build` returns a new model, or one that was built earlier. `without` names conditions under
-    which it is not called, see `earlier.CONDITIONS`.
+    `build` returns a new model, or one that was built earlier. The model is also called under other
+    conditions, such as with inputs in another memory layout, unless `without` names the condition
+    (see `earlier.CONDITIONS`).
     """
     with kind_of(device).hold_precision(device, dtype):
         live = build()
@@ -34,7 +35,9 @@ def ask_subject(
 
 
 def ask(one: Implementation, problem: Problem, dtype: str, device: str) -> Observation:
-    """Return an implementation's answers to a problem, each converted to an array of float64."""
+    """Return an implementation's answers (outputs, loss, gradients, ...) to a problem, each
+    converted to an array of float64.
+    """
     with limited():  # it may be a PyTorch model
         observation = one.observe(problem, dtype, device)
     values = {}

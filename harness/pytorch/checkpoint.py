@@ -62,7 +62,7 @@ def weights(given: Checkpoint, formulation: Formulation) -> Array:
 
 
 def _list(named: Mapping[Any, Any]) -> str:
-    """Return the first names of a checkpoint, each cut to a readable length."""
+    """Return the first names in a checkpoint as a text, each cut to a readable length."""
     names = [_show(name) for name in list(named)[:MOST_NAMED]]
     if len(named) > MOST_NAMED:
         names.append(f"{len(named) - MOST_NAMED} more")
@@ -79,7 +79,10 @@ def _show(name: object) -> str:
 def _strip_prefixes(
     where: str, named: Mapping[Any, Any], formulation: Formulation
 ) -> dict[str, Any]:
-    """Return the tensors by the model's names for them, without the prefixes that wrappers add.
+    """Return the tensors of a checkpoint by the model's names for them, without prefixes that
+    wrappers such as DataParallel add.
+
+    `where` names the checkpoint in errors.
 
     Raises ValueError if two tensors get the same name, or for a name that is no text.
     """
@@ -102,7 +105,11 @@ def _strip_prefixes(
 
 
 def _expect_buffers(where: str, tensors: Mapping[str, Any], formulation: Formulation) -> None:
-    """Raise ValueError for a tensor that is no buffer of the model, or differs from the buffer."""
+    """Raise ValueError for a tensor that is no buffer of the model, or differs from the model's
+    buffer of that name.
+
+    `where` names the checkpoint in errors.
+    """
     for name, tensor in tensors.items():
         if name not in formulation.buffers:
             raise ValueError(

@@ -52,8 +52,10 @@ def read(path: Path, where: str, formulation: Formulation) -> Mapping[Any, Any]:
 
 
 def _parse(content: bytes, kind: str, text: int, where: str) -> Any:
-    """Return the contents of a file of a kind; `text` is the largest size of everything but its
-    numbers.
+    """Return the contents of a file of this kind ("torch" or "safetensors").
+
+    `text` is the largest number of bytes that everything but the tensors' numbers may take. `where`
+    names the file in errors.
     """
     try:
         if kind == "torch":
@@ -73,7 +75,10 @@ def _parse(content: bytes, kind: str, text: int, where: str) -> Any:
 
 
 def _load_safetensors(content: bytes, text: int) -> Any:
-    """Return the tensors of a safetensors file by name."""
+    """Return the tensors of a safetensors file by name.
+
+    `text` is the largest number of bytes that its header may take.
+    """
     from safetensors.torch import load as load_safetensors
 
     (length,) = struct.unpack_from("<Q", content)

@@ -14,7 +14,9 @@ def is_exported(given: Any) -> bool:
 
 
 def make_module(program: Any) -> Any:
-    """Return a new module of a program, with parameters and buffers of its own."""
+    """Return a new module that runs a program of torch.export, with copies of the program's
+    parameters and buffers.
+    """
     import torch
 
     module = program.module()

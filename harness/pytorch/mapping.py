@@ -26,10 +26,11 @@ from harness.waiting.progress import Say
 
 @runtime_checkable
 class Mapped(Protocol):
-    """A candidate whose user may state which of its parameters is which block of the network, as a
-    dict or a function.
+    """A model under test whose user may state which of its parameters is which block (parameter
+    tensor) of the network, as a dict or a function.
 
-    `held` names own parameters, as masks by name, that every probe leaves at 0.
+    `held` has masks by the names of the model's parameters: numbers under a mask are 0 in all
+    random parameters.
     """
 
     @property
@@ -40,15 +41,17 @@ class Mapped(Protocol):
     def held(self) -> Mapping[str, Any] | None: ...
 
     def meanings(self, network: Family) -> tuple[int, list[Words] | None]:
-        """Try all ways in which the own parameters may be the network's blocks.
+        """Try all ways to assign the model's parameters to the network's blocks.
 
-        Returns the number of ways, and the ways with which the network computes the model's
-        outputs; None instead of the ways if nothing could be tried.
+        Returns the number of ways, and those ways with which the network computes the model's
+        outputs; None instead of these if nothing could be tried.
         """
 
 
 def expect_words(name: str, words: object) -> None:
-    """Raise TypeError unless `words` may state the meaning of parameters: a dict, or a function."""
+    """Raise TypeError unless `words` is a dict or a function, the two ways to state which parameter
+    is which block.
+    """
     named = isinstance(words, Mapping) and all(isinstance(block, str) for block in words)
     if not (words is None or callable(words) or named):
         raise TypeError(
@@ -58,10 +61,11 @@ def expect_words(name: str, words: object) -> None:
 
 
 def read_formulation(mapped: Mapped, own: Layout, network: Family, say: Say) -> Formulation:
-    """Return the map from own parameters of this layout to the network's parameters.
+    """Return the map from the model's own parameters, which have the layout `own` (names and
+    shapes), to the network's parameters.
 
     A bias that the model does not have is added to the own parameters; it has no effect on the
-    model. Raises ValueError if the map cannot be determined.
+    model. `say` gets progress messages. Raises ValueError if the map cannot be determined.
     """
     try:
         return _read(mapped, own, network, say)
@@ -101,10 +105,10 @@ def _read(mapped: Mapped, own: Layout, network: Family, say: Say) -> Formulation
 
 
 def _propose(mapped: Mapped, own: Layout, network: Family) -> str:
-    """Return a sentence that proposes a value for `parameters`.
+    """Return a sentence that proposes a value for the user's argument `parameters`.
 
-    The proposal is a way with which the network computes the model's outputs, found by trying all
-    ways that fit.
+    The proposal is an assignment of parameters to blocks with which the network computes the
+    model's outputs, found by trying all assignments that fit.
     """
     count, ways = mapped.meanings(network)
     if not ways:
@@ -116,20 +120,20 @@ def _propose(mapped: Mapped, own: Layout, network: Family) -> str:
 
 
 def has_own_layout(problem: Problem, own: Layout) -> bool:
-    """Do a problem's own parameters have these names and shapes?
+    """Do a problem's own parameters have the names and shapes of the layout `own`?
 
-    It may have more of them, for biases that a model has left out.
+    The problem may have more parameters: biases that a model has left out.
     """
     mine = list(list_shapes(own).items())
     return mine == list(list_shapes(problem.formulation.own).items())[: len(mine)]
 
 
 def at_own_parameters(problem: Problem, formulation: Formulation) -> Problem | None:
-    """Return a problem for another model, at the own parameters that correspond to the problem's
-    theta.
+    """Return a copy of a problem in which the own parameters are those of another model, with the
+    same theta.
 
-    Returns None unless the model's formulation only renames and rearranges the network's
-    parameters.
+    `formulation` is that model's map from own parameters to theta (the network's parameters).
+    Returns None unless it only renames and rearranges parameters.
     """
     if not formulation.is_renaming:
         return None
@@ -139,8 +143,10 @@ def at_own_parameters(problem: Problem, formulation: Formulation) -> Problem | N
 
 
 def by_theta(observation: Observation, formulation: Formulation) -> Observation:
-    """Return the answers at the own parameters of a renaming formulation, with the gradient by
-    theta.
+    """Return answers in which the gradient is by theta (the network's parameters), not by the
+    model's own parameters.
+
+    `formulation` is the map between them, which only renames and rearranges parameters.
     """
     values = dict(observation.values)
     if "gradient" in values:

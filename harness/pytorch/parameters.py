@@ -39,10 +39,10 @@ def meaning(words: Words, network: Family) -> Meaning:
     """Return the function that makes the network's blocks from the model's own tensors, both by
     name.
 
-    `words` give the source of each block: one tensor ("weight"), a part of one ("weight.T",
-    "weight[:, 1:]"), a list of these, a constant, or a function of all own tensors. The tensors of
-    a list are joined along the axis that gives the block's shape. The returned function raises
-    ValueError for an unknown name, and for tensors that do not join.
+    `words` has the source of each block, by the block's name: one tensor ("weight"), a part of one
+    ("weight.T", "weight[:, 1:]"), a list of these, a constant, or a function of all own tensors.
+    The tensors of a list are joined along the axis that gives the block's shape. The returned
+    function raises ValueError for an unknown name, and for tensors that do not join.
     """
     shapes = list_shapes(network.layout)
 
@@ -60,8 +60,10 @@ def list_shapes(layout: Layout) -> Shapes:
 
 
 def _evaluate(part: Part, tensors: Tensors, shape: tuple[int, ...]) -> ArrayLike:
-    """Return the tensor that one value of the user's words describes; the tensors of a list are
+    """Return the tensor that one value of the user's dict describes; the tensors of a list are
     joined to `shape`.
+
+    `tensors` are the model's own tensors by name.
     """
     if callable(part):
         return part(tensors)
@@ -108,11 +110,11 @@ def _join(parts: Sequence[Array], shape: tuple[int, ...]) -> Array:
 
 
 def map_blocks(own: Layout, network: Family, said: Words) -> tuple[Words, tuple[str, ...]]:
-    """Complete a user's words: find the parameter for each block that they do not mention.
+    """Complete a user's words (`said`): find a parameter for each block that they do not mention.
 
     It is the parameter with the block's name or, if no name fits, the only one with its shape.
-    Returns the words for all blocks, and the names of the biases that the model does not have.
-    Raises Unclear if names and shapes leave a choice.
+    Returns the words for all blocks, and the names of the blocks that are biases which the model
+    does not have. Raises Unclear if names and shapes leave a choice.
     """
     # a mistake in the user's words is reported before all others
     meaning(said, network)(own.split(np.zeros(own.size)))
@@ -148,8 +150,10 @@ def map_blocks(own: Layout, network: Family, said: Words) -> tuple[Words, tuple[
 
 
 def _list_doubts(candidates: Mapping[str, list[str]], blocks: Shapes) -> list[str]:
-    """Describe each block for which several parameters fit or, if there are none, each parameter
-    that fits several blocks.
+    """Return a sentence for each block that several parameters fit. If there is no such block,
+    return one for each parameter that fits several blocks.
+
+    `candidates` has the fitting parameters by block.
     """
     doubts = []
     expressions: list[str] = []
@@ -167,8 +171,8 @@ def _list_doubts(candidates: Mapping[str, list[str]], blocks: Shapes) -> list[st
 
 
 def find_unmapped(own: Layout, network: Family, said: Words) -> tuple[Shapes, Shapes]:
-    """Return the shapes of the parameters, and of the blocks, that a user's words do
-    not mention.
+    """Return two dicts of shapes by name: the model's parameters, and the network's blocks, that a
+    user's words (`said`) do not mention.
     """
     shapes = list_shapes(own)
     used: set[str] = set()
@@ -180,9 +184,9 @@ def find_unmapped(own: Layout, network: Family, said: Words) -> tuple[Shapes, Sh
 
 
 def _names(part: Part, shapes: Shapes) -> list[str]:
-    """Return the names of the parameters that one value of the user's words uses.
+    """Return the names of the parameters that one value of the user's dict uses.
 
-    `shapes` holds the shape of every parameter by name.
+    `shapes` has the shape of every parameter by name.
     """
     texts: Sequence[object] = ()
     if isinstance(part, str):
@@ -202,9 +206,9 @@ def _names(part: Part, shapes: Shapes) -> list[str]:
 def _find_candidates(block: str, blocks: Shapes, free: Shapes, network: Family) -> list[str]:
     """List the parameters that fit a block, as expressions such as "weight" or "weight.T".
 
-    `free` holds the parameters that no block uses yet. If any of them has the block's name, only
-    these are listed. Parameters with the block's shape are preferred to parameters that must be
-    transposed or cut.
+    `blocks` has the shapes of all blocks by name, `free` those of the parameters that no block uses
+    yet. If any of them has the block's name, only these are listed. Parameters with the block's
+    shape are preferred to parameters that must be transposed or cut.
     """
     names: list[str] = []
     named: list[str] = []
@@ -222,7 +226,10 @@ def _find_candidates(block: str, blocks: Shapes, free: Shapes, network: Family) 
 
 
 def _find_unnamed(block: str, blocks: Shapes, free: Shapes, names: Sequence[str]) -> list[str]:
-    """List the free parameters that fit this block and do not have the name of any block."""
+    """List the parameters in `free` that fit this block and do not have the name of any block.
+
+    `names` are the names of all blocks.
+    """
     unnamed = [name for name in free if name.lower() not in names]
     if len(blocks[block]) != 1:
         return unnamed
@@ -246,7 +253,8 @@ def _names_of(block: Block, network: Family) -> tuple[str, ...]:
 
 
 def _fit(name: str, shape: tuple[int, ...], wanted: tuple[int, ...]) -> str:
-    """Return the expression that gives a parameter the wanted shape; "" if there is none.
+    """Return the expression, such as "weight.T", that gives the parameter `name` the wanted shape;
+    "" if there is none.
 
     The parameter may be used as it is, transposed, or by its only row or column.
     """
@@ -260,7 +268,9 @@ def _fit(name: str, shape: tuple[int, ...], wanted: tuple[int, ...]) -> str:
 
 
 def spell(words: Words) -> str:
-    """Write words as the Python dict that a user would write."""
+    """Return words (a dict from blocks to expressions) as the Python code that a user would
+    write.
+    """
     items = [f"{quoted(block)}: {_write_part(part)}" for block, part in words.items()]
     return f"{{{', '.join(items)}}}"
 

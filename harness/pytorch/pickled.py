@@ -31,8 +31,8 @@ INSTEAD = "expected dense tensors and plain values: torch.save(model.state_dict(
 
 
 class NoStateDict(ValueError):
-    """Raised for a file that holds anything but a state_dict; the text ends a sentence about the
-    file.
+    """Raised for a file that holds anything but a state_dict. Its text is the second half of a
+    sentence that begins with the file's name.
     """
 
 

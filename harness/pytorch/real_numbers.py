@@ -11,8 +11,8 @@ from harness.text.harmless import class_name
 def to_array(where: str, name: str, tensor: Any, shape: tuple[int, ...]) -> Array:
     """Return a tensor or an array as float64.
 
-    Raises ValueError unless it holds real numbers in this shape. It is copied only afterwards: a
-    tensor may claim more numbers than it stores.
+    Raises ValueError, which names the file (`where`) and the tensor, unless it holds real numbers
+    in this shape. It is copied only afterwards: a tensor may claim more numbers than it stores.
     """
     import torch
 

@@ -1,5 +1,5 @@
-"""Finds own parameters that several blocks of a network share, and proposes a value for
-`parameters`.
+"""Finds parameters of a model that several blocks of the network share (tied weights), and proposes
+a value for the user's argument `parameters`.
 """
 
 from collections.abc import Mapping
@@ -12,10 +12,11 @@ from harness.pytorch.parameters import Words, meaning, spell
 
 
 def find_shared(formulation: Formulation) -> Mapping[str, tuple[str, ...]]:
-    """Return the blocks of the network that share numbers of an own parameter, by the parameter's
-    name.
+    """Return the names of the network's blocks that share numbers of one of the model's parameters,
+    by the parameter's name.
 
-    If there is one block, it uses a number several times.
+    A parameter is listed if one of its numbers is used more than once. If only one block is given
+    for it, that block uses a number several times.
     """
     back = formulation.matrix.transpose
     layout = formulation.network.layout
@@ -31,7 +32,8 @@ def find_shared(formulation: Formulation) -> Mapping[str, tuple[str, ...]]:
 
 
 def propose(own: Layout, network: Family, count: int, ways: list[Words]) -> str:
-    """Return a sentence that proposes the first of the matching `ways`, out of `count` tried.
+    """Return a sentence that proposes the first of `ways`, the assignments of parameters to blocks
+    that match the model's outputs; `count` were tried.
 
     A way that uses a parameter twice, or sets a bias to 0, is called a likely mistake.
     """

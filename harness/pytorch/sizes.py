@@ -29,7 +29,9 @@ def describe_size(own: Layout, network: Family) -> str:
 
 
 def _list_sizes(network: Family, blocks: tuple[Block, ...]) -> list[tuple[str, int]]:
-    """Return the sizes of a network that a model may have wrong, by name."""
+    """Return the sizes of a network that a model may have wrong, as pairs (name, size): hidden
+    units, inputs and outputs.
+    """
     sizes = [("hidden units", len(b.places)) for b in blocks if (b.role, b.layer) == ("bias", 1)]
     if len(network.inputs) == 1:
         sizes.append(("inputs", network.inputs[0]))
@@ -39,7 +41,9 @@ def _list_sizes(network: Family, blocks: tuple[Block, ...]) -> list[tuple[str, i
 
 
 def _change(block: Block, name: str, size: int) -> tuple[int, ...]:
-    """Return the shape of a block if the number of units called `name` is `size`."""
+    """Return the shape that a block would have if the network's size `name`, such as "hidden
+    units", were `size`.
+    """
     shape = list(block.places.shape)
     if name == "hidden units":
         if block.layer == 1:

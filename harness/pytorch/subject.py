@@ -153,15 +153,17 @@ class Subject:
 
     @property
     def meaning_key(self) -> tuple[Any, ...]:
-        """A key that is the same for subjects whose parameters have the same meaning.
+        """A key that is equal for subjects whose parameters are mapped to the network's in the same
+        way.
 
-        It holds the name, and the ids of the fields on which the meaning depends.
+        It has the name, and the ids of the fields on which the map depends.
         """
         parts = self.build, self.parameters, self.shapes, self.network, self.held
         return self.name, *map(id, parts)
 
     def formulation(self, network: Family, say: Say = silent) -> Formulation:
-        """Return the map from the subject's own parameters to the network's parameters.
+        """Return the formulation: the map from the subject's own parameters to the network's
+        parameters.
 
         A bias that the model does not have is added to the own parameters; it has no effect on the
         model. `say` gets progress messages while a large map is read. Raises ValueError if the map
@@ -189,10 +191,10 @@ class Subject:
         return ValueError(f"{self.name}: {said}; its parameters are {held}")
 
     def meanings(self, network: Family) -> tuple[int, list[Words] | None]:
-        """Try all ways in which the model's parameters may be the network's blocks.
+        """Try all ways to assign the model's parameters to the network's blocks.
 
-        Returns the number of ways, and the ways with which the network computes the model's
-        outputs; None instead of the ways if nothing could be tried.
+        Returns the number of ways, and those ways with which the network computes the model's
+        outputs; None instead of these if nothing could be tried.
         """
         network = self.network or network
         own = self.own(network)
@@ -206,7 +208,7 @@ class Subject:
         return len(ways), matching(ask, own, network, ways, self.contract("float64"))
 
     def own(self, network: Family) -> Layout:
-        """Return the layout of the model's own parameters: their names and shapes, in order."""
+        """Return the layout (names and shapes, in order) of the model's own parameters."""
         return self._read_state(self.network or network)[0]
 
     def _read_state(self, network: Family) -> tuple[Layout, dict[str, Array]]:
@@ -226,7 +228,8 @@ class Subject:
         return layout, {name: buffer.double().numpy() for name, buffer in buffers.items()}
 
     def initial(self, formulation: Formulation, count: int) -> Array:
-        """Return the own parameters (count, P) of new modules, built under torch's seeds 0, 1, ...
+        """Return the own parameters (count, P) of `count` newly built modules, under torch's seeds
+        0, 1, ...
 
         Raises ValueError for a function, which has no initial parameters.
         """
@@ -288,8 +291,8 @@ class Subject:
         return f" (for a {FUNCTION})"
 
     def live(self, formulation: Formulation, dtype: str, device: str = "cpu") -> Model | Missing:
-        """Return the model with the own parameters of a formulation, or the reason why it cannot be
-        built.
+        """Return the built model, with the own parameters that `formulation` lists, or the reason
+        why it cannot be built.
         """
         return self._build(formulation.own, formulation.network, dtype, device)
 
@@ -326,10 +329,11 @@ class Subject:
         live: Model | Missing | None = None,
         without: Collection[str] = (),
     ) -> Observation:
-        """Return the model's answers to a problem; `live` is the model if it is already built.
+        """Return the model's answers to a problem; `live` is the built model, or None to build it.
 
-        `without` names conditions under which it is not called, see `earlier.CONDITIONS`. A problem
-        that was made for a subject with other parameters is evaluated at the same theta.
+        The model is also called under other conditions, such as with inputs in another memory
+        layout, unless `without` names the condition (see `earlier.CONDITIONS`). A problem that was
+        made for a subject with other parameters is evaluated at the same theta.
         """
         if live is None and not self._has_parameters_of(problem):
             return self._observe_renamed(problem, dtype, device)

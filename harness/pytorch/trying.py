@@ -35,7 +35,8 @@ class Cut(NamedTuple):
 
 
 def candidate_mappings(own: Layout, network: Family, said: Words) -> list[Words]:
-    """List at most TRIED ways to make the blocks that the user's words (`said`) do not mention.
+    """List at most TRIED ways to assign the model's parameters to the blocks that the user's words
+    (`said`) do not mention.
 
     Blocks are made from whole parameters and from parts of them, and each number is used once. If
     there is no such way, a bias may be 0. If there is still none, numbers may be used several times
@@ -61,7 +62,9 @@ def candidate_mappings(own: Layout, network: Family, said: Words) -> list[Words]
 
 
 def _order_words(way: Words, blocks: Iterable[str], said: Words) -> Words:
-    """Return a way with its blocks in this order, followed by the user's words."""
+    """Return a way with the blocks in the order of `blocks`, followed by the user's words
+    (`said`).
+    """
     ordered = {block: way[block] for block in blocks}
     return {**ordered, **said}
 
@@ -106,7 +109,10 @@ class _Search:
 
 
 def _list_cuts(name: str, places: NDArray[np.intp], network: Family) -> Iterator[Cut]:
-    """Yield the cuts of a parameter: the whole, its transpose, and its parts along each axis.
+    """Yield the cuts of the parameter `name`: the whole, its transpose, and its parts along each
+    axis.
+
+    `places` has its shape and holds the positions of its numbers, see `Cut`.
 
     Parts begin and end where a bias, or a group of inputs or outputs, may begin.
     """
@@ -127,7 +133,7 @@ def _list_cuts(name: str, places: NDArray[np.intp], network: Family) -> Iterator
 
 
 def _list_ranges(length: int, network: Family) -> list[tuple[int, int]]:
-    """Return the parts of an axis as (start, end).
+    """Return the parts into which an axis of this length may be cut, as (start, end).
 
     Parts begin and end where a bias, or a group of inputs or outputs, may begin.
     """
@@ -148,8 +154,8 @@ def matching(
 ) -> list[Words] | None:
     """Return the ways with which the network computes the model's outputs, tried on random numbers.
 
-    `ask` returns the model's answers at own parameters, in the dtype of its `contract`. Returns
-    None if the model gives no outputs; its trial reports the reason.
+    `ask` returns the model's answers to a problem. `contract` has the dtype in which the model
+    computes. Returns None if the model gives no outputs; its trial reports the reason.
     """
     draw = np.random.default_rng(0)
     vector = draw.uniform(-1, 1, (8, own.size))

@@ -42,13 +42,13 @@ def describe_unregistered(module: Any) -> str:
 
 
 def _is_apart(module: Any, layer: Any) -> bool:
-    """Does a layer have parameters that are not among the module's?"""
+    """Does a layer have parameters that are not among the module's parameters?"""
     known = {id(parameter) for parameter in module.parameters()}
     return any(id(parameter) not in known for parameter in layer.parameters())
 
 
 def _is_free(value: object) -> bool:
-    """Is this a tensor that needs a gradient?"""
+    """Is this a tensor with requires_grad=True?"""
     import torch
 
     if not isinstance(value, torch.Tensor):

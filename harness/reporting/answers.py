@@ -17,17 +17,18 @@ NAMED = 6  # names in a sentence at most
 
 
 class Said(NamedTuple):
-    """A sentence of an answer, and the mark by which the page's style sheet shows it."""
+    """A sentence of an answer; `mark` is the CSS class by which the page shows it."""
 
     text: str
     mark: Literal["", "bad", "no", "open"] = ""
 
 
 def list_answers(report: Report) -> dict[str, list[Said]]:
-    """Return the answers to every question, in sentences.
+    """Return the answers to every question of a run, as sentences by question.
 
-    There may be a case's own sentence, a sentence on the claims of equality that hold, one on a
-    demonstrated difference, one for each reason of known failures, and one on failures.
+    They may be a case's own sentence, a sentence on claims of equality that hold, one on a
+    demonstrated difference, one for each reason why subjects (models under test) are known to fail,
+    and one on failures.
     """
     answers = {}
     for question, verdicts in report.questions().items():
@@ -55,7 +56,10 @@ def _answer(verdicts: Sequence[Verdict]) -> list[Said]:
 
 
 def _describe_equal(sound: Sequence[Verdict], verdicts: Sequence[Verdict]) -> str:
-    """Return a sentence on claims of equality that hold, out of all verdicts on their question."""
+    """Return a sentence on the claims of equality that hold.
+
+    `sound` are their verdicts, and `verdicts` all verdicts on the same question.
+    """
     without = ", without R" if any(v.source == "absent" for v in verdicts) else ""
     sources = name_some(map(_name_source, rank_by_strength(sound)))
     evidence = f"{count_checks(len(sound))} against {sources}"
@@ -65,7 +69,9 @@ def _describe_equal(sound: Sequence[Verdict], verdicts: Sequence[Verdict]) -> st
 
 
 def describe_difference(sound: Sequence[Verdict]) -> str:
-    """Return a sentence on claimed differences that were demonstrated, with one example."""
+    """Return a sentence on claims of a difference that was demonstrated, with one example; `sound`
+    are their verdicts.
+    """
     best = get_best_example(sound)
     # the general reason, if there is one, comes before the example
     reason = f". {best.caveat}." if best.caveat else ":"
@@ -75,18 +81,20 @@ def describe_difference(sound: Sequence[Verdict]) -> str:
 
 
 def get_best_example(sound: Sequence[Verdict]) -> Verdict:
-    """Return the verdict with the strongest reference, in float64 if there is one."""
+    """Return the verdict whose reference is the strongest evidence (R itself, ...), in float64 if
+    there is one.
+    """
     return min(sound, key=lambda v: (get_strength(v), v.dtype != "float64"))
 
 
 def group_known(verdicts: Sequence[Verdict]) -> dict[str, list[Verdict]]:
-    """Return the known failures, by the reason why they fail."""
+    """Return the verdicts on subjects that are known to fail, by the reason why they fail."""
     return grouped([v for v in verdicts if v.status is Status.KNOWN], lambda v: v.known)
 
 
 def list_sound(verdicts: Sequence[Verdict], expect: str) -> list[Verdict]:
-    """Return the passing verdicts on one claim ("equal" or "differs"), of subjects without a failed
-    trial.
+    """Return the passing verdicts that claim `expect` ("equal" or "differs"), without those of
+    subjects that fail in another trial.
     """
     failing = {v.subject for v in verdicts if v.status.fails or v.status is Status.KNOWN}
     return [
@@ -97,15 +105,15 @@ def list_sound(verdicts: Sequence[Verdict], expect: str) -> list[Verdict]:
 
 
 def list_caveats(verdicts: Sequence[Verdict]) -> list[str]:
-    """Return the limits of what verdicts prove, each sentence once."""
+    """Return the caveats of verdicts (limits of their evidence), each sentence once."""
     return list(dict.fromkeys(v.caveat for v in verdicts if v.caveat))
 
 
 def describe_margin(verdicts: Sequence[Verdict]) -> str:
-    """Return the margin by which claims of equality hold.
+    """Return in words how narrowly claims of equality hold.
 
-    It is the share of the rounding bound that the worst element used or, for ends of training, the
-    largest p-value.
+    It is the largest share of a rounding bound that an element used or, for comparisons of trained
+    networks, the largest p-value.
     """
     if all(verdict.check == "fit" for verdict in verdicts):
         return f"p = {get_p_value(verdicts):.2g} at most"
@@ -113,7 +121,7 @@ def describe_margin(verdicts: Sequence[Verdict]) -> str:
 
 
 def get_p_value(verdicts: Sequence[Verdict]) -> float:
-    """Return the largest p-value of verdicts on ends of training."""
+    """Return the largest p-value of verdicts that compare the final losses of training."""
     return LEVEL * max(v.budget_used or 0.0 for v in verdicts)
 
 
@@ -143,7 +151,7 @@ def rank_by_strength(verdicts: Sequence[Verdict]) -> list[Verdict]:
 
 
 def _name_source(verdict: Verdict) -> str:
-    """Return the name of the verdict's reference for people."""
+    """Return the name of the verdict's reference as people know it."""
     if verdict.source in R:
         return f"R nnet ({verdict.source})"
     if verdict.reference == FITTED:
@@ -166,7 +174,9 @@ def describe_failure(verdict: Verdict) -> str:
 
 
 def _name_subjects(verdicts: Sequence[Verdict]) -> str:
-    """Return the names of subjects, with the networks of their own as which they were judged."""
+    """Return the names of subjects, each with the network as which it was judged if its user has
+    stated one.
+    """
     groups: list[str] = []
     for taken, some in grouped(verdicts, lambda v: v.taken_as).items():
         names = dict.fromkeys(v.subject for v in some)
@@ -176,8 +186,8 @@ def _name_subjects(verdicts: Sequence[Verdict]) -> str:
 
 
 def _describe_other_networks(verdicts: Sequence[Verdict], best: Verdict) -> str:
-    """Return a sentence on subjects that were judged as other networks than the one in the example,
-    which names its own; "" if there are none.
+    """Return a sentence on subjects that were judged as another network than the subject of the
+    example `best`; "" if there are none.
     """
     others = [v for v in verdicts if v.taken_as and v.taken_as != best.taken_as]
     return f" Likewise {_name_subjects(others)}." if others else ""

@@ -1,4 +1,6 @@
-"""Describes the reach of a run: the numbers of rows, the sizes and the ways of calling it tried."""
+"""Describes which inputs a run has tried: the numbers of rows, the sizes of numbers, and the ways
+of calling the models.
+"""
 
 from harness.core.report import Asked, Report, Sizes
 
@@ -14,8 +16,8 @@ NOT_ASKED = (
 
 
 def describe_asked(asked: Asked) -> list[str]:
-    """Return sentences on the problems on which the subjects of a case were evaluated, without the
-    ways of calling.
+    """Return sentences on the problems (parameters and data) with which the subjects of a case were
+    evaluated, without the ways of calling.
     """
     sentences = [
         f"problems: {asked.draws:,}",
@@ -27,7 +29,9 @@ def describe_asked(asked: Asked) -> list[str]:
 
 
 def list_asked(report: Report) -> dict[str, list[str]]:
-    """Return the sentences of `describe_asked` by case; cases with equal sentences are joined."""
+    """Return the sentences of `describe_asked` by the names of cases; cases with equal sentences
+    share one key.
+    """
     cases: dict[tuple[str, ...], list[str]] = {}
     for case, asked in report.asked.items():
         cases.setdefault(tuple(describe_asked(asked)), []).append(case)
@@ -35,7 +39,9 @@ def list_asked(report: Report) -> dict[str, list[str]]:
 
 
 def list_ways(report: Report) -> dict[str, list[str]]:
-    """Return the cases by the ways, joined into one text, in which they call their subjects."""
+    """Return lists of cases by the ways of calling their subjects; the key is all ways of a case as
+    one text.
+    """
     cases: dict[str, list[str]] = {}
     for case, asked in report.asked.items():
         if asked.ways:
@@ -44,8 +50,8 @@ def list_ways(report: Report) -> dict[str, list[str]]:
 
 
 def describe_not_asked(report: Report) -> str:
-    """Return a sentence on inputs that were not tried with any subject; "" if no case used
-    probes.
+    """Return a sentence on inputs that were not tried with any subject; "" if no case used random
+    problems.
     """
     if not report.asked:
         return ""
@@ -55,7 +61,9 @@ def describe_not_asked(report: Report) -> str:
 
 
 def summarise_asked(report: Report) -> str:
-    """Return the reach of a run in a sentence; "" if no case used probes, or reaches differ."""
+    """Return a sentence on the inputs that a run has tried; "" if no case used random problems, or
+    if cases tried different inputs.
+    """
     if len(list_asked(report)) != 1:
         return ""
     asked = next(iter(report.asked.values()))

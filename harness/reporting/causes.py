@@ -1,4 +1,6 @@
-"""The causes of failures: the first failure of each, and the failures that follow from it."""
+"""Groups failures by their cause: the first failure of each cause, and further failures with the
+same cause.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -12,16 +14,19 @@ MOST_BLOCKS = 5  # causes that are shown whole
 
 
 class Cause(NamedTuple):
-    """A cause of failures: the first verdict that shows it, and those that follow from it."""
+    """Failures with the same cause: the first verdict that shows it, and the others in their
+    order.
+    """
 
     first: Verdict
     followers: tuple[Verdict, ...] = ()
 
 
 def list_causes(failures: Iterable[Verdict]) -> list[Cause]:
-    """Return the causes of failures in the order in which they were first seen.
+    """Return the failures grouped by their cause, in the order in which causes were first seen.
 
-    A failure whose first failure is not among them, as in a part of a run, is a cause of its own.
+    A verdict names the first failure of its cause. If that failure is not in `failures`, as in a
+    part of a run, the verdict is a group of its own.
     """
     firsts: dict[tuple[str, str], Verdict] = {}
     followers: dict[tuple[str, str], list[Verdict]] = {}
@@ -36,9 +41,10 @@ def list_causes(failures: Iterable[Verdict]) -> list[Cause]:
 
 
 def describe_causes(verdicts: Sequence[Verdict], where: str) -> str:
-    """Return the first failures of the causes of a case, and the number of further causes.
+    """Return a text with the first failure of each cause of a case, and the number of causes that
+    have no room.
 
-    `where` is the place in which the further ones are described.
+    `where` tells the reader where these are described.
     """
     causes = list_causes(verdict for verdict in add_reach(verdicts) if verdict.status.fails)
     blocks = [cause.first.why for cause in causes[:MOST_BLOCKS]]
@@ -48,8 +54,8 @@ def describe_causes(verdicts: Sequence[Verdict], where: str) -> str:
 
 
 def add_reach(verdicts: Sequence[Verdict]) -> list[Verdict]:
-    """Return the verdicts with the first failure of each cause completed: it names all trials of
-    its cause.
+    """Return copies of the verdicts in which the first failure of each cause names all trials with
+    the same cause.
     """
     causes: dict[tuple[str, str], Cause] = {}
     for each in list_causes(verdict for verdict in verdicts if verdict.status.fails):
@@ -65,8 +71,8 @@ def add_reach(verdicts: Sequence[Verdict]) -> list[Verdict]:
 
 
 def _find_reach(cause: Cause, verdicts: Sequence[Verdict]) -> Reach:
-    """Return the checks, dtypes and devices of the failed trials of a cause, and the checks that
-    its subject passes.
+    """Return the checks, dtypes and devices of the failed trials with one cause, and the checks
+    that the same subject passes.
     """
     first = cause.first
     alike = [each for each in (first, *cause.followers) if each.subject == first.subject]
@@ -87,5 +93,5 @@ def _find_reach(cause: Cause, verdicts: Sequence[Verdict]) -> Reach:
 
 
 def _list(names: Iterable[str]) -> tuple[str, ...]:
-    """Return each name once."""
+    """Return each name once, in order."""
     return tuple(dict.fromkeys(names))

@@ -21,8 +21,8 @@ WORDS = {  # for people
 
 
 def count_reasons(report: Report) -> list[tuple[tuple[Status, str], int]]:
-    """Return the reasons why trials gave no evidence, as ((status, reason), number), the most
-    frequent first.
+    """Return the reasons why trials could not be judged, as ((status, reason), number of trials),
+    the most frequent first.
     """
     return Counter(
         (v.status, v.why) for v in report.verdicts if v.status in NO_EVIDENCE
@@ -30,8 +30,8 @@ def count_reasons(report: Report) -> list[tuple[tuple[Status, str], int]]:
 
 
 def describe_costs(report: Report) -> list[str]:
-    """Return a sentence on the time per problem; empty if no stack was large enough to measure
-    it.
+    """Return a list with one sentence on the time per problem. It is empty if no stack of problems
+    was large enough to measure the time.
     """
     if not report.costs:
         return []
@@ -47,7 +47,8 @@ def describe_costs(report: Report) -> list[str]:
 def describe_races(report: Report) -> list[str]:
     """Return a sentence for each speed race: the time of each model as a multiple of R nnet's.
 
-    It also gives the noise of the run: the ratio of the times of a model's own two turns.
+    It also gives the noise: the ratio of the times that the same model takes in its two turns of a
+    round.
     """
     sentences = []
     for name, races in grouped(report.races, lambda one: one.name).items():
@@ -62,8 +63,8 @@ def describe_races(report: Report) -> list[str]:
 
 
 def describe_counts(report: Report) -> str:
-    """Return the number of checks by status, and the sources of the answers in those that
-    passed.
+    """Return a text with the number of checks by status and, for those that passed, with the
+    sources of the reference's answers.
     """
     if not report.verdicts:
         return f"{len(report.races)} races, no check" if report.races else "nothing was checked"
@@ -85,7 +86,9 @@ def describe_status(verdict: Verdict) -> str:
 
 
 def _describe_witnesses(report: Report) -> str:
-    """Return the number of passed checks by source of the answers: "6 by R itself, 8 by NumPy"."""
+    """Return the number of passed checks by the source of the reference's answers: "6 by R itself,
+    8 by NumPy".
+    """
     passed = [verdict for verdict in report.verdicts if verdict.status is Status.PASS]
     counted = Counter(map(_get_witness, sorted(passed, key=get_strength)))
     when, r, nnet = (report.environment.get(name) for name in ("recorded", "R", "nnet"))
@@ -102,5 +105,7 @@ def _describe_witnesses(report: Report) -> str:
 
 
 def _get_witness(verdict: Verdict) -> str:
-    """Return the source of a verdict's reference, or "NumPy"."""
+    """Return the source of the reference's answers, such as "R itself"; "NumPy" if there is no
+    better name.
+    """
     return "NumPy" if verdict.reference.startswith("numpy_net") else verdict.source

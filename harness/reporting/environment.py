@@ -20,8 +20,9 @@ PACKAGES = ("torch", "numpy", "scipy", "rpy2", "pytest")
 def limit_threads() -> None:
     """Limit torch and NumPy's BLAS to one thread each.
 
-    The number of their threads changes the last bits of results, and R needs a core too. The
-    objects loaded by now stay until the process ends, so the garbage collector is set to skip them.
+    The number of their threads changes the last bits of results, and R needs a core too. Objects
+    that are loaded by now stay until the process ends, so gc.freeze() excludes them from garbage
+    collection.
     """
     import scipy.linalg  # noqa: F401 (it brings a BLAS of its own: whoever needs it later finds it limited)
     import threadpoolctl

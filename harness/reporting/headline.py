@@ -6,7 +6,9 @@ from harness.reporting.causes import list_causes
 
 
 def describe_verdict(report: Report) -> str:
-    """Return the numbers of answered questions and of mismatches, in words."""
+    """Return the verdict of a run in words: the numbers of answered questions, and of mismatches
+    between implementations.
+    """
     questions = len(report.questions())
     if not questions:
         return count(len(report.races), "race") if report.races else "nothing was checked"
@@ -22,7 +24,7 @@ def describe_verdict(report: Report) -> str:
 
 
 def list_unanswered(report: Report) -> list[str]:
-    """Return the questions without a judged check."""
+    """Return the questions for which no check could be judged."""
     return [
         question
         for question, verdicts in report.questions().items()

@@ -11,8 +11,8 @@ BLAMED = " is the one outside"
 
 
 def add_finding(verdict: Verdict) -> Verdict:
-    """Return the verdict with a finding; for a failed verdict without one, it is read from the
-    sentences in `why`.
+    """Return the verdict with its finding (the failure as data). If a failed verdict has none, it
+    is read from the sentences in `why`.
 
     `why` stays unchanged. The new finding has no figures.
     """
@@ -31,10 +31,8 @@ def add_finding(verdict: Verdict) -> Verdict:
 
 
 def _find_blamed(verdict: Verdict, lines: list[str]) -> tuple[Who, ...]:
-    """Return the side that a line of a failure blames: the subject, or the reference if the subject
-    is not named.
-
-    Returns () if no line blames a side.
+    """Return the side that the lines of a failure blame, as ("subject",) or ("reference",); () if
+    they blame none.
     """
     for line in lines:
         if line.endswith(BLAMED):

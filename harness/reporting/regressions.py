@@ -1,4 +1,4 @@
-"""Compares two reports: finds the change of each trial since the older one."""
+"""Compares the results of two runs: finds the change of each trial since the older one."""
 
 import math
 from collections import Counter
@@ -24,7 +24,7 @@ ROUNDING_IN_R = ("R", "nnet")
 
 
 class Kind(StrEnum):
-    """The kind of change of a trial since the older report, worst first."""
+    """The kind of a trial's change between an older report and a newer one, worst first."""
 
     REGRESSION = "regression"  # passed, fails now
     NEW_FAILURE = "new failure"  # was not asked, gave no evidence, or was known; fails now
@@ -64,7 +64,8 @@ def compare(old: Report, new: Report, factor: float = FACTOR, floor: float = FLO
     """Return the change of every trial from the older report to the newer one, worst first.
 
     A trial drifts if the share of its bound that it uses grows by more than `factor`, to more than
-    `floor`. Raises ValueError, with a sentence, if the reports cannot be compared.
+    `floor`. The changes are sorted by kind, then by size. Raises ValueError, with a sentence, if
+    the reports cannot be compared.
     """
     before, after = _trials("older", old), _trials("newer", new)
     if not any(_is_judged(before.get(key)) and _is_judged(now) for key, now in after.items()):
@@ -150,10 +151,11 @@ def _compare_trial(
 
 
 def _describe_rounding_changes(now: Verdict, old: Report, new: Report) -> str:
-    """Return the differences between two runs of a trial that can change its rounding; "" if there
-    are none.
+    """Return in words the differences between two runs of a trial that can change its rounding
+    errors; "" if there are none.
 
-    These are differences of the machine, of versions and of the subject's contract.
+    These are differences of the machine, of versions and of the subject's contract (dtype and other
+    properties of its arithmetic).
     """
     names = list(ROUNDING)
     if now.source in R:
@@ -177,8 +179,8 @@ def summary_lines(changes: Sequence[Change], width: int, whole: int = 0) -> list
     """Return the changes in sentences, worst first, then the number of each kind; at most LINES
     lines.
 
-    Changes with equal texts are one sentence. Failures among the first `whole` sentences are given
-    in full. Lines have at most `width` columns.
+    Changes with equal texts are one sentence. The first `whole` sentences are followed by the full
+    text of their failures. Lines have at most `width` columns.
     """
     groups = grouped(changes, lambda change: (change.kind, change.told, change.found))
     lines: list[str] = []
@@ -202,8 +204,8 @@ def summary_lines(changes: Sequence[Change], width: int, whole: int = 0) -> list
 
 @dataclass(frozen=True)
 class Comparison:
-    """A comparison of a run with the report at a baseline's path; `date` and `commit` identify the
-    baseline's run.
+    """A comparison of a run with an older report, the baseline. `date` and `commit` identify the
+    run of the baseline.
 
     `error` is the reason why they cannot be compared, or "".
     """

@@ -30,8 +30,8 @@ WIDE = (re.compile(rb"\\u[dD][89abAB]"), re.compile(rb"[\xc4-\xff]"))
 
 
 class VerdictInFile(TypedDict):
-    """The fields that a verdict must have in a file, though they have defaults in memory, because
-    comparisons of reports use them.
+    """The fields that a verdict must have in a file. In memory they have defaults, but comparisons
+    of two files need their values.
     """
 
     budget_used: Annotated[float, msgspec.Meta(ge=0)] | None
@@ -40,7 +40,7 @@ class VerdictInFile(TypedDict):
 
 
 class ReportInFile(TypedDict):
-    """The fields that a report must have in a file, though they have defaults in memory."""
+    """The fields that a report must have in a file, although in memory they have defaults."""
 
     complete: bool
     contracts: dict[str, str]

@@ -35,10 +35,11 @@ class Rule:
 
     @property
     def rates(self) -> dict[str, list[tuple[float, float]]]:
-        """Return, by dtype, pairs of a fault's size and the percentage caught, in ascending order
-        of size.
+        """Return, by dtype, pairs (size of a fault, percentage of such faults caught), in ascending
+        order of size.
 
-        Structural faults, which have no size, are left out.
+        A fault is a wrong answer made on purpose. Structural faults, which have no size, are left
+        out.
         """
         found: dict[str, list[tuple[float, float]]] = {}
         for name, rate in self.catch_rate.items():

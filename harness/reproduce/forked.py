@@ -69,7 +69,12 @@ def _answer(
     deadline: float,
     file: str,
 ) -> dict[str, Any]:
-    """Run a script, in a fork of the process that has run `file` if it needs one."""
+    """Run a script and return its answer. If the script needs a user's `file`, it runs in a fork of
+    the process that has run the file.
+
+    `ours` is the socket to the parent process `parent`; `files` has those processes by file. The
+    script runs in `folder`, for at most `deadline` seconds.
+    """
     if not file:
         code, said = _run(ours, parent, script, folder, deadline)
         return {"code": code, "said": said, "why": ""}
@@ -111,7 +116,7 @@ class Loaded:
         theirs.close()
 
     def ask(self, asked: dict[str, str]) -> None:
-        """Request a script; `listen` returns the answer."""
+        """Send the request for a script to the process; `listen` returns its answer."""
         if not self.why:
             with suppress(OSError):  # it has ended: `listen` tells
                 self.socket.sendall(json.dumps(asked).encode() + b"\n")
@@ -151,8 +156,8 @@ class Loaded:
 
 
 def _serve(ours: socket.socket, file: str, folder: str) -> int:
-    """Run a user's file in a folder; then run scripts, until the other end of the socket is
-    closed.
+    """Run a user's file in a folder; then run each requested script in a fork, until the other end
+    of the socket `ours` is closed.
     """
     os.setsid()
     limit_cpu()
@@ -194,8 +199,8 @@ def _load(file: str) -> str:
 
 
 def limit_cpu() -> None:
-    """Let this process, and each that it starts, be ended by SIGXCPU after CPU seconds of a
-    core.
+    """Set a limit of CPU seconds of processor time: SIGXCPU then ends this process, and each
+    process that it starts.
     """
     hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
     if hard == resource.RLIM_INFINITY or hard > CPU:
@@ -203,8 +208,8 @@ def limit_cpu() -> None:
 
 
 def _wait(ours: socket.socket, parent: int, seconds: float) -> bool:
-    """Wait until the parent sends a request, closes the socket, or ends; return False if none of
-    these happens in time.
+    """Wait until the parent sends a request, closes the socket `ours`, or ends; return False if
+    none of these happens within `seconds`.
 
     The parent's end is checked separately, since a fork of the parent may hold the socket open.
     """

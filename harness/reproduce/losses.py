@@ -1,7 +1,7 @@
 """Losses as lines of a script, in PyTorch and in NumPy.
 
 The lines read lists of heads, `outputs`, and their targets, `t`. In NumPy numbers may be complex:
-their imaginary parts carry a derivative.
+the imaginary parts then hold a derivative, computed by a complex step.
 """
 
 from collections.abc import Sequence
@@ -76,12 +76,12 @@ def is_plain(loss: Loss) -> bool:
 
 
 def write_loss(problem: Problem) -> dict[str, Any]:
-    """Return the template's variables on the loss.
+    """Return the variables of the script's template that describe the loss, by name.
 
-    `decay` is a number. If single weights or blocks have a decay of their own, `decays` and
-    `own_decays` are lists of it, for each of the network's blocks and of the model's parameters.
-    `weights` are those of the rows. `in_torch` and `in_numpy` are lines that compute the errors;
-    empty for a plain sum or mean of squares.
+    `decay` is the factor of weight decay. If single weights or blocks have factors of their own,
+    `decays` and `own_decays` are lists of them, for the network's blocks and for the model's
+    parameters. `weights` are those of the rows. `in_torch` and `in_numpy` are lines that compute
+    the errors; empty for a plain sum or mean of squares.
     """
     loss, formulation = problem.loss, problem.formulation
     written: dict[str, Any] = {"decay": 0.0, "decays": None, "own_decays": None, "weights": None}
@@ -102,9 +102,11 @@ def write_loss(problem: Problem) -> dict[str, Any]:
 
 
 def write_arguments(problem: Problem, flat: bool) -> Code:
-    """Return the arguments of a user's own loss: outputs and targets of one head, else lists.
+    """Return the code of the arguments of a user's own loss: outputs and targets, which are lists
+    if there are several heads.
 
-    Targets that are labels are the numbers of the classes. Both are (R,) for a `flat` model.
+    Targets that are labels are the numbers of the classes. Both are (R,) if the model is `flat`: it
+    returns (R,) instead of (R, 1).
     """
     heads = len(problem.formulation.network.outputs)
     targets = []
@@ -119,7 +121,9 @@ def write_arguments(problem: Problem, flat: bool) -> Code:
 
 
 def write_errors(problem: Problem, language: str) -> list[str]:
-    """Return the lines that compute `loss` in "torch" or "NumPy", without its decay."""
+    """Return the lines of code that compute `loss` in a `language`, "torch" or "NumPy", without
+    weight decay.
+    """
     loss, widths = problem.loss, problem.formulation.network.outputs
     errors, logits = loss.errors(len(widths)), loss.logits(len(widths))
     shares = np.broadcast_to(problem.shares, problem.targets.shape)[0]
@@ -135,7 +139,10 @@ def write_errors(problem: Problem, language: str) -> list[str]:
 
 
 def _write_error(error: str, from_logits: bool, language: str) -> str:
-    """Return the expression of a head's errors."""
+    """Return the expression that computes a head's errors.
+
+    `error` is their kind, such as "softmax"; `from_logits` says that the outputs are logits.
+    """
     known = IN_TORCH if language == "torch" else IN_NUMPY
     if error not in LESS_OWN:
         return known[error][0 if from_logits else 1]
@@ -145,7 +152,7 @@ def _write_error(error: str, from_logits: bool, language: str) -> str:
 
 
 def _write_share(shares: Array, language: str) -> str:
-    """Return the weight of each error (R, K) of a head as Python: a number, or one for each row."""
+    """Return the weight of each error (R, K) of a head as code: one number, or one for each row."""
     if (shares == shares[0, 0]).all():
         return repr(float(shares[0, 0]))
     rows = shares[:, :1].tolist()
@@ -155,7 +162,9 @@ def _write_share(shares: Array, language: str) -> str:
 
 
 def _write_changes(loss: Loss, language: str) -> Sequence[str]:
-    """Return the lines that compute `targets` from t, by label smoothing and class weights."""
+    """Return the lines of code that compute `targets` from the given targets `t`, by label
+    smoothing and class weights.
+    """
     lines = ["targets = t"]
     if loss.label_smoothing:
         share = loss.label_smoothing

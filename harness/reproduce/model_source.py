@@ -16,7 +16,11 @@ from harness.text.python import Code
 
 
 def describe_framework(trial: Trial, model: dict[str, Any]) -> dict[str, Any]:
-    """Return the template's variables on the framework: torch, or functions of NumPy arrays."""
+    """Return the variables of the script's template that depend on the framework: torch, or
+    functions of NumPy arrays.
+
+    `model` has the variables on the model, by name.
+    """
     if not isinstance(trial.subject, Computed):
         settings = Code("\n".join(settings_lines(trial.case.settings)))
         dtype = held_in(trial.dtype)
@@ -27,8 +31,8 @@ def describe_framework(trial: Trial, model: dict[str, Any]) -> dict[str, Any]:
 
 
 def _functions(subject: Subject | Computed) -> tuple[Any, Any]:
-    """Return the functions that a script calls: the model and its loss, or its outputs and its
-    slopes.
+    """Return the two functions that a script calls: the model and its loss or, for functions of
+    arrays, the outputs and the derivatives.
     """
     if isinstance(subject, Computed):
         return subject.answer, subject.slopes
@@ -36,7 +40,9 @@ def _functions(subject: Subject | Computed) -> tuple[Any, Any]:
 
 
 def copy_source(subject: Subject | Computed, case: Case) -> dict[str, Any]:
-    """Return the template's variables for a script with a copy of the model's source."""
+    """Return the variables of a script's template, by name, for a script with a copy of the model's
+    source.
+    """
     source = Source()
     function, own_loss = _functions(subject)
     build = source.expression(function)
@@ -64,7 +70,13 @@ def _is_lazy(subject: Subject | Computed) -> bool:
 
 
 def _model(build: str, loss: str | None, source: str, origin: str, lazy: bool) -> dict[str, Any]:
-    """Return the template's variables on a model, most of them marked as code."""
+    """Return the variables of a script's template on a model, by name; most of them are marked as
+    code.
+
+    `build` is the expression that builds the model, and `loss` that of its own loss. `source` is
+    the copied source, and `origin` names the place from which it comes. `lazy` says that the first
+    call sets the shapes of parameters.
+    """
     return {
         "build": Code(build),
         "loss": None if loss is None else Code(loss),
@@ -77,8 +89,8 @@ def _model(build: str, loss: str | None, source: str, origin: str, lazy: bool) -
 
 
 def import_file(subject: Subject | Computed, case: Case) -> dict[str, Any]:
-    """Return the template's variables for a script that imports the model's file or, for a function
-    of NumPy arrays, the file of its case.
+    """Return the variables of a script's template, by name, for a script that imports the model's
+    file or, for functions of NumPy arrays, the file of their case.
     """
     is_computed = isinstance(subject, Computed)
     file = case.file if is_computed and case.file else getfile(_functions(subject)[0])

@@ -80,7 +80,7 @@ def write_models_script(trial: Trial, cache: Cache) -> str:
 
 
 class _Writer:
-    """Writes the script for one answer that differs."""
+    """Writes the script that reproduces one answer in which two models differ."""
 
     def __init__(self, trial: Trial, models: Any, worst: Any, mode: str) -> None:
         self.trial, self.models, self.worst, self.mode = trial, models, worst, mode
@@ -141,7 +141,9 @@ class _Writer:
         return self.source.expression(made)
 
     def _write_map(self) -> str:
-        """Return the map of parameters as Python: a function of the reference's tensors."""
+        """Return the code of the map of parameters: a function that makes the subject's tensors
+        from the reference's.
+        """
         mapping, said = self.models.mapping, self.models.given.parameters
         if mapping.parts is not None and "..." not in mapping.code:
             return str(mapping.code.removeprefix("parameters="))
@@ -150,8 +152,8 @@ class _Writer:
         raise Unwritten("the map of parameters is not written down in a few words")
 
     def _locate(self) -> tuple[str, str, int]:
-        """Return the kind of the answer, its parameter, and its number among the outputs or
-        inputs.
+        """Return the kind of the answer that differs, the name of its parameter, and its number
+        among the outputs or inputs.
         """
         from harness.evaluating.evaluation import BY_INPUT, GRADIENT, LOSS
 
@@ -171,7 +173,7 @@ class _Writer:
         raise Unwritten(f"{answer} is read after a call")
 
     def _cut(self) -> Any:
-        """Return the batch, with no more rows than a script can hold."""
+        """Return the batch of data, cut to as many rows as a script can hold."""
         batch = self.ask.batch
         tensors = batch.tensors()
         total = sum(tensor.numel() for tensor in tensors)

@@ -16,7 +16,7 @@ LETTERS = re.compile(r"[^A-Za-z0-9_]+")  # that a name does not have
 
 @dataclass
 class Taken:
-    """The names of scripts that this process has written, each with its trial."""
+    """The file names of scripts that this process has written, each with its trial: (case, id)."""
 
     names: dict[str, tuple[str, str]] = field(default_factory=dict)
 

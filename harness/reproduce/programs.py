@@ -22,7 +22,8 @@ START = 120.0  # seconds that the process may take to import torch
 
 
 class Ended(NamedTuple):
-    """A script's exit code, None if it passed its deadline, and its output.
+    """The end of a script: its exit code (None if it ran longer than allowed), and its output
+    `said`.
 
     For a script that needs a user's file, `why` is the reason why the file cannot be run again, or
     "".
@@ -34,12 +35,13 @@ class Ended(NamedTuple):
 
     @property
     def fails_again(self) -> bool:
-        """Return whether the script shows its failure."""
+        """Return whether the script failed in the expected way, so that it shows the failure."""
         return self.code == 1 and self.said.endswith("\nfails again\n")
 
 
 class _Forked:
-    """The process that makes a fork for each script (see forked.py), and the socket to it.
+    """The process that makes a fork of itself for each script (see forked.py), and the socket to
+    it.
 
     The constructor does not wait until the process is ready; the first script does.
     """
@@ -65,7 +67,11 @@ class _Forked:
         )
 
     def run(self, script: Path, deadline: float, file: str) -> Ended:
-        """Run a script. Raises OSError or ValueError if the process does not answer."""
+        """Run a script for at most `deadline` seconds; `file` is the user's file that it needs, or
+        "".
+
+        Raises OSError or ValueError if the process does not answer.
+        """
         self.socket.settimeout(deadline + START)
         asked = {"script": str(script.absolute()), "folder": os.getcwd(), "deadline": deadline}
         asked["file"] = file
@@ -76,7 +82,7 @@ class _Forked:
 def _end(
     process: subprocess.Popen[bytes], ours: socket.socket, answers: IO[str], parent: int
 ) -> None:
-    """Close the socket, so that the process ends its running script, and then itself.
+    """Close the socket `ours`, so that the process ends its running script, and then itself.
 
     A process that has not ended after a second is killed.
     """
@@ -133,7 +139,7 @@ class Scripts:
 
 
 def _run_plainly(script: Path, deadline: float) -> Ended:
-    """Run a script in a fresh Python."""
+    """Run a script in a fresh Python, for at most `deadline` seconds."""
     command = [sys.executable, str(script.absolute())]
     with subprocess.Popen(
         command,

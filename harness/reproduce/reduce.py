@@ -67,8 +67,8 @@ def shrink(comparison: Comparison, failed: Judgement, steps: int = STEPS) -> Red
 
 
 def _order_draws(comparison: Comparison, failed: Judgement) -> Iterable[tuple[int, int]]:
-    """Return the draws to try, in order, each as the number of its stack and its number in the
-    stack.
+    """Return the draws (single problems) to try, in order, each as the number of its stack and its
+    number in the stack.
 
     They are the draw of the worst failure, then the worst draw of each stack that fails. In a model
     of more than MANY parameters, the draw with the most parameters equal to 0 comes first.
@@ -85,8 +85,10 @@ def _order_draws(comparison: Comparison, failed: Judgement) -> Iterable[tuple[in
 
 
 def _find_worst(comparison: Comparison, failed: Judgement) -> Iterator[tuple[int, int]]:
-    """Yield the stack and draw of the worst failure, then of the worst failure in each failing
-    stack.
+    """Yield (number of the stack, number of the draw in it) of the worst failure, then of the worst
+    failure in each failing stack.
+
+    A draw is a single problem, and a stack has several.
     """
     yield failed.stack, failed.index[0]
     for stack, problem in enumerate(comparison.problems):

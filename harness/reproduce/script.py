@@ -228,11 +228,12 @@ def _pick(trial: Trial, problem: Problem, index: tuple[int, ...]) -> str:
 
 
 def _enters(formulation: Formulation, own: int) -> list[tuple[int, float]]:
-    """Return the entries of theta that depend on an own parameter, each as its index and a factor.
+    """Return the entries of theta that depend on one of the model's own parameters, each as (index,
+    factor).
 
-    theta is the vector of the network's parameters in nnet's order; `own` is the position of the
-    own parameter in the vector of own parameters. The factor is the derivative of the entry by the
-    own parameter.
+    theta is the vector of the network's parameters in nnet's order, and `own` the position of the
+    parameter in the vector of own parameters. The factor is the derivative of the entry by the
+    parameter.
     """
     back = formulation.matrix.transpose.matrix[[own]]
     return list(zip(back.indices.tolist(), back.data.tolist(), strict=True))

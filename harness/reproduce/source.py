@@ -73,7 +73,7 @@ class Source:
         return re.sub("\n{4,}", "\n\n\n", "\n".join(spaced)).strip()
 
     def expression(self, thing: Any) -> str:
-        """Return an expression for this object, to be evaluated after the statements.
+        """Return an expression that evaluates to the object `thing`, once the statements have run.
 
         Statements that it needs are added. Raises Unwritten if there is no such expression.
         """
@@ -96,8 +96,8 @@ class Source:
         return self._define(name, thing, copy)
 
     def _variable(self, thing: Any, module: Any) -> str:
-        """Add the statement that defines the name of a user's callable, as `@jax.jit` does; return
-        the name, "" if it has none.
+        """Add the statement that assigns a user's callable to a name, as `@jax.jit` does; return
+        the name, or "" if it has none.
         """
         if not callable(thing) or not _is_own(module):
             return ""
@@ -107,7 +107,7 @@ class Source:
         return self._define(names[0], thing, lambda: self._statements(names[0], module))
 
     def _call(self, called: Any, *given: Any, **named: Any) -> str:
-        """Return an expression that calls `called` with these arguments."""
+        """Return an expression that calls the object `called` with these arguments."""
         _expect_names(*named)
         words = [f"{word}={self.expression(value)}" for word, value in named.items()]
         arguments = [self.expression(value) for value in given] + words
@@ -150,8 +150,8 @@ class Source:
         return text
 
     def _take(self, name: str, module: ModuleType, text: str) -> None:
-        """Add the statement that defines a name of a file; `text` is the source that reads the
-        name.
+        """Add the statement that defines the name `name` of a file (`module`); `text` is the piece
+        of source that reads the name.
         """
         value = vars(module)[name]
         if isinstance(value, ModuleType) and not _is_own(value):
@@ -164,9 +164,11 @@ class Source:
             self._value(name, value, module)
 
     def _value(self, name: str, value: Any, module: ModuleType) -> None:
-        """Add the statements of a file that define a name or, failing that, `name = expression`.
+        """Add the statements of a file (`module`) that define the name `name` or, if there are
+        none, the statement `name = expression`.
 
-        For typed code the order is reversed, since it may have been run in any order.
+        For code typed into a notebook, the expression is tried first, since cells may have been run
+        in any order.
         """
         before = dict(self.statements), dict(self.values)
 
@@ -259,7 +261,9 @@ def _expect_names(*names: str) -> None:
 
 
 def _is_own(module: ModuleType | None) -> bool:
-    """Is a module the user's own: typed, or a file outside installed packages?"""
+    """Is a module the user's code: typed into a notebook or REPL, or a file outside installed
+    packages?
+    """
     if is_typed(module):
         return True
     root = getattr(module, "__name__", "").partition(".")[0]
@@ -269,7 +273,7 @@ def _is_own(module: ModuleType | None) -> bool:
 
 
 def _find_names_given(node: ast.stmt) -> set[str]:
-    """Return the names that a statement assigns; imports are left out."""
+    """Return the names that a statement assigns, without those of imports."""
     if isinstance(node, ast.ClassDef | ast.FunctionDef):
         return {node.name}
     names = set()
@@ -295,7 +299,7 @@ def _lambda(thing: Any, module: ModuleType) -> str:
 
 
 def _enclosed(thing: Any) -> dict[str, Any]:
-    """Return the values, by name, that a function, or a class's methods, read from enclosing
+    """Return, by name, the values that a function, or the methods of a class, read from enclosing
     functions.
 
     The values of default arguments (`x=x`) are among them.

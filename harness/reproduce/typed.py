@@ -27,7 +27,7 @@ def is_typed(module: Any) -> bool:
 
 
 def name_origin(module: ModuleType) -> str:
-    """Return the script's name for the origin of a module's statements."""
+    """Return the name of the place from which a module's statements come, as a script gives it."""
     if is_typed(module):
         return "a notebook or REPL"
     return ascii(Path(str(module.__file__)).name)
@@ -72,9 +72,9 @@ def segment(text: str, node: ast.stmt) -> str:
 
 
 def list_statements(module: ModuleType) -> Iterator[tuple[str, ast.stmt]]:
-    """Yield the statements of a module, each with the text that contains it.
+    """Yield the statements of a module, each as (the text that contains it, the statement).
 
-    Those of a notebook are the statements of its cells, in the order in which they were run.
+    The statements of a notebook come from its cells, in the order in which they were run.
     """
     texts = vars(module).get("In", ()) if is_typed(module) else [getsource(module)]
     for text in texts:

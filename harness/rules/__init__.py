@@ -1,3 +1,3 @@
-"""Rounding of torch's operations: a rule for each operation bounds the rounding error of one
-call.
+"""Bounds on the rounding errors of torch's operations: there is a function (a rule) for each
+operation, which bounds the error of one call.
 """

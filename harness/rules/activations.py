@@ -1,6 +1,7 @@
-"""Rules for activations made of the logistic, tanh or erf, and for their gradients.
+"""Rules for activations made of the logistic, tanh or erf, and for their gradients. A rule bounds
+the rounding error of one call of a torch operation.
 
-In all rules of this room x is the input, h the result of the forward pass and g the gradient by h.
+In all rules of this room x is the input of the activation, h its result and g the gradient by h.
 """
 
 from __future__ import annotations
@@ -20,36 +21,42 @@ FAR = 1e3  # beyond, exp(-x^2 / 2), 1 - erf and 1 - tanh are 0 in every dtype
 
 
 def one_like(steps: Steps, like: Number) -> Number:
-    """Return ones in the shape of numbers."""
+    """Return ones in the shape of `like`, without error."""
     return steps.exact(torch.ones_like(like.value))
 
 
 def one_less(steps: Steps, a: Number) -> Number:
-    """Return 1 - a."""
+    """Return 1 - a, with its rounding error."""
     return steps.sub(one_like(steps, a), a)
 
 
 def one_more(steps: Steps, a: Number) -> Number:
-    """Return 1 + a."""
+    """Return 1 + a, with its rounding error."""
     return steps.add(one_like(steps, a), a)
 
 
 @rule("sigmoid")
 def sigmoid(steps: Steps, call: Call) -> Error:
-    """Return the error of 1 / (1 + exp(-x))."""
+    """Return a bound on the rounding error of the logistic 1 / (1 + exp(-x))."""
     return steps.store(steps.sigmoid(steps.exact(call["self"])))
 
 
 @rule("tanh_backward")
 def tanh_backward(steps: Steps, call: Call) -> Error:
-    """Return the error of g (1 - h^2)."""
+    """Return a bound on the rounding error of tanh's gradient g (1 - h^2); h is the result of tanh
+    and g the gradient by h.
+    """
     slope = one_less(steps, steps.square(steps.exact(call["output"])))
     return steps.store(steps.mul(steps.exact(call["grad_output"]), slope))
 
 
 @rule("sigmoid_backward")
 def sigmoid_backward(steps: Steps, call: Call) -> Error:
-    """Return the error of g h (1 - h), in any order of the products; each step is stored."""
+    """Return a bound on the rounding error of the logistic's gradient g h (1 - h); h is the result
+    of the logistic and g the gradient by h.
+
+    It holds for any order of the products, and if each intermediate result is rounded to the dtype.
+    """
     steps = steps.stepwise()
     h = steps.exact(call["output"])
     slope = steps.mul(h, one_less(steps, h))
@@ -58,14 +65,16 @@ def sigmoid_backward(steps: Steps, call: Call) -> Error:
 
 @rule("silu")
 def silu(steps: Steps, call: Call) -> Error:
-    """Return the error of x s, s the logistic of x."""
+    """Return a bound on the rounding error of x s, where s is the logistic of x."""
     x = steps.exact(call["self"])
     return steps.store(steps.mul(x, steps.sigmoid(x)))
 
 
 @rule("silu_backward")
 def silu_backward(steps: Steps, call: Call) -> Error:
-    """Return the error of g s (1 + x (1 - s)), s the logistic of x."""
+    """Return a bound on the rounding error of silu's gradient g s (1 + x (1 - s)); s is the
+    logistic of the input x, and g the gradient by the result.
+    """
     x, g = steps.exact(call["self"]), steps.exact(call["grad_output"])
     s = steps.sigmoid(x)
     slope = steps.mul(s, one_more(steps, steps.mul(x, one_less(steps, s))))
@@ -74,15 +83,17 @@ def silu_backward(steps: Steps, call: Call) -> Error:
 
 @rule("mish")
 def mish(steps: Steps, call: Call) -> Error:
-    """Return the error of x tanh(log(1 + exp(x)))."""
+    """Return a bound on the rounding error of x tanh(log(1 + exp(x)))."""
     x = steps.exact(call["self"])
     return steps.store(steps.mul(x, steps.tanh(bound_softplus(steps, x))))
 
 
 @rule("mish_backward")
 def mish_backward(steps: Steps, call: Call) -> Error:
-    """Return the error of g (t + x s (1 - t^2)), s the logistic of x and t = tanh(log(1 +
-    exp(x))).
+    """Return a bound on the rounding error of mish's gradient g (t + x s (1 - t^2)).
+
+    s is the logistic of the input x, t = tanh(log(1 + exp(x))), and g is the gradient by the
+    result.
     """
     x, g = steps.exact(call["self"]), steps.exact(call["grad_output"])
     t = steps.tanh(bound_softplus(steps, x))
@@ -91,26 +102,32 @@ def mish_backward(steps: Steps, call: Call) -> Error:
 
 
 def put_within(x: Tensor) -> Tensor:
-    """Return numbers clamped to [-FAR, FAR]: beyond it, erf and tanh are constant."""
+    """Return numbers clamped to [-FAR, FAR]. Beyond FAR, erf and tanh are constant."""
     return x.clamp(-FAR, FAR)
 
 
 def normal_share(steps: Steps, x: Number) -> Number:
-    """Return 1 + erf(x / sqrt(2)), twice the share of a normal distribution below x."""
+    """Return 1 + erf(x / sqrt(2)), with its rounding error. It is twice the distribution function
+    of the normal distribution at x.
+    """
     within = steps.exact(put_within(x.value))
     return one_more(steps, bound_erf(steps, steps.scale(within, HALF_ROOT)))
 
 
 def tanh_argument(steps: Steps, x: Number) -> Number:
-    """Return sqrt(2 / pi) (x + 0.044715 x^3)."""
+    """Return sqrt(2 / pi) (x + 0.044715 x^3), with its rounding error: the argument of tanh in the
+    approximate gelu.
+    """
     cube = steps.mul(steps.square(x), x)
     return steps.scale(steps.add(x, steps.scale(cube, CUBE)), TANH_SCALE)
 
 
 @rule("gelu")
 def gelu(steps: Steps, call: Call) -> Error:
-    """Return the error of x / 2 (1 + erf(x / sqrt(2))), or x / 2 (1 + tanh(sqrt(2 / pi) (x +
-    0.044715 x^3))).
+    """Return a bound on the rounding error of gelu.
+
+    gelu is x / 2 (1 + erf(x / sqrt(2))) or, if it is approximated by tanh, x / 2 (1 + tanh(sqrt(2 /
+    pi) (x + 0.044715 x^3))).
     """
     x = steps.exact(call["self"])
     if call["approximate"] == "tanh":
@@ -123,14 +140,18 @@ def gelu(steps: Steps, call: Call) -> Error:
 
 @rule("gelu_backward")
 def gelu_backward(steps: Steps, call: Call) -> Error:
-    """Return the error of g times the slope of gelu."""
+    """Return a bound on the rounding error of g times the derivative of gelu at its input; g is the
+    gradient by the result.
+    """
     x, g = steps.exact(call["self"]), steps.exact(call["grad_output"])
     slope = tanh_slope(steps, x) if call["approximate"] == "tanh" else normal_slope(steps, x)
     return steps.store(steps.mul(g, slope))
 
 
 def normal_slope(steps: Steps, x: Number) -> Number:
-    """Return the slope of gelu: (1 + erf(x / sqrt(2))) / 2 + x exp(-x^2 / 2) / sqrt(2 pi)."""
+    """Return the derivative of gelu at x, with its rounding error: (1 + erf(x / sqrt(2))) / 2 + x
+    exp(-x^2 / 2) / sqrt(2 pi).
+    """
     within = steps.exact(put_within(x.value))
     density = steps.exp(steps.scale(steps.square(within), -0.5))
     share = steps.scale(normal_share(steps, x), 0.5)
@@ -138,9 +159,10 @@ def normal_slope(steps: Steps, x: Number) -> Number:
 
 
 def tanh_slope(steps: Steps, x: Number) -> Number:
-    """Return the slope of gelu by tanh: (1 + t) / 2 + x / 2 (1 - t^2) sqrt(2 / pi) (1 + 3 c x^2).
+    """Return the derivative at x of gelu approximated by tanh, with its rounding error.
 
-    A kernel squares x, which may overflow where 1 - t^2 is 0.
+    It is (1 + t) / 2 + x / 2 (1 - t^2) sqrt(2 / pi) (1 + 3 c x^2) with c = 0.044715 and t =
+    tanh(sqrt(2 / pi) (x + c x^3)). A kernel squares x, which may overflow where 1 - t^2 is 0.
     """
     t = steps.tanh(tanh_argument(steps, steps.exact(put_within(x.value))))
     bend = one_more(steps, steps.scale(steps.square(x), 3 * CUBE))
@@ -150,14 +172,20 @@ def tanh_slope(steps: Steps, x: Number) -> Number:
 
 @rule("glu")
 def glu(steps: Steps, call: Call) -> Error:
-    """Return the error of a s, where a and b are the halves of an axis and s the logistic of b."""
+    """Return a bound on the rounding error of a s, where a and b are the halves of the input along
+    an axis, and s is the logistic of b.
+    """
     a, b = (steps.exact(half) for half in call["self"].chunk(2, call["dim"]))
     return steps.store(steps.mul(a, steps.sigmoid(b)))
 
 
 @rule("glu_backward")
 def glu_backward(steps: Steps, call: Call) -> Error:
-    """Return the error of g s, joined with g a s (1 - s); each step is stored."""
+    """Return a bound on the rounding error of glu's gradient: g s, joined with g a s (1 - s).
+
+    a and b are the halves of the input along an axis, s is the logistic of b, and g is the gradient
+    by the result. Each intermediate result is rounded to the dtype.
+    """
     steps = steps.stepwise()
     a, b = (steps.exact(half) for half in call["self"].chunk(2, call["dim"]))
     g = steps.exact(call["grad_output"])

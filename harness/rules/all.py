@@ -1,4 +1,6 @@
-"""Loads every rule of this room. Import this module before you look up a rule."""
+"""Imports every module of this room, so that all rules (error bounds of torch operations) are in
+the table. Import this module before you look up a rule.
+"""
 
 from harness.rules import activations as activations
 from harness.rules import casts as casts

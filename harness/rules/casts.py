@@ -27,7 +27,7 @@ from harness.rules.steps import Number, Steps
     "where",
 )
 def store_in_dtype(steps: Steps, call: Call) -> Error:
-    """Return the error of rounding once, for numbers that the dtype cannot hold.
+    """Return the error of rounding once to the dtype; 0 for numbers that the dtype can hold.
 
     The error is infinite if the operation also reduces numbers (argument `reduce`).
     """
@@ -38,7 +38,9 @@ def store_in_dtype(steps: Steps, call: Call) -> Error:
 
 @rule("arange", "linspace")
 def count(steps: Steps, call: Call) -> Error:
-    """Return the error of start + i step: the step, the product and the sum round."""
+    """Return a bound on the rounding error of start + i step, as in torch.arange: `step`, the
+    product and the sum are rounded.
+    """
     if all(isinstance(each, int | None) for each in (call.given.get("start"), call["end"])):
         step = call.given.get("step", 1)
         if isinstance(step, int):
@@ -50,8 +52,10 @@ def count(steps: Steps, call: Call) -> Error:
 
 @rule("threshold")
 def threshold(steps: Steps, call: Call) -> Error:
-    """Return the error of where(x > threshold, x, value); the threshold may be rounded to either
-    side of x.
+    """Return a bound on the rounding error of where(x > threshold, x, value).
+
+    The rounded threshold may lie on the other side of an x near it; the bound then allows both
+    branches.
     """
     x = call["self"]
     value = steps.constant(call["value"], x)
@@ -62,14 +66,18 @@ def threshold(steps: Steps, call: Call) -> Error:
 
 @rule("threshold_backward")
 def threshold_backward(steps: Steps, call: Call) -> Error:
-    """Return the error of where(x > threshold, g, 0)."""
+    """Return a bound on the rounding error of where(x > threshold, g, 0); g is the gradient by the
+    result, and x the input.
+    """
     near = is_near(steps, call["self"], call["threshold"])
     return torch.where(near, abs(call["grad_output"]), 0.0)
 
 
 @rule("hardtanh_backward")
 def hardtanh_backward(steps: Steps, call: Call) -> Error:
-    """Return the error of g where x is between two constants, else 0."""
+    """Return a bound on the rounding error of hardtanh's gradient: g (the gradient by the result)
+    if the input x is between two constants, else 0.
+    """
     x = call["self"]
     near = is_near(steps, x, call["min_val"]) | is_near(steps, x, call["max_val"])
     return torch.where(near, abs(call["grad_output"]), 0.0)
@@ -77,20 +85,24 @@ def hardtanh_backward(steps: Steps, call: Call) -> Error:
 
 @rule("hardshrink")
 def hardshrink(steps: Steps, call: Call) -> Error:
-    """Return the error of where(|x| > c, x, 0)."""
+    """Return a bound on the rounding error of where(|x| > c, x, 0), with a constant c."""
     near = is_near(steps, abs(call["self"]), call["lambd"])
     return torch.where(near, abs(call["self"]), 0.0)
 
 
 @rule("hardshrink_backward")
 def hardshrink_backward(steps: Steps, call: Call) -> Error:
-    """Return the error of where(|x| > c, g, 0)."""
+    """Return a bound on the rounding error of where(|x| > c, g, 0), with a constant c; g is the
+    gradient by the result.
+    """
     return torch.where(is_near(steps, abs(call["self"]), call["lambd"]), abs(call["grad_out"]), 0.0)
 
 
 @rule("softshrink")
 def softshrink(steps: Steps, call: Call) -> Error:
-    """Return the error of x - c for x > c, x + c for x < -c, else 0."""
+    """Return a bound on the rounding error of softshrink with the constant c: x - c for x > c, x +
+    c for x < -c, else 0.
+    """
     x = abs(call["self"])
     stepwise = steps.stepwise()
     constant = stepwise.constant(call["lambd"], x)
@@ -101,14 +113,16 @@ def softshrink(steps: Steps, call: Call) -> Error:
 
 @rule("softshrink_backward")
 def softshrink_backward(steps: Steps, call: Call) -> Error:
-    """Return the error of where(|x| > c, g, 0)."""
+    """Return a bound on the rounding error of where(|x| > c, g, 0), with a constant c; g is the
+    gradient by the result.
+    """
     near = is_near(steps, abs(call["self"]), call["lambd"])
     return torch.where(near, abs(call["grad_output"]), 0.0)
 
 
 def is_near(steps: Steps, x: Tensor, constant: float) -> Tensor:
-    """Return a mask of the numbers x so near to a constant that rounding it changes the comparison
-    with x.
+    """Return a mask of the numbers x that are so near to a constant that rounding the constant may
+    change whether x is above it.
     """
     rounded = steps.constant(constant, x)
     return (abs(x - rounded.value) <= rounded.error) & (rounded.error > 0)

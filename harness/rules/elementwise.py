@@ -10,10 +10,11 @@ from harness.rules.steps import Number, Steps
 
 
 def number(steps: Steps, given: Tensor | float, like: Tensor) -> Number:
-    """Return an argument with its error: tensors are exact, Python numbers are rounded to the
-    dtype.
+    """Return an argument of an operation with its error: tensors are exact, Python numbers are
+    rounded to the dtype.
 
-    A tensor without axes is rounded as well if `like` has axes: torch ignores its dtype then.
+    A tensor without axes is rounded as well if `like` has axes: torch ignores the dtype of such a
+    tensor then.
     """
     if not isinstance(given, Tensor):
         return steps.scalar(float(given), like)
@@ -25,7 +26,7 @@ def number(steps: Steps, given: Tensor | float, like: Tensor) -> Number:
 
 @rule("add", "sub")
 def add(steps: Steps, call: Call) -> Error:
-    """Return the error of a + alpha b, whose product may round."""
+    """Return a bound on the rounding error of a + alpha b; the product may be rounded."""
     like, b = call.result, scale_by_alpha(steps, call, "other")
     sign = -1 if call.name == "aten::sub" else 1
     a = number(steps, call["self"], like)
@@ -33,7 +34,9 @@ def add(steps: Steps, call: Call) -> Error:
 
 
 def scale_by_alpha(steps: Steps, call: Call, name: str) -> Number:
-    """Return alpha times an argument; in a narrow dtype, alpha and the product are stored in it."""
+    """Return alpha times the argument `name`, with its error. In a dtype narrower than float32,
+    both alpha and the product are rounded to the dtype.
+    """
     stepwise = steps.stepwise()
     factor = number(stepwise, call[name], call.result)
     if call["alpha"] == 1:
@@ -43,14 +46,14 @@ def scale_by_alpha(steps: Steps, call: Call, name: str) -> Number:
 
 @rule("rsub")
 def subtract_from(steps: Steps, call: Call) -> Error:
-    """Return the error of b - alpha a."""
+    """Return a bound on the rounding error of b - alpha a (torch.rsub)."""
     b = number(steps.stepwise(), call["other"], call.result)
     return steps.store(steps.sub(b, scale_by_alpha(steps, call, "self")))
 
 
 @rule("mul")
 def multiply(steps: Steps, call: Call) -> Error:
-    """Return the error of a b."""
+    """Return a bound on the rounding error of a b."""
     like = call.result
     product = steps.mul(number(steps, call["self"], like), number(steps, call["other"], like))
     return steps.store(product)
@@ -58,10 +61,11 @@ def multiply(steps: Steps, call: Call) -> Error:
 
 @rule("div")
 def divide(steps: Steps, call: Call) -> Error:
-    """Return the error of a / b; a kernel may multiply by the reciprocal of a Python number.
+    """Return a bound on the rounding error of a / b; a kernel may multiply by the reciprocal of a
+    Python number.
 
-    With a rounding mode, the result may be off by 1 where the quotient is as near to a whole number
-    as its error.
+    With a rounding mode, such as "floor", the result may be off by 1 if the quotient is as near to
+    a whole number as its error.
     """
     like = call.result
     a, b = number(steps, call["self"], like), number(steps, call["other"], like)
@@ -76,11 +80,11 @@ def divide(steps: Steps, call: Call) -> Error:
 
 @rule("fmod", "remainder")
 def take_remainder(steps: Steps, call: Call) -> Error:
-    """Return the error of the remainder of a division. It is exact, but for the sum that gives it
-    the divisor's sign.
+    """Return a bound on the rounding error of the remainder of a division. The remainder is exact,
+    except for the sum that gives it the divisor's sign.
 
-    The error is infinite if the divisor is rounded, or if the quotient, with which SLEEF begins, is
-    beyond the dtype's range.
+    The error is infinite if the divisor was rounded, or if the quotient is beyond the dtype's
+    range: the library SLEEF computes the quotient first.
     """
     a, b = (number(steps, call[name], call.result) for name in ("self", "other"))
     lost = (b.error > 0) | (a.error > 0) | (abs(a.value / b.value) > steps.largest)
@@ -89,33 +93,35 @@ def take_remainder(steps: Steps, call: Call) -> Error:
 
 @rule("reciprocal")
 def round_once(steps: Steps, call: Call) -> Error:
-    """Return the error of 1 / a."""
+    """Return a bound on the rounding error of 1 / a."""
     return steps.rounded(call.result)
 
 
 @rule("square")
 def square(steps: Steps, call: Call) -> Error:
-    """Return the error of a^2."""
+    """Return a bound on the rounding error of a^2."""
     return steps.store(steps.square(steps.exact(call["self"])))
 
 
 @rule("sqrt")
 def take_root(steps: Steps, call: Call) -> Error:
-    """Return the error of sqrt(a)."""
+    """Return a bound on the rounding error of sqrt(a)."""
     return steps.store(steps.sqrt(steps.exact(call["self"])))
 
 
 @rule("rsqrt")
 def take_reciprocal_root(steps: Steps, call: Call) -> Error:
-    """Return the error of 1 / sqrt(a), each step stored."""
+    """Return a bound on the rounding error of 1 / sqrt(a), if each intermediate result is rounded
+    to the dtype.
+    """
     steps = steps.stepwise()
     return steps.store(steps.rsqrt(steps.exact(call["self"])))
 
 
 @rule("addcmul", "addcdiv")
 def add_product(steps: Steps, call: Call) -> Error:
-    """Return the error of a + c b1 b2 or a + c b1 / b2; the factor c may be applied first or
-    last.
+    """Return a bound on the rounding error of a + c b1 b2 or a + c b1 / b2. The constant factor c
+    may be applied first or last.
     """
     combine = steps.mul if call.name == "aten::addcmul" else steps.div
     one, other = steps.exact(call["tensor1"]), steps.exact(call["tensor2"])
@@ -129,7 +135,9 @@ def add_product(steps: Steps, call: Call) -> Error:
 
 @rule("lerp")
 def interpolate(steps: Steps, call: Call) -> Error:
-    """Return the error of a + w (b - a) where |w| is below one half, else b - (b - a) (1 - w)."""
+    """Return a bound on the rounding error of torch.lerp with the weight w: a + w (b - a) if |w| is
+    below one half, else b - (b - a) (1 - w).
+    """
     a, b = steps.exact(call["self"]), steps.exact(call["end"])
     w = number(steps, call["weight"], call.result)
     one = steps.exact(torch.ones_like(w.value))
@@ -144,7 +152,8 @@ def interpolate(steps: Steps, call: Call) -> Error:
 
 @rule("pow")
 def raise_to_power(steps: Steps, call: Call) -> Error:
-    """Return the error of a^b; for a small whole exponent, or one half, of products or a root.
+    """Return a bound on the rounding error of a^b. For the exponents -2, -1, -1/2, 1/2, 2 and 3 it
+    is the error of products, quotients and roots.
 
     The function pow is right to 4 units in the last place (CUDA C++ Programming Guide, mathematical
     functions: powf). A Python number is rounded to the dtype: rounding the base moves a^b by the
@@ -164,7 +173,9 @@ def raise_to_power(steps: Steps, call: Call) -> Error:
 
 
 def raise_simply(steps: Steps, a: Number, exponent: float) -> Number:
-    """Return a to the power of a simple exponent, by products, quotients and roots."""
+    """Return a to the power of an exponent (-2, -1, -1/2, 1/2, 2 or 3), with its rounding error, by
+    products, quotients and roots.
+    """
     one = steps.exact(torch.ones_like(a.value))
     if exponent == 0.5:
         return steps.sqrt(a)

@@ -41,8 +41,8 @@ UNITS = {
 
 @rule(*UNITS)
 def evaluate_function(steps: Steps, call: Call) -> Error:
-    """Return the error of a function of a mathematical library; one ulp is at most two
-    roundoffs.
+    """Return a bound on the rounding error of a function of a mathematical library, such as sin.
+    One unit in the last place is at most two unit roundoffs.
     """
     units = UNITS[call.name.removeprefix("aten::")]
     error = steps.rounded(call.result, 2 * units)
@@ -55,8 +55,8 @@ def evaluate_function(steps: Steps, call: Call) -> Error:
 
 @rule("erf")
 def erf(steps: Steps, call: Call) -> Error:
-    """Return the error of erf(x): from a library in float32 and wider, from the polynomials of
-    `bound_erf` in a narrower dtype.
+    """Return a bound on the rounding error of erf(x): computed by a library in float32 and wider,
+    by the polynomials of `bound_erf` in a narrower dtype.
     """
     if steps.precision.narrow:
         return steps.store(bound_erf(steps, steps.exact(call["self"])))
@@ -65,10 +65,11 @@ def erf(steps: Steps, call: Call) -> Error:
 
 @rule("erfinv")
 def invert_erf(steps: Steps, call: Call) -> Error:
-    """Return the error of the inverse of erf, which kernels compute by Newton steps on erf.
+    """Return a bound on the rounding error of y, the inverse of erf, which kernels compute by
+    Newton steps on erf.
 
     The last step uses a residual with the rounding errors of erf and of a difference. This moves y
-    by their error divided by the slope of erf at y.
+    by their error divided by the derivative of erf at y.
     """
     y = call.result
     slope = 1.1283791670955126 * torch.exp(-y * y)
@@ -78,8 +79,9 @@ def invert_erf(steps: Steps, call: Call) -> Error:
 
 @rule("logit")
 def logit(steps: Steps, call: Call) -> Error:
-    """Return the error of log(x / (1 - x)), with x clamped to [eps, 1 - eps]; each step is
-    stored.
+    """Return a bound on the rounding error of log(x / (1 - x)), with x clamped to [eps, 1 - eps].
+
+    Each intermediate result is rounded to the dtype.
     """
     steps = steps.stepwise()
     x = steps.exact(call["self"])
@@ -94,8 +96,10 @@ def logit(steps: Steps, call: Call) -> Error:
 
 @repeat("logit_backward")
 def repeat_logit_backward(g: Tensor, x: Tensor, eps: float | None = None) -> Tensor:
-    """Return g / (x (1 - x)); 0 for x outside [eps, 1 - eps], and NaN outside [0, 1] without an
-    eps.
+    """Return logit's gradient g / (x (1 - x)), where x is the input and g the gradient by the
+    result.
+
+    It is 0 for x outside [eps, 1 - eps]. If eps is None, it is NaN for x outside [0, 1].
     """
     slope = g / (x * (1 - x))
     if eps is None:
@@ -105,7 +109,11 @@ def repeat_logit_backward(g: Tensor, x: Tensor, eps: float | None = None) -> Ten
 
 @rule("logit_backward")
 def logit_backward(steps: Steps, call: Call) -> Error:
-    """Return the error of g / (x (1 - x)), which is 0 for x outside [eps, 1 - eps]."""
+    """Return a bound on the rounding error of logit's gradient g / (x (1 - x)), which is 0 for x
+    outside [eps, 1 - eps].
+
+    x is the input, and g the gradient by the result.
+    """
     steps = steps.stepwise()
     x, g = steps.exact(call["self"]), steps.exact(call["grad_output"])
     one = steps.exact(torch.ones_like(x.value))
@@ -121,7 +129,7 @@ def logit_backward(steps: Steps, call: Call) -> Error:
 
 
 def cut(x: Number, low: Number, high: Number) -> Number:
-    """Return numbers clamped between two others."""
+    """Return x clamped to [low, high], all with errors."""
     value = torch.minimum(torch.maximum(x.value, low.value), high.value)
     error = torch.where(x.value > low.value, x.error, low.error)
     return Number(value, torch.where(x.value < high.value, error, high.error))
@@ -129,7 +137,9 @@ def cut(x: Number, low: Number, high: Number) -> Number:
 
 @rule("logaddexp", "logaddexp2")
 def add_exponentials(steps: Steps, call: Call) -> Error:
-    """Return the error of logaddexp(a, b) = max(a, b) + log(1 + exp(-|a - b|))."""
+    """Return a bound on the rounding error of logaddexp(a, b) = max(a, b) + log(1 + exp(-|a -
+    b|)).
+    """
     a, b = steps.exact(call["self"]), steps.exact(call["other"])
     both = torch.isinf(a.value) & (a.value == b.value)
     difference = steps.sub(steps.where(both, steps.exact(torch.zeros_like(a.value)), a), b)
@@ -148,7 +158,10 @@ def add_exponentials(steps: Steps, call: Call) -> Error:
 
 @rule("xlogy", "special_xlog1py")
 def multiply_logarithm(steps: Steps, call: Call) -> Error:
-    """Return the error of x log(y) or x log(1 + y), each step stored; 0 if x is 0."""
+    """Return a bound on the rounding error of x log(y) or x log(1 + y); the result is 0 if x is 0.
+
+    Each intermediate result is rounded to the dtype.
+    """
     steps = steps.stepwise()
     arguments = [call["self"], call["other"]]
     numbers = [

@@ -84,5 +84,5 @@ MOVES = (
 
 @rule(*MOVES)
 def move(steps: Steps, call: Call) -> Error:
-    """Return None: nothing is rounded."""
+    """Return None (no error): the operation rounds nothing."""
     return None

@@ -34,7 +34,9 @@ class Precision:
 
     @property
     def narrow(self) -> bool:
-        """Is a result rounded once more when it is stored, in a dtype narrower than its steps?"""
+        """Is a result rounded to a dtype that is narrower than the dtype of the operation's
+        internal steps?
+        """
         return self.stored > self.inside
 
     @property

@@ -1,6 +1,7 @@
 """Rules for activations with a kink (leaky, exponential and hard rectifiers) and for softplus.
 
-In formulas x is the input, h the result and g the gradient by the result.
+In formulas x is the input, h the result and g the gradient by the result. A rule bounds the
+rounding error of one call of a torch operation.
 """
 
 from __future__ import annotations
@@ -21,14 +22,16 @@ SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805
 
 @rule("leaky_relu")
 def leaky_relu(steps: Steps, call: Call) -> Error:
-    """Return the error of where(x > 0, x, c x)."""
+    """Return a bound on the rounding error of where(x > 0, x, c x), with a constant slope c."""
     x = call["self"]
     return scale_negative(steps, x, x, call["negative_slope"])
 
 
 @rule("leaky_relu_backward")
 def leaky_relu_backward(steps: Steps, call: Call) -> Error:
-    """Return the error of where(x > 0, g, c g)."""
+    """Return a bound on the rounding error of where(x > 0, g, c g), with a constant slope c; g is
+    the gradient by the result.
+    """
     return scale_negative(steps, call["self"], call["grad_output"], call["negative_slope"])
 
 
@@ -41,15 +44,19 @@ def repeat_rrelu(
     training: bool = False,
     *rest: Any,
 ) -> Tensor:
-    """Return where(x > 0, x, c x). In training c is random, so that the result at x <= 0 is NaN."""
+    """Return where(x > 0, x, c x) with the mean slope c. In training c is random, and the result is
+    NaN for x <= 0.
+    """
     slope = torch.nan if training else (float(lower) + float(upper)) / 2
     return torch.where(x > 0, x, slope * x)
 
 
 @repeat("rrelu_with_noise_backward")
 def repeat_rrelu_backward(g: Tensor, x: Tensor, noise: Tensor, *given: Any) -> Tensor:
-    """Return g times the random slope of the forward pass in training, else where(x > 0, g, c
-    g).
+    """Return rrelu's gradient: in training g times the random slope of the forward pass, else
+    where(x > 0, g, c g).
+
+    x is the input, g the gradient by the result, and c the mean slope.
     """
     lower, upper, training = given[:3]
     if training and float(upper) - float(lower) > DRAWN:
@@ -59,7 +66,9 @@ def repeat_rrelu_backward(g: Tensor, x: Tensor, noise: Tensor, *given: Any) -> T
 
 @rule("rrelu_with_noise")
 def rrelu(steps: Steps, call: Call) -> Error:
-    """Return the error of where(x > 0, x, c x). In training c is random, and the error infinite."""
+    """Return a bound on the rounding error of where(x > 0, x, c x), with the mean slope c. In
+    training c is random, and the error infinite.
+    """
     x = call["self"]
     if call["training"]:
         return torch.full_like(x, torch.inf)
@@ -68,8 +77,10 @@ def rrelu(steps: Steps, call: Call) -> Error:
 
 @rule("rrelu_with_noise_backward")
 def rrelu_backward(steps: Steps, call: Call) -> Error:
-    """Return the error of g times the random slope of the forward pass in training, else of where(x
-    > 0, g, c g).
+    """Return a bound on the rounding error of rrelu's gradient: in training g times the random
+    slope of the forward pass, else where(x > 0, g, c g).
+
+    x is the input, g the gradient by the result, and c the mean slope.
     """
     g = call["grad_output"]
     if call["training"] and float(call["upper"]) - float(call["lower"]) > DRAWN:
@@ -78,7 +89,9 @@ def rrelu_backward(steps: Steps, call: Call) -> Error:
 
 
 def scale_negative(steps: Steps, x: Tensor, of: Tensor, slope: float) -> Error:
-    """Return the error of where(x > 0, of, slope of)."""
+    """Return a bound on the rounding error of where(x > 0, of, slope of), for tensors x and
+    `of`.
+    """
     stepwise = steps.stepwise()
     times = stepwise.mul(stepwise.constant(slope, x), stepwise.exact(of))
     return torch.where(x > 0, 0.0, stepwise.store(times))
@@ -86,14 +99,18 @@ def scale_negative(steps: Steps, x: Tensor, of: Tensor, slope: float) -> Error:
 
 @rule("_prelu_kernel")
 def prelu(steps: Steps, call: Call) -> Error:
-    """Return the error of where(x > 0, x, w x)."""
+    """Return a bound on the rounding error of where(x > 0, x, w x), with a learned slope w."""
     error = steps.rounded(call["self"] * call["weight"])
     return torch.where(call["self"] > 0, 0.0, error)
 
 
 @rule("_prelu_kernel_backward")
 def prelu_backward(steps: Steps, call: Call) -> list[Error]:
-    """Return the errors of where(x > 0, g, w g) and where(x > 0, 0, x g)."""
+    """Return bounds on the rounding errors of prelu's gradients by its input x and by its slope w:
+    where(x > 0, g, w g) and where(x > 0, 0, x g).
+
+    g is the gradient by the result.
+    """
     x, g = call["self"], call["grad_output"]
     by_input = torch.where(x > 0, 0.0, steps.rounded(call["weight"] * g))
     return [by_input, torch.where(x > 0, 0.0, steps.rounded(x * g))]
@@ -101,7 +118,11 @@ def prelu_backward(steps: Steps, call: Call) -> list[Error]:
 
 @rule("elu", "celu", "selu")
 def elu(steps: Steps, call: Call) -> Error:
-    """Return the error of where(x > 0, s x, a s (exp(c x) - 1))."""
+    """Return a bound on the rounding error of an exponential rectifier: where(x > 0, s x, a s
+    (exp(c x) - 1)).
+
+    The constants are a (alpha), s (scale) and c (input scale).
+    """
     x = steps.exact(call["self"])
     alpha, scale, inner = list_factors(steps, call, x.value)
     above = steps.mul(x, scale)
@@ -125,8 +146,11 @@ def list_factors(steps: Steps, call: Call, like: Tensor) -> list[Number]:
 
 @rule("elu_backward")
 def elu_backward(steps: Steps, call: Call) -> Error:
-    """Return the error of where(x > 0, g s, g c a s exp(c x)), or with g c (h + a s) from the
-    result h.
+    """Return a bound on the rounding error of the gradient of an exponential rectifier.
+
+    It is where(x > 0, g s, g c a s exp(c x)) or, computed from the result h, g c (h + a s) in place
+    of the second formula. g is the gradient by h; the constants are a (alpha), s (scale) and c
+    (input scale).
     """
     g, base = steps.exact(call["grad_output"]), steps.exact(call["self_or_result"])
     alpha, scale, inner = list_factors(steps, call, g.value)
@@ -141,7 +165,9 @@ def elu_backward(steps: Steps, call: Call) -> Error:
 
 @rule("hardsigmoid", "hardswish")
 def hardsigmoid(steps: Steps, call: Call) -> Error:
-    """Return the error of clamp((x + 3) / 6, 0, 1), for hardswish of x times it."""
+    """Return a bound on the rounding error of clamp((x + 3) / 6, 0, 1), or of x times it for
+    hardswish.
+    """
     x = steps.exact(call["self"])
     share = cut_share(steps, x)
     if call.name == "aten::hardswish":
@@ -150,7 +176,9 @@ def hardsigmoid(steps: Steps, call: Call) -> Error:
 
 
 def cut_share(steps: Steps, x: Number) -> Number:
-    """Return clamp((x + 3) / 6, 0, 1): a product with a rounded 1 / 6, or a quotient."""
+    """Return clamp((x + 3) / 6, 0, 1), with its rounding error: computed by a product with a
+    rounded 1 / 6, or by a quotient.
+    """
     inner = steps.add(x, steps.exact(torch.full_like(x.value, 3.0)))
     value = inner.value.clamp(0.0, 6.0)
     inside = (inner.value > 0) & (inner.value < 6)
@@ -161,15 +189,21 @@ def cut_share(steps: Steps, x: Number) -> Number:
 
 @rule("hardsigmoid_backward")
 def hardsigmoid_backward(steps: Steps, call: Call) -> Error:
-    """Return the error of g / 6 for |x| < 3, else 0. torch stores 1 / 6 in float32 in every
-    dtype.
+    """Return a bound on the rounding error of hardsigmoid's gradient: g / 6 for |x| < 3, else 0; g
+    is the gradient by the result.
+
+    torch stores 1 / 6 in float32 in every dtype.
     """
     return steps.rounded(call.result, 3) + SIXTH * abs(call.result)
 
 
 @rule("hardswish_backward")
 def hardswish_backward(steps: Steps, call: Call) -> Error:
-    """Return the error of 0 for x < -3, g (x / 3 + 1 / 2) up to 3, and g beyond."""
+    """Return a bound on the rounding error of hardswish's gradient: 0 for x < -3, g (x / 3 + 1 / 2)
+    for x up to 3, and g beyond.
+
+    g is the gradient by the result.
+    """
     x, g = steps.exact(call["self"]), steps.exact(call["grad_output"])
     third = steps.round(x.value / 3, torch.zeros_like(x.value), 3)
     slope = steps.add(third, steps.exact(torch.full_like(x.value, 0.5)))
@@ -178,8 +212,10 @@ def hardswish_backward(steps: Steps, call: Call) -> Error:
 
 @rule("softplus")
 def softplus(steps: Steps, call: Call) -> Error:
-    """Return the error of log(1 + exp(c x)) / c, or x if c x is above a threshold; near it, both
-    are right.
+    """Return a bound on the rounding error of log(1 + exp(c x)) / c, or of x if c x is above a
+    threshold.
+
+    c is a constant (beta). Near the threshold, both formulas are accepted.
     """
     x = steps.exact(call["self"])
     beta = steps.scalar(call["beta"], x.value)
@@ -196,7 +232,11 @@ def softplus(steps: Steps, call: Call) -> Error:
 
 @rule("softplus_backward")
 def softplus_backward(steps: Steps, call: Call) -> Error:
-    """Return the error of g e / (1 + e) with e = exp(c x), or g if c x is above a threshold."""
+    """Return a bound on the rounding error of softplus' gradient g e / (1 + e) with e = exp(c x),
+    or of g if c x is above a threshold.
+
+    g is the gradient by the result, and c is a constant (beta).
+    """
     x, g = steps.exact(call["self"]), steps.exact(call["grad_output"])
     beta = steps.scalar(call["beta"], x.value)
     z = steps.mul(x, beta) if call["beta"] != 1 else x
@@ -219,7 +259,9 @@ def repeat_log_sigmoid(x: Tensor) -> tuple[Tensor, Tensor]:
 
 @rule("log_sigmoid_forward")
 def log_sigmoid(steps: Steps, call: Call) -> list[Error]:
-    """Return the errors of min(x, 0) - log(1 + b) and of b = exp(-|x|)."""
+    """Return bounds on the rounding errors of both results: min(x, 0) - log(1 + b), and the buffer
+    b = exp(-|x|).
+    """
     x = steps.exact(call["self"])
     buffer = steps.exp(steps.exact(-abs(x.value)))
     less = steps.exact(x.value.clamp(max=0.0))
@@ -228,8 +270,10 @@ def log_sigmoid(steps: Steps, call: Call) -> list[Error]:
 
 @repeat("log_sigmoid_backward")
 def repeat_log_sigmoid_backward(g: Tensor, x: Tensor, buffer: Tensor) -> Tensor:
-    """Return g b / (1 + b) for x > 0, else g / (1 + b), with b = exp(-|x|) from the buffer or
-    computed anew.
+    """Return the gradient of log_sigmoid: g b / (1 + b) for x > 0, else g / (1 + b), with b =
+    exp(-|x|).
+
+    g is the gradient by the result. b is taken from `buffer` or, if that is empty, computed anew.
     """
     b = buffer if buffer.numel() else torch.exp(-abs(x))
     return g * torch.where(x < 0, 1 - b / (1 + b), b / (1 + b))
@@ -237,7 +281,11 @@ def repeat_log_sigmoid_backward(g: Tensor, x: Tensor, buffer: Tensor) -> Tensor:
 
 @rule("log_sigmoid_backward")
 def log_sigmoid_backward(steps: Steps, call: Call) -> Error:
-    """Return the error of g (1 - b / (1 + b)) for x < 0, else g b / (1 + b)."""
+    """Return a bound on the rounding error of the gradient of log_sigmoid: g (1 - b / (1 + b)) for
+    x < 0, else g b / (1 + b).
+
+    x is the input, g the gradient by the result, and b = exp(-|x|).
+    """
     x, g, buffer = call["self"], steps.exact(call["grad_output"]), call["buffer"]
     b = steps.exact(buffer) if buffer.numel() else steps.exp(steps.exact(-abs(x)))
     one = steps.exact(torch.ones_like(b.value))

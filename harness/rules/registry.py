@@ -1,8 +1,8 @@
-"""The table of rules. A rule takes a call of an operation, repeated in float64, and returns its
-errors.
+"""The table of rules. A rule is a function that takes a call of a torch operation, repeated in
+float64, and returns bounds on the rounding errors of its results.
 
-An error is the largest rounding error of each element of a result, as a tensor in the result's
-shape, or None if the result is exact.
+An error is a tensor in the shape of a result, with the largest rounding error of each element, or
+None if the result is exact.
 """
 
 from __future__ import annotations
@@ -48,7 +48,9 @@ class Call:
 
 
 def rule(*names: str) -> Callable[[Rule], Rule]:
-    """Register a function as the rule of these operations, whose names come without "aten::"."""
+    """Return a decorator that registers a function as the rule (error bound) of these operations.
+    Names come without "aten::".
+    """
 
     def register(function: Rule) -> Rule:
         for name in names:
@@ -60,9 +62,10 @@ def rule(*names: str) -> Callable[[Rule], Rule]:
 
 
 def repeat(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Register a function that repeats these operations in float64, in place of torch's own.
+    """Return a decorator that registers a function to compute these operations in float64, in place
+    of torch's own.
 
-    It takes the arguments in the order of the operation's schema.
+    The function takes the arguments in the order of the operation's schema.
     """
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -96,7 +99,8 @@ def bind(operation: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict
 
 
 def bound_errors(call: Call, precision: Precision) -> list[Error] | None:
-    """Return the error of each result of a call; None if its operation has no rule.
+    """Return a bound on the rounding error of each result of a call; None if its operation has no
+    rule.
 
     NaN in an error becomes infinity: there is no bound.
     """

@@ -10,7 +10,8 @@ from harness.rules.steps import Number, Steps
 
 
 def bound_erf(steps: Steps, a: Number) -> Number:
-    """Return erf(a), computed in float32 by polynomials.
+    """Return erf(a) with a bound on its error, if a kernel computes it in float32 by polynomials.
+    In the following, u is the unit roundoff.
 
     A polynomial in t = 1 / (1 + p |a|), times exp(-a^2), is right to 1.5e-7 (Abramowitz and Stegun,
     7.1.26). By Horner's rule with fused steps it loses 25 u exp(-a^2) at most. These are 3.2 u in
@@ -32,7 +33,9 @@ def bound_erf(steps: Steps, a: Number) -> Number:
 
 
 def bound_softplus(steps: Steps, a: Number) -> Number:
-    """Return log(1 + exp(a)), computed by log1p of exp(a), which is infinite for a large a."""
+    """Return log(1 + exp(a)), with its rounding error. It is computed as log1p(exp(a)), which is
+    infinite for a large a.
+    """
     value = torch.clamp(a.value, min=0.0) + torch.exp(-abs(a.value)).log1p()
     lost = a.error + steps.precision.function
     return steps.function(value, a.value.sigmoid() * torch.expm1(lost) + steps.tiny)

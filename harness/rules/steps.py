@@ -1,8 +1,9 @@
-"""Arithmetic with error bounds on tensors of torch: the steps of which rules consist.
+"""Arithmetic with error bounds on tensors of torch: the building blocks of rules.
 
-A rule writes down the equations of an operation in these steps. Its inputs are exact. Each step
-carries the errors of its arguments and adds its own; products of errors are included. The error of
-a step that may overflow is infinite; an infinite sum of finite errors is exact.
+A rule is a function that bounds the rounding error of a torch operation: it writes down the
+operation's equations in these steps. Its inputs are exact. Each step carries the errors of its
+arguments and adds its own; products of errors are included. The error of a step that may overflow
+is infinite; an infinite sum of finite errors is exact.
 """
 
 from __future__ import annotations
@@ -38,7 +39,9 @@ class Number(NamedTuple):
 
 
 class Steps:
-    """The steps in one precision: `Number` to `Number`. The module explains them."""
+    """The arithmetic of rules in one precision. Each step takes numbers with bounds on their
+    errors, and returns the same; see the module's docstring.
+    """
 
     def __init__(self, precision: Precision) -> None:
         self.precision = precision
@@ -48,7 +51,9 @@ class Steps:
         self.root = min(2.0, 2 * precision.ulp)  # roundings of a square root
 
     def stepwise(self) -> Steps:
-        """Return steps that are each stored in the dtype of the result."""
+        """Return the same steps, but with every intermediate result rounded to the dtype of the
+        result.
+        """
         precision = self.precision
         if not precision.narrow:
             return self
@@ -59,11 +64,13 @@ class Steps:
     # ------------------------------------------------------------------ the ends of a rule
 
     def exact(self, x: Tensor) -> Number:
-        """Return numbers that are known exactly."""
+        """Return numbers with an error of 0."""
         return Number(x, torch.zeros_like(x))
 
     def scalar(self, number: float, like: Tensor) -> Number:
-        """Return a Python number, rounded if the dtype of the steps cannot hold it."""
+        """Return a Python number in the shape of `like`, with its rounding error if the dtype of
+        the steps cannot hold it.
+        """
         value = as_tensor(number, like)
         dtype = torch.float32 if self.precision.narrow else getattr(torch, self.precision.dtype)
         if float(value.to(dtype)) == float(number):
@@ -71,7 +78,9 @@ class Steps:
         return Number(value, abs(value) * self.u + self.least(abs(value) < self.tiny))
 
     def constant(self, number: float, like: Tensor) -> Number:
-        """Return a Python number, rounded to the dtype of the result."""
+        """Return a Python number in the shape of `like`, with the error of rounding it to the dtype
+        of the result.
+        """
         value = as_tensor(number, like)
         return Number(value, self.cast(value))
 
@@ -83,7 +92,9 @@ class Steps:
         return torch.where(exact | torch.isnan(x), 0.0, self.limit(x, error))
 
     def store(self, x: Number) -> Tensor:
-        """Return the error of a result after it is stored."""
+        """Return the error of a result after it is rounded to its dtype, including the error that
+        it has already.
+        """
         error = x.error
         if self.precision.narrow:
             size = abs(x.value) + error
@@ -91,24 +102,27 @@ class Steps:
         return self.limit(x.value, error)
 
     def flush(self, least: Tensor, most: Tensor) -> Tensor:
-        """Return the error of flushing a stored result to zero, for results of sizes from `least`
-        to `most`.
+        """Return the error that arises if a small result is flushed to zero; its absolute value is
+        between `least` and `most`.
         """
         small = (most > 0) & (least < 2 * self.precision.tiny)
         return self.precision.tiny * small.double()
 
     def least(self, acts: Tensor) -> Tensor:
-        """Return the smallest normal number of a step where the mask `acts` holds, else 0."""
+        """Return the smallest normal number of the steps' dtype where the mask `acts` is true, else
+        0.
+        """
         return self.tiny * acts.double()
 
     def hold(self, x: Number) -> Number:
-        """Return numbers after they are stored in the dtype of the result."""
+        """Return numbers rounded to the dtype of the result, with the error of this."""
         return Number(x.value, self.store(x))
 
     def limit(self, value: Tensor, error: Tensor) -> Tensor:
-        """Return the error of a result: infinite if it may be beyond the range of the dtype.
+        """Return an error, replaced by infinity where the result (`value` plus or minus the error)
+        may be beyond the dtype's range.
 
-        A result that is infinite itself is exact.
+        The error of a result that is infinite itself is 0.
         """
         beyond = abs(value) + error > self.precision.largest
         if not bool(beyond.any()):
@@ -117,7 +131,9 @@ class Steps:
         return torch.where(beyond, torch.where(exact, 0.0, torch.inf), error)
 
     def rounded(self, result: Tensor, roundings: float = 1.0) -> Tensor:
-        """Return the error of a result that one kernel computes with this number of roundings."""
+        """Return the error of a result that one kernel computes from exact numbers with this number
+        of roundings.
+        """
         size = abs(result)
         share = roundings * self.u
         if self.precision.narrow:
@@ -127,21 +143,21 @@ class Steps:
     # ------------------------------------------------------------------ steps
 
     def add(self, a: Number, b: Number) -> Number:
-        """Return a + b."""
+        """Return a + b, with its rounding error."""
         return self._sum(a.value + b.value, a.error + b.error)
 
     def sub(self, a: Number, b: Number) -> Number:
-        """Return a - b."""
+        """Return a - b, with its rounding error."""
         return self._sum(a.value - b.value, a.error + b.error)
 
     def mul(self, a: Number, b: Number) -> Number:
-        """Return a b."""
+        """Return a b, with its rounding error."""
         value = a.value * b.value
         carried = carry_product(a.value, a.error, b.value, b.error)
         return self.round(value, carried, acts=(a.value != 0) & (b.value != 0))
 
     def div(self, a: Number, b: Number) -> Number:
-        """Return a / b."""
+        """Return a / b, with its rounding error."""
         value = a.value / b.value
         least = torch.clamp(abs(b.value) - b.error, min=0.0)
         carried = carry_quotient(value, a.error, b.error, least)
@@ -161,8 +177,10 @@ class Steps:
         return self.mul(a, self.scalar(factor, a.value))
 
     def sum(self, a: Number, dims: Dims = None, keepdim: bool = False) -> Number:
-        """Return the sum over some axes, in any order: a sum of n terms is off by n u times the sum
-        of their sizes.
+        """Return the sum over some axes with its rounding error, for any order of the terms: at
+        most n u times the sum of their absolute values.
+
+        n is the number of terms, and u the unit roundoff.
         """
         axes = list_axes(a.value, dims)
         if not axes:
@@ -197,7 +215,7 @@ class Steps:
         return self.round(value, carried, max(2 * self.precision.ulp, 1 + self.root / 2))
 
     def exp(self, a: Number) -> Number:
-        """Return exp(a): an error e of a is a relative error of exp(e) - 1."""
+        """Return exp(a). An error e of a becomes a relative error of exp(e) - 1."""
         value = a.value.exp()
         return self.function(value, value * torch.expm1(a.error))
 
@@ -236,8 +254,8 @@ class Steps:
         return Number(torch.where(mask, a.value, b.value), torch.where(mask, a.error, b.error))
 
     def function(self, value: Tensor, carried: Tensor) -> Number:
-        """Return the result of exp, tanh or a similar function, with the carried error and its
-        own.
+        """Return the result `value` of exp, tanh or a similar function. Its error is the sum of
+        `carried`, which comes from its argument, and the function's own.
         """
         return self.round(value, carried, 2 * self.precision.ulp)
 
@@ -248,9 +266,10 @@ class Steps:
         roundings: float = 1.0,
         acts: Tensor | None = None,
     ) -> Number:
-        """Return a value with the error `carried` and that of some roundings.
+        """Return `value` with its error: `carried`, which comes from the arguments, plus that of
+        this number of roundings.
 
-        It may underflow where it is not exactly 0, or where the mask `acts` holds.
+        The result may underflow where it is not exactly 0, or where the mask `acts` is true.
         """
         acts = (value != 0 if acts is None else acts) | (carried > 0)
         if self.tiny > LARGE_TINY:
@@ -266,8 +285,8 @@ class Steps:
         return self.within(value, error, torch.where(infinite, 0.0, abs(value) + error))
 
     def within(self, value: Tensor, error: Tensor, size: Tensor) -> Number:
-        """Return numbers with an infinite error wherever `size`, the size of a step, may
-        overflow.
+        """Return numbers with an infinite error where `size`, the size of an intermediate result,
+        may overflow.
         """
         beyond = ~(size <= self.largest)
         if bool(beyond.any()):
@@ -276,8 +295,10 @@ class Steps:
 
 
 def find_steepest(slope: Tensor, error: Tensor, growth: float, most: float) -> Tensor:
-    """Return the largest slope of tanh or the logistic within `error` of an argument; it is never
-    above `most`.
+    """Return the largest derivative of tanh or the logistic within `error` of an argument.
+
+    `slope` is the derivative at the argument, `growth` bounds its relative growth (see `steepen`),
+    and `most` is the largest derivative anywhere.
     """
     near = torch.clamp(steepen(slope, error, growth), max=most)
     return torch.where(error <= 0.5, near, most)

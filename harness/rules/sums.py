@@ -1,5 +1,6 @@
-"""Rules for sums of numbers and of products. In any order, n terms are off by n u times the sum of
-their sizes.
+"""Rules (error bounds of torch operations) for sums of numbers and of products. A sum of n terms,
+in any order, is off by at most n u times the sum of their absolute values, where u is the unit
+roundoff.
 
 Source: Jeannerod and Rump, "Improved error bounds for inner products in floating-point arithmetic",
 SIAM J. Matrix Anal. Appl. 34 (2013).
@@ -17,8 +18,10 @@ from harness.rules.steps import Steps, count_terms, list_axes
 def bound_products(
     steps: Steps, value: Tensor, size: Tensor, terms: int, plus: Tensor | None = None
 ) -> Tensor:
-    """Return the error of sums of products; `size` is the sum of the sizes of the products, and
-    `plus` another term of each sum.
+    """Return a bound on the rounding error of sums of products.
+
+    `value` are the sums, `size` the sums of the products' absolute values, `terms` the number of
+    products in each sum, and `plus` another term of each sum, if there is one.
     """
     if plus is not None:
         size = size + abs(plus)
@@ -29,14 +32,16 @@ def bound_products(
 
 @rule("mm", "bmm", "dot", "mv")
 def multiply_matrices(steps: Steps, call: Call) -> Error:
-    """Return the error of a @ b."""
+    """Return a bound on the rounding error of the matrix product a @ b."""
     a, b = [argument for argument in call.given.values() if isinstance(argument, Tensor)][:2]
     return bound_products(steps, call.result, torch.matmul(abs(a), abs(b)), a.shape[-1])
 
 
 @rule("addmm", "addmv", "baddbmm")
 def multiply_and_add(steps: Steps, call: Call) -> Error:
-    """Return the error of beta c + alpha a @ b; a narrow dtype may store both parts."""
+    """Return a bound on the rounding error of beta c + alpha a @ b. In a narrow dtype, both terms
+    may be rounded before they are added.
+    """
     c, a, b = [argument for argument in call.given.values() if isinstance(argument, Tensor)][:3]
     alpha, beta = float(call["alpha"]), float(call["beta"])
     size = abs(alpha) * torch.matmul(abs(a), abs(b))
@@ -50,8 +55,11 @@ def multiply_and_add(steps: Steps, call: Call) -> Error:
 
 
 def hold_parts(steps: Steps, whole: Tensor, part: Tensor, error: Tensor, roundings: int) -> Tensor:
-    """Return the error of a sum of two parts that may be stored first, like their factors and their
-    products with these.
+    """Return the error of a sum of two terms, if each term and its factors are rounded to the dtype
+    before the addition.
+
+    `whole` is the sum, `part` one of the terms, `error` the error of the sum without these
+    roundings, and `roundings` their number.
     """
     size = abs(whole - part) + abs(part)
     stored = error + roundings * steps.precision.stored * size
@@ -60,19 +68,19 @@ def hold_parts(steps: Steps, whole: Tensor, part: Tensor, error: Tensor, roundin
 
 @rule("sum")
 def add_up(steps: Steps, call: Call) -> Error:
-    """Return the error of the sum over some axes."""
+    """Return a bound on the rounding error of the sum over some axes."""
     return steps.store(steps.sum(steps.exact(call["self"]), call.given.get("dim"), _keeps(call)))
 
 
 @rule("mean")
 def average(steps: Steps, call: Call) -> Error:
-    """Return the error of the mean over some axes."""
+    """Return a bound on the rounding error of the mean over some axes."""
     return steps.store(steps.mean(steps.exact(call["self"]), call.given.get("dim"), _keeps(call)))
 
 
 @rule("cumsum")
 def add_up_along(steps: Steps, call: Call) -> Error:
-    """Return the error of cumulative sums along an axis."""
+    """Return a bound on the rounding error of cumulative sums along an axis."""
     size = torch.cumsum(abs(call["self"]), call["dim"])
     terms = count_terms(size, list_axes(size, call["dim"]))
     return steps.store(steps.within(call.result, terms * steps.u * size, size))

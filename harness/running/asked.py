@@ -1,5 +1,5 @@
-"""Collects the reach of a case: the numbers of rows, the sizes of numbers and the ways of calling
-of its problems.
+"""Collects the inputs that the subjects of a case were tried with: the numbers of rows, the sizes
+of numbers and the ways of calling.
 
 In shapes, D counts draws (problems of a stack).
 """
@@ -15,11 +15,11 @@ from harness.judging.cache import Cache, Problems, SubjectAnswers
 
 
 def collect_asked(cache: Cache) -> Asked | None:
-    """Return the problems on which the subjects of a case were evaluated; None if there were none
-    from probes.
+    """Return a summary of the problems on which the subjects of a case were evaluated; None if no
+    problem was drawn at random.
 
-    Sizes hold for every subject and every tensor: the smallest size is the largest of the smallest
-    ones, and the largest size the smallest of the largest ones.
+    The ranges of sizes hold for every subject and every tensor: the lower end is the largest of the
+    smallest sizes, and the upper end the smallest of the largest sizes.
     """
     stacks = cache.get_all(Problems)
     if not stacks:
@@ -40,15 +40,17 @@ def collect_asked(cache: Cache) -> Asked | None:
 
 
 def _list_rows(problems: Sequence[Problem]) -> set[int]:
-    """Return the numbers of rows of problems.
+    """Return the numbers of input rows that occur in problems.
 
-    Exact problems do not count: their numbers are too simple to show every fault.
+    Problems whose answers are exact do not count: their numbers are too simple to show every fault.
     """
     return {problem.rows for problem in problems if not problem.exact}
 
 
 def _measure_sizes(problems: Sequence[Problem]) -> dict[str, list[Sizes]]:
-    """Return the sizes of the inputs, weights, outputs, ... of problems, for each tensor."""
+    """Return the ranges of sizes of the inputs, weights, outputs, ... of problems: by the kind's
+    name, one range for each tensor.
+    """
     by_tensor: dict[tuple[str, int], list[Array]] = {}
     for problem in problems:
         for name, number, array in _list_tensors(problem):
@@ -66,9 +68,7 @@ def _measure_sizes(problems: Sequence[Problem]) -> dict[str, list[Sizes]]:
 
 
 def _list_tensors(problem: Problem) -> Iterator[tuple[str, int, Array]]:
-    """Yield the numbers of a problem, tensor by tensor (D, ...): their name in words, and the
-    number of the tensor.
-    """
+    """Yield a problem's tensors (D, ...), each as (name of its kind, its number, array)."""
     network = problem.formulation.network
     arguments, outputs = network.layers(problem)
     yield from _split_columns("inputs", problem.inputs, network.inputs)
@@ -88,7 +88,9 @@ def _list_tensors(problem: Problem) -> Iterator[tuple[str, int, Array]]:
 def _split_columns(
     name: str, array: Array, widths: Sequence[int]
 ) -> Iterator[tuple[str, int, Array]]:
-    """Yield the groups of columns of an array (D, R, sum of widths)."""
+    """Yield the groups of columns of an array (D, R, sum of widths), each as (name, number of the
+    group, array).
+    """
     for number, part in enumerate(np.split(array, np.cumsum(widths)[:-1], axis=-1)):
         yield name, number, part
 
@@ -100,7 +102,9 @@ def _find_narrowest(sizes: Sequence[Sizes]) -> Sizes:
 
 
 def _list_ways(cache: Cache) -> tuple[str, ...]:
-    """Return the ways of calling, and the layouts of inputs, in which every subject was called."""
+    """Return those ways of calling a model, and those memory layouts of inputs, that were tried
+    with every subject.
+    """
     by_subject: dict[tuple[str, str, str], set[str]] = {}
     for key, observed in cache.get_items(SubjectAnswers):
         who = key.subject, key.dtype, key.device

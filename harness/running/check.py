@@ -74,7 +74,9 @@ def check(
 
 
 def _judge(runner: Runner, trials: dict[str, list[Trial]]) -> Result:
-    """Judge the trials of cases by name. Raises KeyboardInterrupt, with a sentence."""
+    """Judge the trials of cases, given by the name of the case. Raises KeyboardInterrupt, with a
+    sentence.
+    """
     try:
         for name, its in trials.items():
             runner.collect(name, its)
@@ -94,7 +96,10 @@ def _judge(runner: Runner, trials: dict[str, list[Trial]]) -> Result:
 
 
 def _list_cases(given: object, file: str) -> list[tuple[Case, str]]:
-    """Return cases, each with the file that contains it: `file`, or that of its `verify`."""
+    """Return the cases in the argument of `check`, each with the file that contains it.
+
+    It is `file`, or the file in which the case's `verify` was called.
+    """
     if isinstance(given, str) or not isinstance(given, Sequence):
         return [_bind(given, file)]
     if not given:

@@ -34,7 +34,7 @@ def make_complaints(found: Findings, is_whole: bool) -> list[str]:
 
 
 def find_cases_without_evidence(found: Findings) -> list[str]:
-    """Return the tests whose trials have all run, but none was judged: no evidence is not a
+    """Return the tests whose trials have all run although none could be judged. Such a run does not
     pass.
     """
     without = []
@@ -47,7 +47,7 @@ def find_cases_without_evidence(found: Findings) -> list[str]:
 
 
 def describe_impossible(trials: Sequence[Trial]) -> str:
-    """Return the reason why no trial of a case can ever be judged, with advice."""
+    """Return the reason why no trial of a case can be judged on any machine, with advice."""
     case = trials[0].case
     reasons = Counter(trial.impossible.partition(";")[0] for trial in trials)
     lines = [f"nothing can be checked in {case.name}, which counts as a failure"]
@@ -58,7 +58,9 @@ def describe_impossible(trials: Sequence[Trial]) -> str:
 
 
 def describe_known_alone(found: Findings) -> list[str]:
-    """Return a sentence for each case in which no trial passes, and some are known to fail."""
+    """Return a sentence for each case in which no trial passes and some subjects are known to
+    fail.
+    """
     sentences = []
     for test in found.cases:
         verdicts = _get_verdicts(found, test)
@@ -92,7 +94,7 @@ def _has_evidence(verdicts: Sequence[Verdict]) -> bool:
 
 
 def _enumerate(tests: Sequence[str]) -> str:
-    """Return the names of the first NAMED tests, and the number of the others."""
+    """Return a text with the names of the first NAMED tests, and the number of the others."""
     named = ", ".join(tests[:NAMED])
     if len(tests) > NAMED:
         named += f" and {len(tests) - NAMED} more"

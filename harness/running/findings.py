@@ -48,21 +48,22 @@ class Findings:
     Trials: `verdicts` has the verdict of each trial by pytest's id of the trial; `failures` are the
     verdicts that fail the run. `collected` is the number of trials that pytest has chosen; `called`
     is the number of trials in cases that tests verify while they run. `never` has, by the same ids,
-    the verdicts on trials that can never be judged, which are neither chosen nor run.
+    the verdicts on trials that cannot be judged on any machine; they are neither chosen nor run.
 
     Cases: `cases` has each case's name and number of trials by test; `known` has the known failures
-    by test and subject; `costs` has the time per problem by case, and `asked` the reach of each
+    by test and subject; `costs` has the time per problem by case, and `asked` the inputs tried by
     case; `places` has the file and line of each case by its name. `uncollected` has the place and
     name of each case that pytest did not collect as a test.
 
     Environment: `environment` describes the machine. `devices` has for each device the reason why
-    it was not used, or "". `contracts` has a sentence on the contract by column of the report.
-    `versions` are pairs of name and version, in the order in which they were first seen.
+    it was not used, or "". `contracts` has, by implementation and dtype, a sentence on its contract
+    (the properties of its arithmetic). `versions` are pairs of name and version, in the order in
+    which they were first seen.
 
     Training and speed: `fits` has the fits by case and trainer (name, dtype and device in one
-    text). `rows` are the rows of the table of changes; `answers` has the sentence that a case makes
-    of its rows by question. `points` are the data that the page draws. `races` are the results of
-    speed races. `lost` has a sentence for each missing part of the report.
+    text). `rows` are the rows that cases add to a table of results; `answers` has, by question, the
+    sentence that a case makes of its rows. `points` are the data that the page draws. `races` are
+    the results of speed races. `lost` has a sentence for each missing part of the report.
     """
 
     verdicts: Mapping[str, Verdict] = field(default_factory=dict)
@@ -94,7 +95,8 @@ class Findings:
 
 
 def merge(first: Findings, second: Findings) -> Findings:
-    """Return the findings of two processes as one; in all sequences those of `first` come first.
+    """Return the findings of two processes as one. In all sequences, the elements of `first` come
+    first.
 
     The operation is associative, with `Findings()` as its neutral element. If both have a value for
     a key, the value of `second` is used. `collected` is the larger number, since every process
@@ -126,8 +128,8 @@ def merge(first: Findings, second: Findings) -> Findings:
 
 
 def complete_causes(found: Findings) -> Findings:
-    """Return the findings with the first failure of each cause completed: it names all trials of
-    its cause.
+    """Return a copy of the findings in which the first failure of each cause names all trials with
+    the same cause.
     """
     whole = dict(zip(found.verdicts, add_reach(list(found.verdicts.values())), strict=True))
     by_id = {(verdict.case, verdict.id): verdict for verdict in whole.values()}

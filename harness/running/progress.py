@@ -18,7 +18,7 @@ OF_KERNEL = "ipykernel."  # the module of a Jupyter kernel's streams
 
 
 class Progress:
-    """Shows messages by `show`: at most one in PATIENCE seconds, and the first after PATIENCE
+    """Passes messages on to `show`: the first after PATIENCE seconds, then at most one in PATIENCE
     seconds.
     """
 

@@ -61,8 +61,8 @@ class Round(NamedTuple):
     """The times and losses of one round of a race.
 
     `pace` is the pacemaker's time in seconds; `first` and `second` are the times of the model's two
-    turns. `wanted` is the loss to be reached (infinite: none), and `loss` the loss that the model
-    reached in its second turn.
+    turns, in seconds. `wanted` is the loss to be reached (infinite: none), and `loss` the loss that
+    the model reached in its second turn.
     """
 
     pace: float
@@ -75,8 +75,8 @@ class Round(NamedTuple):
 def unfit(entry: Entry, device: str, dtype: str, starts: int) -> str:
     """Return why a model may not race; "" if it may.
 
-    The text has the first trial of its case that does not pass, and the reason. A trial without an
-    answer on this machine (ABSENT) does not count.
+    The text has the first trial of its case that does not pass, and the reason. A trial that this
+    machine cannot run (ABSENT) does not count. `starts` is the number of starts of each trainer.
     """
     cache = Cache(entry.case, starts)
     for trial in entry.case.trials((device,)):
@@ -103,10 +103,10 @@ class Turn(NamedTuple):
 
 
 def _make_gradient_turn(entry: Entry, start: Problem, dtype: str, device: str) -> Turn:
-    """Return a turn that evaluates the loss and its gradient several times in a row, often enough
-    to be timed.
+    """Return a turn that evaluates the loss and its gradient several times in a row, long enough to
+    be timed.
 
-    There is no wanted loss.
+    `start` has the problems, one for each round. There is no loss to be reached.
     """
     training = entry.trained.training(start, dtype, device)
 
@@ -126,8 +126,10 @@ def _make_gradient_turn(entry: Entry, start: Problem, dtype: str, device: str) -
 
 
 def _make_training_turn(entry: Entry, start: Problem, dtype: str, device: str) -> Turn:
-    """Return a turn that trains the model from a draw's start until the wanted loss is reached. It
-    is long, and needs no warming.
+    """Return a turn that trains the model from the initial parameters of a draw (one problem of
+    `start`), until the wanted loss is reached.
+
+    It is long, and needs no warming.
     """
 
     def fit(draw: int, wanted: float) -> float:
@@ -193,9 +195,10 @@ def _race(entry: Entry, device: str, dtype: str, benchmark: Any) -> Race:
 def summarise_rounds(
     entry: Entry, rounds: Sequence[Round], count: int, device: str, dtype: str
 ) -> Race:
-    """Return the result of a race from its rounds; a turn of the model has `count` evaluations.
+    """Return the result of a race: how many times longer than the pacemaker the model takes. Each
+    turn of the model has `count` evaluations.
 
-    The ratios are medians and quartiles over the rounds.
+    The ratios of times are medians and quartiles over the rounds.
     """
     low, ratio, high = np.quantile(
         [each.second / count / each.pace for each in rounds], QUARTILES

@@ -61,9 +61,10 @@ def _list_codes(thing: type | FunctionType) -> Iterator[CodeType]:
 
 
 def _is_defined_anew(thing: Any, codes: list[CodeType], module: ModuleType) -> bool:
-    """Does the name of a class or function now refer to another one, with other code?
+    """Does the name of a class or function now refer to another object, whose code differs from
+    `codes`?
 
-    A statement that runs twice, as in a loop or a cell, gives the same code both times.
+    A statement that runs twice, as in a loop or a notebook's cell, gives the same code both times.
     """
     now: Any = vars(module).get(thing.__name__)
     if now is thing or not isinstance(now, type | FunctionType):
@@ -76,7 +77,7 @@ def _is_defined_anew(thing: Any, codes: list[CodeType], module: ModuleType) -> b
 
 
 def _is_edited(codes: list[CodeType], module: ModuleType) -> bool:
-    """Has a file changed since the code was imported from it?
+    """Has the file of a module changed since `codes` were imported from it?
 
     Code that does not come from a plain file, such as that of pytest's test files, is not compared.
     """

@@ -57,7 +57,7 @@ class Runner:
 
         Scripts of failures are written into the folder `scripts`, relative to the folder `start`,
         which is the working folder by default; without `scripts` none is written. `starts` is the
-        number of starts of each trainer; `say` gets progress messages.
+        number of times that each trainer trains; `say` gets progress messages.
         """
         self.starts, self.say = starts, say
         self.scripts, self.start = scripts, start or Path.cwd()
@@ -76,9 +76,9 @@ class Runner:
     def collect(self, test: str, trials: Sequence[Trial]) -> None:
         """Store the trials of a case that a test is about to judge.
 
-        Those that can never be judged get their verdicts together with the first judged trial, or
-        by `note_impossible`. Raises ValueError if another test has a case of the same name, since a
-        case's name identifies its verdicts.
+        Trials that cannot be judged on any machine get their verdicts together with the first
+        judged trial, or by `note_impossible`. Raises ValueError if another test has a case of the
+        same name, since a case's name identifies its verdicts.
         """
         name = trials[0].case.name
         for other, case in self.found.cases.items():
@@ -98,13 +98,15 @@ class Runner:
         self.note(Findings(cases={test: CaseCount(name, len(possible))}, known=known))
 
     def leave_out_impossible(self, name: str) -> None:
-        """Forget the trials of a case that can never be judged, because only a part of the case was
-        chosen.
+        """Forget those trials of a case that cannot be judged on any machine. This is called if
+        only a part of the case was chosen.
         """
         self._impossible.pop(name, None)
 
     def note_impossible(self, name: str) -> list[Verdict]:
-        """Return and store the verdicts on the trials of a case that can never be judged."""
+        """Return and store the verdicts on those trials of a case that cannot be judged on any
+        machine.
+        """
         test, trials = self._impossible.pop(name, ("", []))
         found: dict[str, Verdict] = {}
         for trial in trials:
@@ -114,8 +116,8 @@ class Runner:
         return list(found.values())
 
     def judge_case(self, test: str, trials: Sequence[Trial], again: str = "") -> list[Verdict]:
-        """Judge all trials of a case at once, except those that can never be judged; return the
-        verdicts.
+        """Judge all trials of a case at once, except those that cannot be judged on any machine;
+        return the verdicts.
 
         They are stored under `test`. `again` is the command line that runs the trials again.
         """
@@ -176,7 +178,9 @@ class Runner:
         return self._cache
 
     def _note_contracts(self, trial: Trial) -> None:
-        """Store the contracts and the versions of the subject and the reference."""
+        """Store the contracts (properties of the arithmetic) and the versions of the subject and
+        the reference.
+        """
         subject, reference = trial.subject, trial.reference
         contracts = {
             f"{subject.name} {trial.dtype}": subject.contract(trial.dtype).sentence(),
@@ -188,8 +192,8 @@ class Runner:
             self.note(Findings(versions=tuple(versions.items())))
 
     def close_case(self) -> None:
-        """Store the fits, the reach and the cost of the case that has just ended; drop its
-        cache.
+        """Store the trained networks, the inputs tried, and the time per problem of the case that
+        has just ended; drop its cache.
         """
         cache, self._cache = self._cache, None
         if cache is None:
@@ -213,8 +217,8 @@ class Runner:
             self.note(Findings(costs={case: cost}))
 
     def _note_fits(self, cache: Cache) -> None:
-        """Store the fits of a case, its references' first, and its rows, answer and data for the
-        report.
+        """Store the trained networks of a case, those of references first, and its rows, answer and
+        data for the report.
         """
         case = cache.case
         references = [reference.name for reference in case.references]

@@ -51,7 +51,8 @@ HERE = Path()  # the working folder
 
 @dataclass(frozen=True)
 class FirstTrial(Key[str]):
-    """Cache key for the id of the first trial of a case whose problems cannot be made.
+    """Cache key for the id of the first trial that failed because the problems of its case cannot
+    be made.
 
     `said` is the message of the error.
     """
@@ -67,8 +68,9 @@ def run(
 
     `again` is the command line that runs the trial again; it becomes the last line of a failure.
     For a failure, a script that fails in the same way is written into `folder`, if there is one; a
-    relative `folder` is relative to `start`. A failing trial that is known to fail is KNOWN. While
-    the trial runs, torch has the settings of the time when the case was made.
+    relative `folder` is relative to `start`. If a trial fails whose subject is known to fail, its
+    verdict is KNOWN. While the trial runs, torch has the settings of the time when the case was
+    made.
     """
     with hold_settings(trial.case.settings), limited():
         return _run(trial, cache, again, folder, start)
@@ -103,9 +105,10 @@ def _verdict(trial: Trial, cache: Cache) -> Verdict:
 
 
 def _compare(trial: Trial, cache: Cache) -> Verdict:
-    """Return the verdict of a trial that compares a quantity, or that claims a contrast.
+    """Return the verdict of a trial that compares a quantity, or that claims a difference.
 
-    It names the network, and the restrictions, as which the subject was judged.
+    The verdict names the network as which the subject was judged, with restrictions of its
+    parameters.
     """
     quantity = trial.check if trial.check in ORDER else "forward"
     if absent := _explain_absence(trial, quantity):
@@ -126,7 +129,7 @@ def _compare(trial: Trial, cache: Cache) -> Verdict:
 
 
 def _judge(trial: Trial, cache: Cache, problems: Sequence[Problem], quantity: str) -> Verdict:
-    """Return the verdict of a trial on its problems."""
+    """Return the verdict of a trial, from the answers of both sides to `problems`."""
     if trial.case.contrast:
         return contrast_verdict(trial, cache, problems, trial.case.contrast)
     comparison = Comparison(trial, cache, problems, quantity)
@@ -145,7 +148,11 @@ def _judge(trial: Trial, cache: Cache, problems: Sequence[Problem], quantity: st
 
 
 def _judge_failure(comparison: Comparison, judgement: Judgement, verdict: Verdict) -> Verdict:
-    """Return the verdict on a subject outside the bounds of the network's own operations."""
+    """Return the verdict on a subject whose answers are outside the rounding bounds of the
+    network's equations; `judgement` shows this.
+
+    It may still pass, if other operations that compute the same function explain its answers.
+    """
     second = judge_by_operations(comparison)
     if second.judgement is not None:
         return _make_another_way_verdict(comparison, judgement, second.judgement)
@@ -172,7 +179,7 @@ def _describe_caveat(trial: Trial, problems: Sequence[Problem]) -> str:
 def _explain_absence(trial: Trial, quantity: str) -> str:
     """Return why the reference or the subject has no answer in a trial; "" if both have one.
 
-    A subject with another dtype than the trial's has none.
+    A subject that computes in another dtype than the trial's has none.
     """
     subject, reference, dtype = trial.subject, trial.reference, trial.dtype
     own = subject.network or trial.case.network
@@ -188,9 +195,10 @@ def _explain_absence(trial: Trial, quantity: str) -> str:
 def _make_same_loss_verdict(
     comparison: Comparison, judgement: Judgement | None, by: str
 ) -> Verdict:
-    """Return the verdict if both sides have the same loss, and it is not the case's.
+    """Return the verdict if the subject and the reference compute the same loss, but not the loss
+    of the case.
 
-    `by` says how it was judged; `judgement` is None if it could not be judged.
+    `by` says in words how they were compared; `judgement` is None if this was impossible.
     """
     if judgement is None:
         return blank(comparison.trial, Status.VACUOUS, by)
@@ -208,9 +216,11 @@ def _make_same_loss_verdict(
 def _make_another_way_verdict(
     comparison: Comparison, first: Judgement, second: Judgement
 ) -> Verdict:
-    """Return the verdict on a subject that computes the same function by other operations.
+    """Return the verdict on a subject that computes the same function as the network, by other
+    operations.
 
-    It includes how far the subject is outside the bounds of the network's own operations.
+    `first` is the judgement by the bounds of the network's own operations, which it exceeds; the
+    verdict says by how much. `second` is the judgement by the bounds of its own operations.
     """
     where = comparison.where(second.index, second.stack)
     verdict = measured_verdict(comparison.trial, second, where)
@@ -229,7 +239,7 @@ def _make_another_way_verdict(
 
 
 def _write_sentence(comparison: Comparison, judgement: Judgement) -> str:
-    """Return the sentence of a trial that did not fail."""
+    """Return the sentence that describes a trial that did not fail."""
     dtype, names = comparison.trial.dtype, tensors(comparison.problems[0], comparison.quantity)[0]
     if judgement.status is Status.UNDEFINED:
         return (
@@ -251,8 +261,8 @@ def _write_sentence(comparison: Comparison, judgement: Judgement) -> str:
 
 
 def _describe_pass(comparison: Comparison, judgement: Judgement) -> str:
-    """Return how much of the bound was used, how much was judged layer by layer, and how the model
-    ran.
+    """Return in words how much of the rounding bound was used, how much was judged layer by layer,
+    and whether the model was compiled.
     """
     used = describe_used(judgement.budget_used, comparison.trial.dtype)
     if comparison.trial.reference.source == "stated":
