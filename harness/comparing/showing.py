@@ -33,7 +33,8 @@ def find_telling(
     telling = np.where(finite & must_be_equal, telling, 1 + telling)
     telling = np.where(finite, telling, 3.0)
     telling = np.where(shares > 1, telling, -1.0)
-    index = tuple(int(i) for i in np.unravel_index(int(telling.argmax()), telling.shape))
+    best = np.where(telling == telling.max(), shares, -1.0)  # the largest share, if some are alike
+    index = tuple(int(i) for i in np.unravel_index(int(best.argmax()), best.shape))
     return float(telling[index]), index
 
 
