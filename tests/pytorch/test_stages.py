@@ -214,7 +214,7 @@ def test_a_layer_that_is_wrong_is_named(approved: Approved) -> None:
 
 def test_what_the_earlier_layers_have_rounded_is_told(approved: Approved) -> None:
     """Where it is most of what is allowed."""
-    wrong = Subject(lambda: Layers(change=lambda h: 1.02 * h), name="Wrong")
+    wrong = Subject(lambda: Layers(change=lambda h: 1.015 * h), name="Wrong")
     failed = [v for v in verdicts(wrong, "bfloat16").values() if v.status is Status.FAIL]
     shares = [v for v in failed if (v.contract_share or 0) > (v.allowed or 0) / 2]
     approved(shares[0].why.split("\n")[2].rpartition(", ")[2], mask_figures=True)
