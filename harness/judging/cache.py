@@ -32,7 +32,7 @@ STARTS = 20  # of a population, where --parity-starts does not say
 
 @dataclass(frozen=True)
 class Meaning(Key[Formulation]):
-    """Cache key for the formulation of a subject of the case, by the subject's name."""
+    """Cache key for the formulation of a subject of the case; `subject` is its name."""
 
     subject: str
 
@@ -41,7 +41,8 @@ class Meaning(Key[Formulation]):
 class SharedMeaning(Key[Formulation]):
     """Cache key for the formulation of a subject, shared by all cases of a network.
 
-    `meaning_key` contains ids of objects. They stay unique as long as `subject` is alive.
+    `meaning_key` is equal for subjects whose parameters have the same meaning. It contains ids of
+    objects, which stay unique as long as `subject` is alive.
     """
 
     meaning_key: Hashable
@@ -51,14 +52,12 @@ class SharedMeaning(Key[Formulation]):
 
 @dataclass(frozen=True)
 class OwnMeaning(Key[Formulation]):
-    """Cache key for the formulation whose own parameters are themselves theta of the case's
-    network.
-    """
+    """Cache key for the formulation that leaves theta of the case's network unchanged."""
 
 
 @dataclass(frozen=True)
 class Problems(Key[list[Problem]]):
-    """Cache key for the problems that the case makes for a formulation."""
+    """Cache key for the list of problems that the case makes for a formulation."""
 
     formulation: Formulation
 
@@ -94,7 +93,10 @@ class SubjectAnswers(Key[Observation]):
 
 @dataclass(frozen=True)
 class VisitedStates(Key[tuple[Problem, Observation]]):
-    """Cache key for the states (parameters) of a model's training, and its answers there."""
+    """Cache key for the states (parameters) that a model's training visits, and its answers there.
+
+    `trained` is the trainer's name.
+    """
 
     trained: str
     dtype: str
@@ -126,7 +128,10 @@ class CandidateAnswers(Key[Observation]):
 
 @dataclass(frozen=True)
 class ProblemAsEvaluated(Key[Problem]):
-    """Cache key for a problem, rewritten for the network that a reference really evaluates."""
+    """Cache key for a problem, rewritten for the network that a reference really evaluates.
+
+    For example, R's nnet evaluates tanh as a logistic.
+    """
 
     reference: Same
     problem: Problem
@@ -147,8 +152,8 @@ class UnclippedBounds(Key[Bounds]):
     """Cache key for bounds of a problem, shared by all contracts that differ only by the logistic's
     clip.
 
-    `contract` has no clip. The bounds under such contracts are equal in all draws in which the clip
-    does not act, so they are reused there.
+    `contract` is the contract without a clip. The bounds under these contracts are equal in all
+    draws in which no clip acts, so they are reused there.
     """
 
     problem: Problem
@@ -159,7 +164,8 @@ class UnclippedBounds(Key[Bounds]):
 class StagedBounds(Key[Bounds]):
     """Cache key for the bounds of a problem that are computed layer by layer.
 
-    The bounds of each layer start from the intermediate numbers in `observed`.
+    The bounds of each layer start from the intermediate numbers in `observed`, an implementation's
+    answers.
     """
 
     problem: Problem
@@ -210,9 +216,7 @@ class Cache(Store):
         return self.across_cases.get_or_make(key, lambda: subject.formulation(network, say))
 
     def own_formulation(self) -> Formulation:
-        """Return the formulation whose own parameters are themselves theta of the case's
-        network.
-        """
+        """Return the formulation that leaves theta of the case's network unchanged."""
         return self.get_or_make(OwnMeaning(), lambda: Formulation.identity(self.case.network))
 
     def stacks(self, trial: Trial) -> list[Problem]:
@@ -253,8 +257,9 @@ class Cache(Store):
         return self.get_or_make(key, lambda: subject.live(self.formulation(subject), dtype, device))
 
     def model(self, trial: Trial) -> Model | None:
-        """Return the built model of a trial's subject; None if the subject is no PyTorch model or
-        cannot be built.
+        """Return the built model of a trial's subject.
+
+        Return None if the subject is not a PyTorch model or cannot be built.
         """
         if not isinstance(trial.subject, Subject):
             return None
@@ -275,15 +280,18 @@ class Cache(Store):
         return self.get_or_make(SubjectAnswers(subject.name, problem, dtype, device), timed)
 
     def _ask(self, subject: Candidate, problem: Problem, dtype: str, device: str) -> Observation:
-        """Return the answers of a subject; a PyTorch model is used as it was built before."""
+        """Return the answers of a subject. A PyTorch model is built once and used for all
+        problems.
+        """
         if not isinstance(subject, Subject):
             return ask(subject, problem, dtype, device)
         build = partial(self.live, subject, dtype, device)
         return ask_subject(subject, problem, dtype, device, build)
 
     def ask_anew(self, trial: Trial, problem: Problem) -> Observation:
-        """Return the answers of a trial's subject to a problem outside its case, without other
-        modes and layouts.
+        """Return the answers of a trial's subject to a problem outside its case.
+
+        They are not stored, and the model is called only in its usual mode and layout.
         """
         model = self.model(trial)
         if model is not None:
@@ -293,8 +301,8 @@ class Cache(Store):
     def visited_states(
         self, trained: Trained, dtype: str, device: str
     ) -> tuple[Problem, Observation]:
-        """Return the states (parameters) of a model's training as the draws of one problem, and its
-        answers there.
+        """Return the states (parameters) that a model's training visits, as the draws of one
+        problem, and its answers there.
         """
         key = VisitedStates(trained.name, dtype, device)
         network, population = self.case.network, self.population
@@ -350,8 +358,8 @@ class Cache(Store):
     def stages(
         self, problem: Problem, contract: Contract, observed: Observation
     ) -> tuple[int, int, str]:
-        """Return how many intermediate numbers of a row `observed` has, how many the network has,
-        and the first activation that `observed` lacks.
+        """Return three things: how many of the network's intermediate numbers of a row are in
+        `observed`, how many the network has, and its first activation that is not in `observed`.
 
         A row is one row of inputs. The result is (0, 0, "") if `observed` has no intermediate
         numbers.
@@ -366,7 +374,8 @@ class Cache(Store):
 def key_of_answers(reference: Implementation, problem: Problem, dtype: str) -> Key[Observation]:
     """Return the key of a reference's answers to a problem, in a trial of a dtype.
 
-    The answers of a candidate may depend on the problem's own parameters.
+    The answers of a candidate (a reference with parameters of its own) may depend on the problem's
+    own parameters, so its key contains the problem.
     """
     if isinstance(reference, Candidate):
         return CandidateAnswers(Same(reference), problem, dtype)
@@ -375,8 +384,6 @@ def key_of_answers(reference: Implementation, problem: Problem, dtype: str) -> K
 
 
 def _without_float64_only(problems: list[Problem]) -> list[Problem]:
-    """Return the problems without those for float64 only, or all of them if nothing would be
-    left.
-    """
+    """Return the problems without those marked `float64_only`, or all if no others are left."""
     others = [problem for problem in problems if not problem.float64_only]
     return others or problems
