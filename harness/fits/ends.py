@@ -16,7 +16,9 @@ from harness.training.trainer import Ended, Fitted, Trainer
 
 @dataclass(frozen=True)
 class TrainedEnd(Key[Ended | Missing]):
-    """Cache key for the fits of a trainer of the case, or for the reason why they are missing."""
+    """Cache key for the results of training by a trainer of the case, or for the reason why they
+    are missing.
+    """
 
     trainer: str
     dtype: str
@@ -84,7 +86,7 @@ def get_losses_at_start(cache: Cache, ended: Ended) -> Array:
 
 
 def get_ends(cache: Cache) -> list[Ended]:
-    """Return the fits of all trainers of the case that have been trained so far."""
+    """Return the results of all trainers of the case that have been trained so far."""
     return [end for end in cache.get_all(TrainedEnd) if isinstance(end, Ended)]
 
 

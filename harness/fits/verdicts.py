@@ -153,10 +153,11 @@ def _bound_claims(ended: Ended, cache: Cache) -> Side:
 
 
 def predictions(cache: Cache, ended: Ended) -> Side | Missing:
-    """Return a trainer's predictions at the population's marks and on its grid, and the exact ones
-    with bounds.
+    """Return a trainer's predictions with its final weights, and those of the equations with
+    bounds.
 
-    The trainer's own implementation predicts. If it has none, return the reason.
+    They are for the inputs that the case's `Population` names: its marks and its grid. The
+    trainer's own implementation predicts. If it has none, return the reason.
     """
     trainer, dtype = ended.trainer, ended.dtype
     problem = cache.get_or_make(

@@ -32,17 +32,19 @@ STARTS = 20  # of a population, where --parity-starts does not say
 
 @dataclass(frozen=True)
 class Meaning(Key[Formulation]):
-    """Cache key for the formulation of a subject of the case; `subject` is its name."""
+    """Cache key for the map from a subject's own parameters to the network's; `subject` is its
+    name.
+    """
 
     subject: str
 
 
 @dataclass(frozen=True)
 class SharedMeaning(Key[Formulation]):
-    """Cache key for the formulation of a subject, shared by all cases of a network.
+    """Cache key for the map from a subject's own parameters to the network's, shared by all cases.
 
-    `meaning_key` is equal for subjects whose parameters have the same meaning. It contains ids of
-    objects, which stay unique as long as `subject` is alive.
+    `meaning_key` is equal for subjects whose parameters are mapped in the same way. It contains ids
+    of objects, which stay unique as long as `subject` is alive.
     """
 
     meaning_key: Hashable
@@ -52,19 +54,25 @@ class SharedMeaning(Key[Formulation]):
 
 @dataclass(frozen=True)
 class OwnMeaning(Key[Formulation]):
-    """Cache key for the formulation that leaves theta of the case's network unchanged."""
+    """Cache key for the identity as the map from own parameters to the network's parameters."""
 
 
 @dataclass(frozen=True)
 class Problems(Key[list[Problem]]):
-    """Cache key for the list of problems that the case makes for a formulation."""
+    """Cache key for the problems that the case makes for a formulation: a map from a model's own
+    parameters to the network's.
+    """
 
     formulation: Formulation
 
 
 @dataclass(frozen=True)
 class NarrowProblems(Key[list[Problem]]):
-    """Cache key for the problems of a formulation, rounded to a dtype narrower than float32."""
+    """Cache key for the case's problems for a formulation, rounded to a dtype narrower than
+    float32.
+
+    A formulation is a map from a model's own parameters to the network's.
+    """
 
     formulation: Formulation
     dtype: str
@@ -139,8 +147,9 @@ class ProblemAsEvaluated(Key[Problem]):
 
 @dataclass(frozen=True)
 class NetworkBounds(Key[Bounds]):
-    """Cache key for the bounds of a problem under a contract, computed for the whole network at
-    once.
+    """Cache key for the bounds on answers to a problem, computed for the whole network at once.
+
+    `contract` is the promised arithmetic for which they hold.
     """
 
     problem: Problem
@@ -149,11 +158,11 @@ class NetworkBounds(Key[Bounds]):
 
 @dataclass(frozen=True)
 class UnclippedBounds(Key[Bounds]):
-    """Cache key for bounds of a problem, shared by all contracts that differ only by the logistic's
-    clip.
+    """Cache key for bounds on answers to a problem, shared by contracts that differ only by the
+    logistic's clip.
 
-    `contract` is the contract without a clip. The bounds under these contracts are equal in all
-    draws in which no clip acts, so they are reused there.
+    `contract` (the promised arithmetic) has no clip. The bounds under these contracts are equal in
+    all draws in which no clip acts, so they are reused there.
     """
 
     problem: Problem
@@ -175,7 +184,10 @@ class StagedBounds(Key[Bounds]):
 
 @dataclass(frozen=True)
 class Stages(Key[tuple[int, int, str]]):
-    """Cache key for the result of `Cache.stages` for an observation under a contract."""
+    """Cache key for the result of `Cache.stages` for an implementation's answers.
+
+    `contract` is the arithmetic that it promises.
+    """
 
     observed: Observation
     contract: Contract
@@ -199,14 +211,14 @@ class Cache(Store):
 
     @property
     def population(self) -> Population:
-        """Return the population on which the case's trainers are judged: their data, and the
-        criterion of a good fit.
+        """Return the data on which the case's trainers are trained, and the criterion of a good
+        fit.
         """
         assert isinstance(self.case.problems, Population)
         return self.case.problems
 
     def formulation(self, subject: Candidate) -> Formulation:
-        """Return the formulation of a subject: how its own parameters map to theta."""
+        """Return the formulation of a subject: the map from its own parameters to the network's."""
         return self.get_or_make(Meaning(subject.name), lambda: self._read_meaning(subject))
 
     def _read_meaning(self, subject: Candidate) -> Formulation:
@@ -216,7 +228,7 @@ class Cache(Store):
         return self.across_cases.get_or_make(key, lambda: subject.formulation(network, say))
 
     def own_formulation(self) -> Formulation:
-        """Return the formulation that leaves theta of the case's network unchanged."""
+        """Return the identity as the map from own parameters to the case's network's parameters."""
         return self.get_or_make(OwnMeaning(), lambda: Formulation.identity(self.case.network))
 
     def stacks(self, trial: Trial) -> list[Problem]:
@@ -230,10 +242,10 @@ class Cache(Store):
         return self.problems(self.formulation(trial.subject), trial.dtype)
 
     def problems(self, formulation: Formulation, dtype: str = "float64") -> list[Problem]:
-        """Return the problems of a formulation, with numbers that the dtype holds exactly.
+        """Return the case's problems for a formulation, with numbers that the dtype holds exactly.
 
-        For a dtype narrower than float32 they are rounded. Other dtypes hold the numbers of the
-        probes as they are.
+        A formulation is a map from a model's own parameters to the network's. For a dtype narrower
+        than float32 the numbers are rounded; other dtypes hold them as they are.
         """
         problems = self.get_or_make(
             Problems(formulation), lambda: self.case.make_problems(formulation)
@@ -250,7 +262,7 @@ class Cache(Store):
         """Return the model that a subject builds for a dtype and device, or the reason why there is
         none.
 
-        It is built once and answers all stacks. So a model that wrongly keeps state between calls
+        It is built once and answers all problems. So a model that wrongly keeps state between calls
         gives wrong answers, and fails.
         """
         key = LiveModel(subject.name, dtype, device)
@@ -322,7 +334,8 @@ class Cache(Store):
         reference: Implementation | None = None,
         observed: Observation | None = None,
     ) -> Bounds:
-        """Return the bounds on a correct implementation's answers to a problem under a contract.
+        """Return the exact answers to a problem, with bounds for a contract: the promised
+        arithmetic.
 
         They are for the problem's own network or, with `reference`, for the network that this
         reference really evaluates. If `observed` has intermediate numbers (`observed.seen`), the

@@ -171,8 +171,8 @@ class Case:
 
     @property
     def population(self) -> Population | None:
-        """Return the population on which the case's trainers are judged; None if the case is not
-        about training.
+        """The data and the criterion of a good fit by which trainers are judged; None if the case
+        is not about training.
         """
         return self.problems if isinstance(self.problems, Population) else None
 
@@ -196,7 +196,8 @@ class Case:
         return bool(set(self._checks()) & set(ENDS))
 
     def make_problems(self, formulation: Formulation) -> list[Problem]:
-        """Return the stacks of problems for a formulation.
+        """Return the problems (each a stack of single ones) for a formulation: a map from own
+        parameters to the network's.
 
         Raises TypeError if a function in `problems` returns anything but a list of problems, and
         ValueError if there are no problems at all.

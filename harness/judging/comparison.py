@@ -67,9 +67,7 @@ class Comparison(NamedTuple):
 
     @property
     def contracts(self) -> tuple[Contract, Contract]:
-        """Return the contract of the subject and that of the reference: the arithmetic that each
-        promises.
-        """
+        """The contracts of the subject and of the reference: the arithmetic that each promises."""
         trial = self.trial
         return trial.subject.contract(trial.dtype), trial.reference.contract(trial.dtype)
 
@@ -114,10 +112,11 @@ class Comparison(NamedTuple):
         return mine, theirs
 
     def judged(self, quantity: str, contract: Contract | None = None) -> Judgement | Missing:
-        """Judge the subject's answers against the reference's in all stacks, or return why an
-        answer is missing.
+        """Judge the subject's answers against the reference's in all problems, or return why one is
+        missing.
 
-        The subject's bounds are computed under `contract`, or under its own contract if None.
+        The subject's bounds hold for `contract`, the promised arithmetic; None stands for its own
+        contract.
         """
         contract = contract or self.contracts[0]
         subjects, references = [], []

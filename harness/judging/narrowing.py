@@ -11,7 +11,7 @@ def narrow_problems(problems: list[Problem], contract: Contract) -> list[Problem
     """Return problems rounded to a narrower dtype, with the draws whose answers the dtype can hold.
 
     A draw is one problem of a stack. If the dtype can hold the answers of no draw, all draws are
-    kept. `contract` names the dtype, and the arithmetic that is promised in it.
+    kept. `contract` is the promised arithmetic in the dtype.
     """
     narrowed = [_within_range(problem, contract) for problem in problems]
     rounded = [problem.rounded(contract) for problem in narrowed if problem is not None]

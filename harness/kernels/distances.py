@@ -54,12 +54,12 @@ def find_norm(steps: Steps, sizes: Number, power: float, dims: Dims, keepdim: bo
 def find_general_norm(
     steps: Steps, sizes: Number, power: float, dims: Dims, keepdim: bool
 ) -> Number:
-    """Return the norm for an order p = `power` without a simpler rule, with its error.
+    """Return the p-th root of the sum S of p-th powers of absolute values, with its error.
 
-    It is the p-th root of the sum S of p-th powers of the absolute values x, `sizes`, along the
-    axes `dims`. The exponents are rounded, with the unit roundoff u. The rounding of p changes a
-    power by the share u p |log x|; the rounding of 1 / p changes the root by the share 2 u |log S|
-    / p.
+    p is `power`, an order of the norm without a simpler rule, and the absolute values x are
+    `sizes`; the sum is along the axes `dims`. The exponents are rounded, with the unit roundoff u.
+    The rounding of p changes a power by the share u p |log x|. The rounding of 1 / p changes the
+    root by the share 2 u |log S| / p.
     """
     u, ulp = steps.u, steps.precision.ulp
     x = sizes.value

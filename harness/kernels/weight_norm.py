@@ -16,15 +16,15 @@ from harness.rules.steps import Number, Steps
 
 
 def find_axes(v: Tensor, dim: int) -> list[int]:
-    """Return the axes over which the length of v is computed: all but `dim`."""
+    """Return the axes over which the length of v is computed: all but the axis `dim`."""
     return [axis for axis in range(v.ndim) if axis != dim % v.ndim]
 
 
 @rule("_weight_norm_interface")
 def normalise(steps: Steps, call: Call) -> Sequence[Error]:
-    """Return bounds on the errors of both results: the weight w, and the lengths |v|.
+    """Return bounds on the errors of both results: the weight w = v g / |v|, and the lengths |v|.
 
-    The lengths have the dtype float32 if the weights are narrower.
+    v is the direction and g the length. |v| has the dtype float32 if the weights are narrower.
     """
     v = steps.exact(call["v"])
     axes = find_axes(call["v"], call["dim"])
@@ -37,8 +37,10 @@ def normalise(steps: Steps, call: Call) -> Sequence[Error]:
 def repeat_backward(
     grad: Tensor, v: Tensor, g: Tensor, lengths: Tensor, dim: int
 ) -> tuple[Tensor, Tensor]:
-    """Return the gradients by v and g, from the lengths |v|; `grad` is the gradient by the weight
-    w.
+    """Return the gradients by the direction v and the length g of a weight w = v g / |v|.
+
+    `grad` is the gradient by w, and `lengths` are |v|. `dim` is the axis along which lengths
+    differ.
     """
     axes = find_axes(v, dim)
     along = (grad * v).sum(axes, keepdim=True)
@@ -48,9 +50,10 @@ def repeat_backward(
 
 @rule("_weight_norm_interface_backward")
 def normalise_backward(steps: Steps, call: Call) -> Sequence[Error]:
-    """Return bounds on the errors of the gradients by v and g.
+    """Return bounds on the errors of the gradients by the direction v and the length g of a weight
+    v g / |v|.
 
-    With `grad`, the gradient by the weight, they are g (grad / |v| - v (grad v) / |v|^3) and grad v
+    With the gradient `grad` by the weight, they are g (grad / |v| - v (grad v) / |v|^3) and grad v
     / |v| (ATen/native/cpu/WeightNormKernel.cpp).
     """
     names = ("grad_w", "saved_v", "saved_g", "saved_norms")
