@@ -39,15 +39,15 @@ class Judgement:
 
     `budget_used` is the largest share of an allowed difference that any element uses. The element
     that is shown is that element or, in a failure, the element with the largest difference relative
-    to its tensor. `stack` is the number of its stack and `index` its index there, the draw first.
-    `actual`, `expected` and `allowed` are its figures, and `factor` is its difference divided by
-    the allowed one. `contract_share` is the part of `allowed` that comes from different
-    declarations in the two contracts. `outside` names the sides that are outside their own bounds
-    at this element.
+    to its tensor. `stack` is the number of its stack of problems, and `index` its index there, the
+    problem first. `actual`, `expected` and `allowed` are its figures, and `factor` is its
+    difference divided by the allowed one. `contract_share` is the part of `allowed` that comes from
+    different declarations in the two contracts (the arithmetic that each side promises). `outside`
+    names the sides (subject, reference) that are outside their own bounds at this element.
 
     Tensors are given by number: `tensors_outside` are outside their bounds, `unseen` are 0 in all
-    draws, and `too_wide` have bounds that are too wide to judge by. `undefined` counts the draws
-    that were left out, because the exact answer leaves the dtype's range.
+    problems, and `too_wide` have bounds that are too wide to judge by. `undefined` counts the
+    problems that were left out, because the exact answer leaves the dtype's range.
     """
 
     status: Status

@@ -156,10 +156,10 @@ class Ratios:
 
 
 def power_of_alike(starts: int, higher: float, lower: float, margin: float) -> float:
-    """Return the probability that this number of starts shows equivalence within the margin.
+    """Return the probability that this number of starts shows equivalence of two trainers.
 
     `higher` and `lower` are the shares of starts from which the first trainer ends higher and
-    lower.
+    lower, and `margin` limits their difference.
     """
     design = SharedStarts(starts)
     second, first = np.indices((starts + 1, starts + 1))

@@ -83,8 +83,8 @@ class Draws:
     def _ask_again(self, first: Array) -> dict[str, dict[str, Array]]:
         """Call the first draw again, as before and with arrays in Fortran order.
 
-        Return outputs (D, R, O) that differ from `first`; the key of each is the end of the
-        sentence that reports them.
+        Return outputs that differ from `first` (draws, rows, outputs), by two keys: the end of the
+        sentence that reports them, and "forward".
         """
         repeated = {ONCE_MORE: self._read(self._call(0).ask(self.answer))}
         with suppress(Exception):  # a function may take no such arrays
