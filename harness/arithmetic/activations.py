@@ -28,8 +28,10 @@ def bound_relu(z: Bounded, contract: Contract) -> Activated:
 
 
 def bound_tanh(z: Bounded, contract: Contract) -> Activated:
-    """Bound tanh, which is accurate to the contract's units in the last place, and its
-    derivative.
+    """Bound tanh and its derivative.
+
+    tanh is accurate to the units in the last place that the contract (the promised arithmetic)
+    states.
     """
     u, tiny = total_roundoff(contract), contract.tiny
     h = np.tanh(z.value)
@@ -47,8 +49,10 @@ def bound_tanh(z: Bounded, contract: Contract) -> Activated:
 
 
 def bound_logistic(z: Bounded, contract: Contract) -> Activated:
-    """Bound the logistic and its derivative, by the contract's accuracy of exp and its clip of the
-    logistic.
+    """Bound the logistic and its derivative.
+
+    The contract (the promised arithmetic) states the accuracy of exp, and the |z| beyond which the
+    logistic is exactly 0 or 1.
     """
     u, tiny = total_roundoff(contract), contract.tiny
     h = logistic(z.value)

@@ -39,8 +39,8 @@ class OnGrid:
     size: Array
 
     def exact(self, bits: int) -> NDArray[np.bool_]:
-        """Return for each draw (D,) whether the value is exact with a significand of `bits`
-        bits.
+        """Return for each of the D draws (D,) whether the value is exact with a significand of
+        `bits` bits.
         """
         return self.quanta <= 2.0**bits
 

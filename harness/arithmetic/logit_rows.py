@@ -56,10 +56,11 @@ def sum_roundoff(terms: Array | float, contract: Contract) -> Array:
 
 
 class LogitRows:
-    """Logits z (D, R, K) with bounds, and bounds on the moves and roundings of their softmax.
+    """Logits z with bounds, and bounds on the moves and roundings of their softmax.
 
-    Results with a number for each class are (D, R, K), with one for each row (D, R, 1). Classes
-    outside the mask `among` have the probability p = 0. The module defines the letters.
+    z are (D, R, K), for K classes in R rows of D problems. Results with a number for each class are
+    (D, R, K), with one for each row (D, R, 1). Classes outside the mask `among` have the
+    probability p = 0.
     """
 
     def __init__(self, z: Bounded, contract: Contract, among: Mask | None = None) -> None:
@@ -126,7 +127,7 @@ class LogitRows:
 
     @cached_property
     def rounding_of_softmax(self) -> Array:
-        """The relative rounding error of softmax."""
+        """The largest relative rounding error of softmax, for any usual formula."""
         u = total_roundoff(self.contract)
         return self.rounding_of_log + self._slack * u * (self._exp_roundings + 2)
 
@@ -147,13 +148,15 @@ class LogitRows:
 
     @cached_property
     def _rest(self) -> Array:
-        """1 - p, the probability of all other classes, rounded up."""
+        """The probability of all other classes, 1 - p for each probability p, rounded up."""
         return np.asarray(1 - self.p + CANCELLED)
 
     @cached_property
     def _grown(self) -> Array:
-        """The relative growth of the sum of exp(z) if the logit of class i falls and all others
-        rise, for each class i.
+        """The relative growth of the sum of exp(z) over a row if one logit falls and all others
+        rise.
+
+        They move within their bounds; there is a number for each class whose logit falls.
         """
         others = self._of_others(self.all_grow, self.grows)
         return np.asarray(others - self.p * self.shrinks)
@@ -172,7 +175,7 @@ class LogitRows:
 
     @cached_property
     def _slack(self) -> float:
-        """The factor that covers products of errors."""
+        """The factor by which bounds are enlarged to cover products of two errors."""
         u = total_roundoff(self.contract)
         return 1 / max(1 - (self._exp_roundings + 4) * u, u)
 
@@ -183,19 +186,21 @@ class LogitRows:
 
     @cached_property
     def _log_of_sum(self) -> Array:
-        """The largest possible L, the logarithm of the sum of exp(z - m)."""
+        """The largest possible logarithm of the sum of exp(z - m), where m is the largest logit of
+        the row.
+        """
         most = self.logsumexp + self.move_of_sum - self.least
         return np.asarray(np.minimum(np.log(self.count), np.maximum(most, 0.0)))
 
     @cached_property
     def _size_of_sum(self) -> Array:
-        """The largest possible size of logsumexp, |m + L|."""
+        """The largest possible size of the logarithm of the sum of exp(z)."""
         return np.asarray(abs(self.logsumexp) + self.move_of_sum)
 
     @property
     def _of_unshifted(self) -> Array:
-        """k |m + L|, the rounding error of log(sum of exp(z)) in units of u, as large as it can be
-        without overflow.
+        """The largest rounding error of log(sum of exp(z)), computed without overflow, in units of
+        the roundoff.
         """
         largest = np.log(self.contract.largest)
         return np.asarray(self._exp_roundings * np.minimum(self._size_of_sum, largest))

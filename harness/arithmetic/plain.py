@@ -23,7 +23,9 @@ Values = NDArray[Any]
 
 
 class Plain:
-    """Arithmetic on NumPy arrays of `dtype`, which is the contract's by default."""
+    """Arithmetic on NumPy arrays of `dtype`, by default the dtype of the contract (the promised
+    arithmetic).
+    """
 
     def __init__(self, contract: Contract, dtype: str | None = None) -> None:
         self.contract = contract
@@ -147,5 +149,8 @@ def logistic(z: Values) -> Values:
 
 
 def relu_slope(z: Values, contract: Contract) -> Values:
-    """Return the derivative of ReLU at z; at exactly 0 it is the contract's `relu_at_zero`."""
+    """Return the derivative of ReLU at z.
+
+    At exactly 0 it is the `relu_at_zero` of the contract, the promised arithmetic.
+    """
     return np.where(z > 0, 1.0, np.where(z == 0, contract.relu_at_zero, 0.0))

@@ -38,8 +38,10 @@ def log_softmax(z: Values) -> Values:
 
 
 def logsumexp(z: Values, among: Mask | None = None) -> Values:
-    """Return the logarithm of the sum of exp(z) (D, R, 1); -infinity for a row without a class in
-    `among`.
+    """Return the logarithm of the sum of exp(z) over the last axis of z (D, R, K), as (D, R, 1).
+
+    The sum is over the classes that `among` marks (None: all); it is -infinity for a row without
+    any.
     """
     powers, most = _powers(z, among)
     total = powers.sum(axis=-1, keepdims=True)
@@ -53,8 +55,10 @@ def softmax_back(p: Values, e: Values) -> Values:
 
 
 def _powers(z: Values, among: Mask | None) -> tuple[Values, Values]:
-    """Return exp(z - m), 0 for classes outside `among`, and m (D, R, 1), the largest logit of the
-    other classes.
+    """Return exp(z - m) and m, the largest logit of each row (D, R, 1) among the classes of
+    `among`.
+
+    For classes outside `among` the powers are 0.
     """
     if among is None:
         most = _largest(z, z.real)

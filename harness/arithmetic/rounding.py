@@ -13,6 +13,8 @@ DIRECTED = 1 + 1e-9  # the bounds are themselves evaluated in round to nearest
 def total_roundoff(contract: Contract) -> float:
     """Return the unit roundoff of a contract's dtype plus that of float64, in which bounds are
     computed.
+
+    A contract is the arithmetic that an implementation promises.
     """
     return contract.roundoff + ORACLE_ROUNDOFF
 

@@ -41,13 +41,14 @@ AS_TRAINED = 12
 def observe(
     model: Model, problem: Problem, stagewise: bool = False, without: Collection[str] = ()
 ) -> Observation:
-    """Return a model's outputs, loss and gradients at each draw of a problem; the gradient is by
-    own parameters (D, P).
+    """Return a model's outputs, loss and gradients at each draw (single problem) of a stack of D
+    draws.
 
-    Errors that the model raises, outputs of a wrong shape, changed inputs or parameters, and
-    different answers in a repeated call become part of the observation. With `stagewise` the model
-    is evaluated a second time to record its intermediate results. They are used only if both
-    evaluations give the same answers: recording may run other code (torch.compile is bypassed).
+    The gradient is by own parameters: the model's own P parameters (D, P). Errors that the model
+    raises, outputs of a wrong shape, changed inputs or parameters, and different answers in a
+    repeated call become part of the observation. With `stagewise` the model is evaluated a second
+    time to record its intermediate results. They are used only if both evaluations give the same
+    answers: recording may run other code (torch.compile is bypassed).
 
     `without` names conditions (CONDITIONS: layouts, earlier calls) under which the model is not
     called.

@@ -13,11 +13,11 @@ from harness.core.loss import OF_A_ROW, Loss
 
 
 def suit_targets(loss: Loss, widths: Sequence[int], drawn: Array) -> Array:
-    """Return targets (D, R, O) that suit a loss, made from the random numbers `drawn` of that
-    shape.
+    """Return targets (problems, rows, outputs) that suit a loss, made from random numbers `drawn`
+    of that shape.
 
-    `widths` are the numbers of outputs of the heads. Numbers that suit the loss already are
-    returned unchanged.
+    `widths` are the numbers of outputs of the heads (output tensors). Numbers that suit the loss
+    already are returned unchanged.
     """
     if loss.is_squares:
         return drawn

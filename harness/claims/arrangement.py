@@ -49,7 +49,9 @@ class Arrangement(NamedTuple):
 
 
 class Evaluator:
-    """Evaluates a subject and its network at chosen theta, on the same rows of inputs."""
+    """Evaluates a subject, and its network at chosen parameters theta, on the same rows of
+    inputs.
+    """
 
     def __init__(self, comparison: Comparison) -> None:
         self.formulation = comparison.problems[0].formulation
@@ -65,23 +67,25 @@ class Evaluator:
         return drawn
 
     def subject(self, own: Array) -> Array | None:
-        """Return the subject's outputs (D, R, O) at own parameters (D, P), or None if it gives
-        none.
+        """Return the subject's outputs (problems, rows, outputs) at own parameters (problems, P),
+        the subject's own; None if it gives none.
         """
         problem = self._problem(self.formulation, own)
         answer = self.cache.ask_anew(self.trial, problem).answer("forward")
         return None if isinstance(answer, Missing) else answer
 
     def network_at(self, theta: Array) -> Bounded:
-        """Return the network's outputs (D, R, O) at theta (D, T), with bounds under the subject's
-        contract (the arithmetic that it promises).
+        """Return the network's outputs (problems, rows, outputs) at its parameters theta (problems,
+        T).
+
+        Their bounds are for the arithmetic that the subject promises.
         """
         problem = self._problem(Formulation.identity(self.network), theta)
         return self.network.oracle(problem, self.contract)["forward"]
 
     def own(self, theta: Array) -> Array | None:
-        """Return own parameters (D, P) of the subject whose theta is exactly the given one (D, T);
-        None if there are none.
+        """Return own parameters (problems, P) of the subject that map exactly to the network's
+        parameters theta (problems, T); None if there are none.
         """
         formulation = self.formulation
         matrix = formulation.matrix.matrix.toarray()
@@ -158,10 +162,11 @@ def _locate(widths: tuple[int, ...], column: int) -> tuple[str, int]:
 
 
 def _find_signs(evaluator: Evaluator, outputs: Array, theta: Array) -> Array:
-    """Return the choices of signs (n, T) with which the network computes the given outputs (D, R,
-    O) from theta (D, T).
+    """Return the choices of signs (n, T) with which the network gives certain outputs at parameters
+    theta.
 
-    A choice negates some of the blocks. All choices are tried; the first one negates no block.
+    theta is (D, T) for D problems, and `outputs` (D, R, O) are those of the subject. A choice
+    negates some of the network's blocks. All choices are tried; the first one negates no block.
     """
     layout = evaluator.network.layout
     signs = np.ones((1, len(layout.blocks)))
@@ -182,8 +187,8 @@ def _agree(answer: Array, bound: Bounded) -> bool:
 def _vanishes(comparison: Comparison, order: NDArray[np.intp], sign: Array) -> bool:
     """Is every output inside its bounds if the subject's parameters are taken in another order?
 
-    The network's parameter i is then `sign[i]` times the parameter `order[i]` of theta as the trial
-    assumes it.
+    The network's parameter i is then `sign[i]` times parameter `order[i]` of the map that the trial
+    assumes.
     """
     contract = comparison.contracts[0]
     for problem in comparison.problems:
@@ -196,8 +201,8 @@ def _vanishes(comparison: Comparison, order: NDArray[np.intp], sign: Array) -> b
 
 
 def _rearrange(formulation: Formulation, order: NDArray[np.intp], sign: Array) -> Formulation:
-    """Return the map from theta to theta that takes entry `order[i]`, times `sign[i]`, to
-    entry i.
+    """Return the map that takes the network's parameter `order[i]`, times `sign[i]`, to parameter
+    i.
     """
     network, size = formulation.network, len(order)
     matrix = LinearMap(sparse.csr_array((sign, order, np.arange(size + 1)), shape=(size, size)))

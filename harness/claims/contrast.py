@@ -165,7 +165,7 @@ def _find_ignored(problem: Problem, bound: Bounded, combination: Contrast) -> st
 
 
 def _groups(problem: Problem) -> list[Array]:
-    """Return the groups of inputs, each (D, R, its width)."""
+    """Return the groups of inputs, an array (draws, rows, width) for each."""
     ends = np.cumsum(problem.formulation.network.inputs)[:-1]
     return np.split(problem.inputs, ends, axis=2)
 
@@ -180,7 +180,8 @@ def _list_varied_groups(problem: Problem, rows: Iterable[int]) -> list[int]:
 
 
 def _find_moving_draws(problem: Problem, outputs: Bounded, group: int) -> NDArray[np.bool_]:
-    """Return a mask (D,) of the draws in which a group of inputs influences an output.
+    """Return a mask (draws,) of the draws (single problems) in which a group of inputs influences
+    an output.
 
     It does if an output changes beyond its bounds between two rows that differ in this group of
     inputs and in no other.

@@ -33,11 +33,12 @@ class Asks(Protocol):
 
 
 def find_order(asks: Asks, sign: Array) -> Order | None:
-    """Return an order (T,) with which the subject may compute the network; None if there is none.
+    """Return an order of T parameters with which a subject may compute its network; None if there
+    is none.
 
-    The network's parameter i is the subject's parameter order[i], times `sign[i]`. The order
-    explains how the outputs change with each parameter alone; this does not prove it for all
-    numbers.
+    The network's parameter i is then the subject's parameter order[i], times `sign[i]`. `asks`
+    gives the outputs of both. The order explains how the outputs change with each parameter alone;
+    this does not prove it for all numbers.
     """
     size = len(sign)
     mine, theirs = np.zeros(size, dtype=np.intp), np.zeros(size, dtype=np.intp)

@@ -26,8 +26,10 @@ class Undeclared(Protocol):
 
 
 def real_contract(reference: Implementation, dtype: str) -> Contract:
-    """Return the contract by which a reference really computes in a dtype, even if it declares
-    another one.
+    """Return the contract (dtype and accuracy) by which a reference really computes, even if it
+    declares another one.
+
+    `dtype` is the trial's.
     """
     if isinstance(reference, Undeclared):
         return reference.real_contract()
@@ -35,7 +37,9 @@ def real_contract(reference: Implementation, dtype: str) -> Contract:
 
 
 def find_reference_outside(comparison: Comparison) -> str:
-    """Return, in words, the reference's worst answer outside its bounds; "" if there is none."""
+    """Return, in words, the reference's worst answer outside the bounds of its own network; "" if
+    there is none.
+    """
     reference, quantity = comparison.trial.reference, comparison.quantity
     contract = real_contract(reference, comparison.trial.dtype)
     for problem in comparison.problems:
@@ -72,7 +76,8 @@ def describe_outside(
 ) -> str:
     """Return, in words, the worst element of an answer outside its bounds; "" if all are inside.
 
-    Only elements count whose exact value is within the dtype's range, up to `largest`.
+    `bound` has the exact values with their bounds. Only elements count whose exact value is within
+    the dtype's range, up to `largest`.
     """
     in_range = abs(bound.value) + bound.error <= largest
     used = np.where(in_range, budget(answer - bound.value, bound.error), 0.0)

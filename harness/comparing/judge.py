@@ -39,15 +39,15 @@ class Judgement:
 
     `budget_used` is the largest share of an allowed difference that any element uses. The element
     that is shown is that element or, in a failure, the element with the largest difference relative
-    to its tensor. `stack` is the number of its stack and `index` its index there, the draw first.
-    `actual`, `expected` and `allowed` are its figures, and `factor` is its difference divided by
-    the allowed one. `contract_share` is the part of `allowed` that comes from different
-    declarations in the two contracts. `outside` names the sides that are outside their own bounds
-    at this element.
+    to its tensor. `stack` is the number of its stack of problems, and `index` its index there, the
+    problem first. `actual`, `expected` and `allowed` are its figures, and `factor` is its
+    difference divided by the allowed one. `contract_share` is the part of `allowed` that comes from
+    different declarations in the two contracts (the arithmetic that each side promises). `outside`
+    names the sides (subject, reference) that are outside their own bounds at this element.
 
     Tensors are given by number: `tensors_outside` are outside their bounds, `unseen` are 0 in all
-    draws, and `too_wide` have bounds that are too wide to judge by. `undefined` counts the draws
-    that were left out, because the exact answer leaves the dtype's range.
+    problems, and `too_wide` have bounds that are too wide to judge by. `undefined` counts the
+    problems that were left out, because the exact answer leaves the dtype's range.
     """
 
     status: Status
@@ -88,7 +88,9 @@ def outside(answer: Array, bound: Bounded, largest: float) -> bool:
 
 
 def draws_outside(answer: Array, bound: Bounded, largest: float) -> NDArray[np.bool_]:
-    """Return a mask (D,) of the draws with an element that is `outside`."""
+    """Return a mask (D,) of the draws (single problems) with an element outside its bound, see
+    `outside`.
+    """
     differs = ~(abs(answer - bound.value) <= bound.error)
     if not differs.any():  # nearly always, and found sooner
         return np.zeros(len(answer), dtype=bool)
@@ -104,16 +106,17 @@ def judge(
     largest: float,
     every_draw: bool = False,
 ) -> Judgement:
-    """Compare a subject's answers with a reference's, stack by stack, and return the trial's status
-    and the element to show.
+    """Compare a subject's answers with a reference's; return the status and the element to show.
 
-    The exact answers under the two contracts may differ; this declared difference is subtracted
-    first. The remaining difference may be as large as the sum of both bounds. Each side is also
-    compared with its own oracle, which shows who is outside. `owners` gives for each stack the
-    number of the tensor that each element belongs to (in the shape of one draw); `largest` is the
-    dtype's largest finite number. A draw beyond its range is left out, and the others decide; with
-    `every_draw` it makes the status UNDEFINED. In a draw in which only the reference is undefined,
-    the subject is compared with its own oracle alone.
+    Each sequence has one entry for each stack of problems. The exact answers under the two
+    contracts (the arithmetic that each side promises) may differ; this declared difference is
+    subtracted first. The remaining difference may be as large as the sum of both bounds. Each side
+    is also compared with the exact answer under its own contract, which shows who is outside.
+    `owners` gives for each stack the number of the tensor that each element belongs to (in the
+    shape of one problem). `largest` is the dtype's largest finite number. A draw (a single problem)
+    beyond its range is left out, and the others decide; with `every_draw` it makes the status
+    UNDEFINED. In a draw in which only the reference is undefined, the subject is compared with its
+    own exact answer alone.
 
     Raises ValueError when there is nothing to judge: no evidence is not a pass.
     """
@@ -279,8 +282,9 @@ def _judge_element(
 
 
 def _draws_beyond(oracle: Bounded, largest: float) -> NDArray[np.bool_] | None:
-    """Return a mask (D, 1, ...) of the draws whose exact answer is beyond the dtype's range; None
-    if there are none.
+    """Return a mask (D, 1, ...) of the D problems whose exact answer is beyond the dtype's range.
+
+    `largest` is the dtype's largest number. Return None if there are no such problems.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         if abs(oracle.value).max() + oracle.error.max() <= largest:  # nearly always, found sooner
@@ -351,13 +355,12 @@ def _logit(p: Array) -> Array:
 
 
 def judge_contrast(subject: Bounded, reference: Bounded) -> tuple[Judgement, Judgement]:
-    """Judge the claim that a contrast is 0 for the subject and other than 0 for the reference;
-    return a judgement of each part.
+    """Judge the claim that a contrast is 0 for the subject and other than 0 for the reference.
 
-    A contrast is a linear combination of rows, as `contrast` computes it. The first judgement
-    passes if the subject's contrast is 0 within its bounds in all draws and outputs. The second
-    judgement passes if the reference's contrast lies somewhere beyond both bounds together; its
-    figures belong to the largest such contrast.
+    A contrast is a linear combination of rows of outputs, as `contrast` computes it. Return two
+    judgements. The first passes if the subject's contrast is 0 within its bounds in all problems
+    and outputs. The second passes if the reference's contrast lies somewhere beyond both bounds
+    together; its figures belong to the largest such contrast.
     """
     used = budget(subject.value, subject.error)
     top = _top(used)

@@ -51,8 +51,8 @@ def repeat_batch_norm(
     """Return the normalised result, the batch's mean and scale, and the new running mean and
     variance.
 
-    The batch's mean and scale are empty unless in training. `given` are the operation's other
-    arguments, in their order.
+    The scale is 1 / sqrt(variance + eps). The batch's mean and scale are empty unless in training.
+    `given` are the operation's other arguments, in their order.
     """
     *running, training, momentum, eps = given
     held_mean, held_variance = running or (None, None)
@@ -97,10 +97,11 @@ def stores_statistics(steps: Steps, call: Call) -> bool:
 
 @rule(*UPDATING)
 def batch_norm(steps: Steps, call: Call) -> list[Error]:
-    """Return bounds on the errors of the result (x - mean) scale weight + bias, of the batch's mean
-    and scale, and of the running mean and variance.
+    """Return bounds on the errors of the normalised result, of the batch's mean and scale, and of
+    the running mean and variance.
 
-    In a narrow dtype every intermediate number may be rounded to it.
+    The result is (x - mean) scale weight + bias, with scale = 1 / sqrt(variance + eps). In a narrow
+    dtype every intermediate number may be rounded to it.
     """
     x, stepwise = call["input"], steps.stepwise()
     errors: list[Error] = [None, None]
@@ -147,7 +148,8 @@ def update(steps: Steps, call: Call, mean: Number, variance: Number) -> list[Err
 def repeat_batch_norm_backward(*given: Any) -> list[Tensor | None]:
     """Return the gradients by input, weight and bias, from the saved mean and scale.
 
-    Gradients that are not needed are None. `given` are the operation's arguments, in their order.
+    The scale is 1 / sqrt(variance + eps). Gradients that are not needed are None. `given` are the
+    operation's arguments, in their order.
     """
     g, x, weight, held_mean, held_variance, mean, scale, training, eps, output_mask = given
     axes = list_axes_but_channels(x)

@@ -22,7 +22,11 @@ LEAST_SLOPE = 1e-12  # of p (1 - p) in its slope; torch holds it in float32
 def repeat_cross_entropy(
     p: Tensor, t: Tensor, weight: Tensor | None = None, reduction: int = MEAN
 ) -> Tensor:
-    """Return -w (t max(log p, -100) + (1 - t) max(log(1 - p), -100)), or its mean or sum."""
+    """Return -w (t max(log p, -100) + (1 - t) max(log(1 - p), -100)), or its mean or sum.
+
+    p are probabilities, t targets, and w is `weight`, by default 1. `reduction` is 0 for none, 1
+    for the mean and 2 for the sum.
+    """
     yes, no = torch.clamp(p.log(), min=LEAST_LOG), torch.clamp((-p).log1p(), min=LEAST_LOG)
     losses = -(t * yes + (1 - t) * no)
     return reduce_exactly(losses if weight is None else losses * weight, reduction)
@@ -32,6 +36,8 @@ def repeat_cross_entropy(
 def cross_entropy_of_two(steps: Steps, call: Call) -> Error:
     """Return a bound on the error of -w (t max(log p, -100) + (1 - t) max(log(1 - p), -100)), or of
     its mean or sum.
+
+    p are probabilities, t targets, and w weights of the losses, by default 1.
     """
     stepwise = steps.stepwise()
     p, t = stepwise.exact(call["self"]), stepwise.exact(call["target"])
@@ -63,9 +69,10 @@ def weigh(steps: Steps, losses: Number, weight: Tensor | None) -> Number:
 def repeat_cross_entropy_backward(
     g: Tensor, p: Tensor, t: Tensor, weight: Tensor | None = None, reduction: int = MEAN
 ) -> Tensor:
-    """Return the gradient by p, g w (p - t) / max(p (1 - p), 1e-12).
+    """Return the gradient by the probabilities p, g w (p - t) / max(p (1 - p), 1e-12).
 
-    For a mean it is divided by the number of losses.
+    For a mean (`reduction` 1) it is divided by the number of losses. t are targets, w is `weight`,
+    by default 1, and g is the gradient by the loss.
     """
     slope = (p - t) / torch.clamp(p * (1 - p), min=LEAST_SLOPE) * g
     if weight is not None:
@@ -75,9 +82,11 @@ def repeat_cross_entropy_backward(
 
 @rule("binary_cross_entropy_backward")
 def cross_entropy_of_two_backward(steps: Steps, call: Call) -> Error:
-    """Return a bound on the error of the gradient by p, g w (p - t) / max(p (1 - p), 1e-12).
+    """Return a bound on the error of the gradient by the probabilities p, g w (p - t) / max(p (1 -
+    p), 1e-12).
 
-    For a mean the gradient is divided by the number of losses.
+    For a mean the gradient is divided by the number of losses. t are targets, w weights of the
+    losses, by default 1, and g is the gradient by the loss.
     """
     steps = steps.stepwise()
     p, t = steps.exact(call["self"]), steps.exact(call["target"])
@@ -103,9 +112,10 @@ def repeat_cross_entropy_of_logits(
     pos_weight: Tensor | None = None,
     reduction: int = MEAN,
 ) -> Tensor:
-    """Return w ((1 - t) z - l log(logistic(z))), or its mean or sum.
+    """Return w ((1 - t) z - l log(logistic(z))), or its mean or sum, for logits z and targets t.
 
-    l = 1 + t (c - 1), where c is `pos_weight`, by default 1.
+    w is `weight`, and l = 1 + t (c - 1), where c is `pos_weight`; w and c are 1 by default.
+    `reduction` is 0 for none, 1 for the mean and 2 for the sum.
     """
     log = torch.nn.functional.logsigmoid(z)
     if pos_weight is not None:
@@ -118,8 +128,9 @@ def repeat_cross_entropy_of_logits(
 def cross_entropy_of_logits(steps: Steps, call: Call) -> Error:
     """Return a bound on the error of w ((1 - t) z - l log(logistic(z))), or of its mean or sum.
 
-    l = 1 + t (c - 1), where c is `pos_weight`, by default 1. torch composes this loss of several
-    operations, so each intermediate number is rounded to their dtype.
+    z are logits, t targets and w weights. l = 1 + t (c - 1), where c is `pos_weight`; w and c are 1
+    by default. torch composes this loss of several operations, so each intermediate number is
+    rounded to their dtype.
     """
     stepwise = steps.stepwise()
     z, t = stepwise.exact(call["self"]), stepwise.exact(call["target"])
@@ -135,15 +146,19 @@ def cross_entropy_of_logits(steps: Steps, call: Call) -> Error:
 
 @repeat("soft_margin_loss")
 def repeat_soft_margin_loss(x: Tensor, t: Tensor, reduction: int = MEAN) -> Tensor:
-    """Return log(1 + exp(-t x)), or its mean or sum."""
+    """Return log(1 + exp(-t x)) for scores x and targets t (1 or -1), or its mean or sum.
+
+    `reduction` is 0 for none, 1 for the mean and 2 for the sum.
+    """
     return reduce_exactly(torch.log1p(torch.exp(-t * x)), reduction)
 
 
 @repeat("soft_margin_loss_backward")
 def repeat_soft_margin_loss_backward(g: Tensor, x: Tensor, t: Tensor, reduction: int) -> Tensor:
-    """Return the gradient by x, -g t e / (1 + e) with e = exp(-t x).
+    """Return the gradient by the scores x, -g t e / (1 + e) with e = exp(-t x).
 
-    For a mean it is divided by the number of losses.
+    For a mean (`reduction` 1) it is divided by the number of losses. t are targets, and g is the
+    gradient by the loss.
     """
     slope = -g * t * torch.sigmoid(-t * x)
     return slope / x.numel() if reduction == MEAN else slope
@@ -151,7 +166,8 @@ def repeat_soft_margin_loss_backward(g: Tensor, x: Tensor, t: Tensor, reduction:
 
 @rule("soft_margin_loss")
 def soft_margin_loss(steps: Steps, call: Call) -> Error:
-    """Return a bound on the error of log(1 + exp(-t x)), or of its mean or sum.
+    """Return a bound on the error of log(1 + exp(-t x)), for scores x and targets t, or of its mean
+    or sum.
 
     Each intermediate number is rounded to the dtype of the result.
     """
@@ -163,9 +179,11 @@ def soft_margin_loss(steps: Steps, call: Call) -> Error:
 
 @rule("soft_margin_loss_backward")
 def soft_margin_loss_backward(steps: Steps, call: Call) -> Error:
-    """Return a bound on the error of the gradient by x, -g t e / (1 + e) with e = exp(-t x).
+    """Return a bound on the error of the gradient by the scores x, -g t e / (1 + e) with e = exp(-t
+    x).
 
-    For a mean the gradient is divided by the number of losses.
+    For a mean the gradient is divided by the number of losses. t are targets, and g is the gradient
+    by the loss.
     """
     stepwise = steps.stepwise()
     t = stepwise.exact(call["target"])

@@ -21,8 +21,10 @@ STEP, LEVELS = 16, 8  # of the sums in torch's LossNLL.cpp
 
 
 def take_classes(x: Tensor, target: Tensor, ignored: int) -> tuple[Tensor, Tensor]:
-    """Return x at each row's target class (0 for ignored rows), and a mask of the rows that are not
+    """Return the log probability x at each row's target class, and a mask of the rows that are not
     ignored.
+
+    A row whose target is `ignored` has 0.
     """
     counts = target != ignored
     axis = 1 if x.ndim > 1 else 0
@@ -47,9 +49,11 @@ def take_weights(weight: Tensor | None, target: Tensor, counts: Tensor, like: Te
 def repeat_nll(
     x: Tensor, target: Tensor, weight: Tensor | None, reduction: int, ignored: int
 ) -> tuple[Tensor, Tensor]:
-    """Return the loss, -w x at the target classes, and the sum of the weights w of all rows.
+    """Return the loss of log probabilities x, and the sum of the weights of all rows.
 
-    Reduced to its mean, the loss is divided by this sum. `weight` has a weight for each class.
+    The loss of a row is -w times x at its target class; its weight w is that of the class in
+    `weight`, by default 1, and 0 if its target is `ignored`. `reduction` is 0 for no reduction, 1
+    for the mean (divided by the sum of the weights) and 2 for the sum.
     """
     at_target, counts = take_classes(x, target, ignored)
     weights = take_weights(weight, target, counts, x)
@@ -62,7 +66,8 @@ def repeat_nll(
 
 @rule("nll_loss_forward", "nll_loss2d_forward")
 def negative_logarithm(steps: Steps, call: Call) -> list[Error]:
-    """Return bounds on the errors of the loss and of the sum of the weights.
+    """Return bounds on the errors of the loss of log probabilities x, and of the sum of the rows'
+    weights w.
 
     The loss is the sum of -w x at the target classes, divided by the sum of w for a mean. In a
     dtype narrower than float32, torch rounds each partial sum to it. It adds 16 terms, then 16 such
@@ -115,10 +120,10 @@ def add_in_turn(steps: Steps, a: Number, depth: int) -> Number:
 
 @repeat("nll_loss_backward", "nll_loss2d_backward")
 def repeat_nll_backward(*given: Any) -> Tensor:
-    """Return the gradient by x: -g w at the target classes and 0 elsewhere.
+    """Return the gradient by the log probabilities: -g w at the target classes and 0 elsewhere.
 
-    For a mean it is divided by the sum of the weights. `given` are the operation's arguments, in
-    their order.
+    g is the gradient by the loss, and w the weight of a row. For a mean the gradient is divided by
+    the sum of the weights. `given` are the operation's arguments, in their order.
     """
     g, x, target, weight, reduction, ignored, total = given
     counts = target != ignored
@@ -141,10 +146,11 @@ def put_back(x: Tensor, target: Tensor, counts: Tensor, slopes: Tensor) -> Tenso
 
 @rule("nll_loss_backward", "nll_loss2d_backward")
 def negative_logarithm_backward(steps: Steps, call: Call) -> Error:
-    """Return a bound on the error of the gradient by x, -g w at the target classes.
+    """Return a bound on the error of the gradient by the log probabilities, -g w at the target
+    classes.
 
-    For a mean it is -w (g / sum of the weights). Each intermediate number is rounded to the dtype
-    of the result.
+    g is the gradient by the loss, and w the weight of a row. For a mean it is -w (g / sum of the
+    weights). Each intermediate number is rounded to the dtype of the result.
     """
     steps = steps.stepwise()
     x, target = call["self"], call["target"]

@@ -18,15 +18,18 @@ NONE, MEAN, SUM = 0, 1, 2
 
 
 def reduce_exactly(losses: Tensor, reduction: int) -> Tensor:
-    """Return losses, or their mean or sum, computed in the dtype of the losses (float64)."""
+    """Return losses (`reduction` 0), or their mean (1) or sum (2), computed in their own dtype
+    (float64).
+    """
     if reduction == NONE:
         return losses
     return losses.mean() if reduction == MEAN else losses.sum()
 
 
 def reduce(steps: Steps, losses: Number, reduction: int) -> Error:
-    """Return a bound on the error of the losses, or of their mean or sum, after it is rounded to
-    the dtype of the result.
+    """Return a bound on the error of losses (`reduction` 0), or of their mean (1) or sum (2).
+
+    The result is rounded to the dtype of the operation's result.
     """
     if reduction == NONE:
         return losses.error
@@ -48,7 +51,7 @@ def share_slope(steps: Steps, slope: Number, call: Call) -> Number:
 
 
 def share(steps: Steps, slope: Number, reduction: int) -> Number:
-    """Return slopes with their errors, divided by the number of losses for a mean.
+    """Return slopes with their errors, divided by the number of losses for a mean (`reduction` 1).
 
     The reciprocal of this number may be rounded, and the product or quotient with it rounds.
     """
@@ -65,14 +68,17 @@ def differ(steps: Steps, call: Call) -> Number:
 
 @rule("mse_loss")
 def square_loss(steps: Steps, call: Call) -> Error:
-    """Return a bound on the error of z^2, or of its mean or sum."""
+    """Return a bound on the error of (input - target)^2, or of its mean or sum."""
     stepwise = steps.stepwise()
     return reduce(steps, stepwise.square(differ(stepwise, call)), call["reduction"])
 
 
 @rule("mse_loss_backward")
 def square_loss_backward(steps: Steps, call: Call) -> Error:
-    """Return a bound on the error of 2 g z, divided by the number of losses for a mean."""
+    """Return a bound on the error of 2 g z, with z = input - target and the gradient g by the loss.
+
+    For a mean it is divided by the number of losses.
+    """
     steps = steps.stepwise()
     slope = steps.scale(differ(steps, call), 2.0)
     return steps.store(share_slope(steps, slope, call))
@@ -80,8 +86,9 @@ def square_loss_backward(steps: Steps, call: Call) -> Error:
 
 @rule("huber_loss")
 def huber_loss(steps: Steps, call: Call) -> Error:
-    """Return a bound on the error of z^2 / 2 for |z| <= delta, else delta (|z| - delta / 2), or of
-    its mean or sum.
+    """Return a bound on the error of Huber's loss, or of its mean or sum.
+
+    With z = input - target, it is z^2 / 2 for |z| <= delta, else delta (|z| - delta / 2).
     """
     stepwise = steps.stepwise()
     z, delta = take_size(stepwise, call), stepwise.scalar(call["delta"], call["self"])
@@ -92,8 +99,9 @@ def huber_loss(steps: Steps, call: Call) -> Error:
 
 @rule("smooth_l1_loss")
 def smooth_loss(steps: Steps, call: Call) -> Error:
-    """Return a bound on the error of z^2 / (2 beta) for |z| < beta, else |z| - beta / 2, or of its
-    mean or sum.
+    """Return a bound on the error of the smooth L1 loss, or of its mean or sum.
+
+    With z = input - target, it is z^2 / (2 beta) for |z| < beta, else |z| - beta / 2.
     """
     stepwise = steps.stepwise()
     z, beta = take_size(stepwise, call), stepwise.scalar(call["beta"], call["self"])
@@ -125,9 +133,10 @@ def join(z: Number, end: Number, small: Number, large: Number) -> Number:
 
 @rule("huber_loss_backward")
 def huber_loss_backward(steps: Steps, call: Call) -> Error:
-    """Return a bound on the error of g z for |z| <= delta, else delta g sign(z).
+    """Return a bound on the error of Huber's loss's gradient.
 
-    For a mean it is divided by the number of losses.
+    With z = input - target and the gradient g by the loss, it is g z for |z| <= delta, else delta g
+    sign(z). For a mean it is divided by the number of losses.
     """
     steps = steps.stepwise()
     z, delta = differ(steps, call), steps.scalar(call["delta"], call["self"])
@@ -138,9 +147,10 @@ def huber_loss_backward(steps: Steps, call: Call) -> Error:
 
 @rule("smooth_l1_loss_backward")
 def smooth_loss_backward(steps: Steps, call: Call) -> Error:
-    """Return a bound on the error of g z / beta for |z| < beta, else g sign(z).
+    """Return a bound on the error of the smooth L1 loss's gradient.
 
-    For a mean it is divided by the number of losses.
+    With z = input - target and the gradient g by the loss, it is g z / beta for |z| < beta, else g
+    sign(z). For a mean it is divided by the number of losses.
     """
     steps = steps.stepwise()
     z, beta = differ(steps, call), steps.scalar(call["beta"], call["self"])

@@ -16,10 +16,11 @@ from harness.rules.steps import Number, Steps
 
 
 def take_margins(steps: Steps, call: Call) -> tuple[Number, Tensor]:
-    """Return m - x_t + x_j for each class j of each row, with errors, and a mask of the classes
-    other than t.
+    """Return m - x_t + x_j, with errors, for each class j of each row, and a mask of the classes
+    other than the target class t.
 
-    The scores are (rows, classes); a vector is one row.
+    x_t and x_j are the scores of the classes, and m is the margin. The scores are (rows, classes);
+    a vector is one row.
     """
     x = call["self"].reshape(-1, call["self"].shape[-1])
     target = call["target"].reshape(-1)
@@ -31,8 +32,10 @@ def take_margins(steps: Steps, call: Call) -> tuple[Number, Tensor]:
 
 
 def take_exact_margins(x: Tensor, target: Tensor, margin: float) -> tuple[Tensor, Tensor]:
-    """Return m - x_t + x_j for each class j of each row, in float64, and a mask of the classes
-    other than t.
+    """Return m - x_t + x_j in float64, for each class j of each row, and a mask of the classes
+    other than the target class t.
+
+    x_t and x_j are the scores of the classes, and m is the margin.
     """
     rows, target = x.reshape(-1, x.shape[-1]), target.reshape(-1)
     gap = margin - rows.gather(1, target[:, None]) + rows
@@ -48,11 +51,11 @@ def repeat_margin_loss(
     weight: Tensor | None = None,
     reduction: int = MEAN,
 ) -> Tensor:
-    """Return the mean over classes j other than t of max(0, m - x_t + x_j)^p, as a loss for each
-    row.
+    """Return the mean over classes j of max(0, m - x_t + x_j)^p, as a loss for each row.
 
-    It is multiplied by the `weight` of the target class, and the losses are reduced to their mean
-    or sum.
+    x_t and x_j are the scores of the target class t and of class j, which is not t; m is `margin`,
+    and p is `power`. The loss is multiplied by the `weight` of the target class. `reduction` is 0
+    for none, 1 for the mean and 2 for the sum.
     """
     gap, counts = take_exact_margins(x, target, float(margin))
     lost = torch.where(counts, gap.clamp(min=0.0) ** float(power), 0.0)
@@ -72,7 +75,10 @@ def repeat_margin_loss_backward(
     weight: Tensor | None = None,
     reduction: int = MEAN,
 ) -> Tensor:
-    """Return the gradient by each score x_j; the gradient by x_t is minus the sum of all others."""
+    """Return the gradient of the margin loss by each score; `g` is the gradient by the loss.
+
+    The gradient by the target class's score is minus the sum of the gradients by the others.
+    """
     gap, counts = take_exact_margins(x, target, float(margin))
     slope = 2 * gap if float(power) == 2 else torch.ones_like(gap)
     slope = torch.where((gap > 0) & counts, slope * g.reshape(-1, 1), 0.0)
@@ -84,9 +90,10 @@ def repeat_margin_loss_backward(
 
 @rule("multi_margin_loss")
 def margin_loss(steps: Steps, call: Call) -> Error:
-    """Return a bound on the error of the loss of each row, or of its mean or sum over rows.
+    """Return a bound on the error of the margin loss of each row, or of its mean or sum over rows.
 
-    It is the mean over classes of max(0, m - x_t + x_j)^p, times the weight of the target class.
+    It is the mean over classes j of max(0, m - x_t + x_j)^p, times the weight of the target class
+    t. x_t and x_j are the scores of the classes, m is the margin and p the power.
     """
     gap, counts = take_margins(steps, call)
     value = gap.value.clamp(min=0.0)
@@ -104,11 +111,11 @@ def margin_loss(steps: Steps, call: Call) -> Error:
 
 @rule("multi_margin_loss_backward")
 def margin_loss_backward(steps: Steps, call: Call) -> Error:
-    """Return a bound on the error of the gradient by each score x_j; the gradient by x_t is minus
-    the sum of all others.
+    """Return a bound on the error of the margin loss's gradient by each score.
 
-    A class adds to the gradient if m - x_t + x_j is above 0. If rounding may decide this, the bound
-    covers both cases.
+    A class j adds to the gradient if m - x_t + x_j is above 0, with the margin m and the scores x_t
+    of the target class and x_j of class j. If rounding may decide this, the bound covers both
+    cases. The gradient by x_t is minus the sum of all others.
     """
     gap, counts = take_margins(steps, call)
     acts, near = (gap.value > 0) & counts, (abs(gap.value) <= gap.error) & (gap.error > 0) & counts
@@ -135,7 +142,7 @@ def label_margin_loss(steps: Steps, call: Call) -> list[Error]:
     """Return a bound on the error of the loss, and None for the second result, which is exact.
 
     The loss of a row is the sum of max(0, 1 - (x_t - x_j)) over all its labels t, and all classes j
-    that are no label, divided by the number of classes.
+    that are no label, divided by the number of classes. x_t and x_j are the scores of the classes.
     """
     gap, counts, _ = take_label_margins(steps, call)
     value = torch.where(counts, gap.value.clamp(min=0.0), 0.0)
@@ -150,7 +157,8 @@ def label_margin_loss(steps: Steps, call: Call) -> list[Error]:
 
 
 def take_label_margins(steps: Steps, call: Call) -> tuple[Number, Tensor, Tensor]:
-    """Return 1 - (x_t - x_j), with errors, for each row, label t and class j.
+    """Return 1 - (x_t - x_j), with errors, for the scores x_t and x_j of each label t and class j
+    of a row.
 
     Also return a mask of the pairs of a label with a class that is no label, and the labels (rows,
     labels).
@@ -180,7 +188,7 @@ def list_label_margins(x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
 def repeat_label_margin_loss_backward(
     g: Tensor, x: Tensor, target: Tensor, reduction: int, is_target: Tensor
 ) -> Tensor:
-    """Return the gradient by each score x_j.
+    """Return the gradient by each score; `g` is the gradient by the loss.
 
     Each margin above 0 of a label and a class adds -g to the gradient by the label's score. It adds
     g to the gradient by the class's score. Both are divided by the number of classes. `is_target`
@@ -199,8 +207,9 @@ def repeat_label_margin_loss_backward(
 def label_margin_loss_backward(steps: Steps, call: Call) -> Error:
     """Return a bound on the error of the gradient by each score.
 
-    Each margin above 0 of a label and a class adds -g to the gradient by the label's score. It adds
-    g to the gradient by the class's score. Both are divided by the number of classes.
+    Let g be the gradient by the loss. Each margin above 0 of a label and a class adds -g to the
+    gradient by the label's score. It adds g to the gradient by the class's score. Both are divided
+    by the number of classes.
     """
     gap, counts, labels = take_label_margins(steps, call)
     near = (abs(gap.value) <= gap.error) & (gap.error > 0) & counts

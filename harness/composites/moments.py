@@ -23,8 +23,9 @@ from harness.rules.steps import Number, Steps, count_terms
 
 
 def take_moments(x: Tensor, axes: Sequence[int]) -> tuple[Tensor, Tensor]:
-    """Return the mean and the variance over axes, without bounds on errors; the axes get the length
-    1.
+    """Return the mean and the variance over axes, without bounds on errors.
+
+    The axes are kept, with the length 1.
     """
     mean = x.mean(tuple(axes), keepdim=True)
     return mean, (x - mean).square().mean(tuple(axes), keepdim=True)
@@ -33,7 +34,8 @@ def take_moments(x: Tensor, axes: Sequence[int]) -> tuple[Tensor, Tensor]:
 def bound_moments(
     steps: Steps, x: Tensor, axes: Sequence[int], held: bool = False
 ) -> tuple[Number, Number]:
-    """Return the mean and the variance over axes, with their errors; the axes get the length 1.
+    """Return the mean and the variance over axes, with their errors; the axes are kept, with the
+    length 1.
 
     A mean that is merged from two groups rounds four times: three times the difference that is
     added to it, and once itself. With `held`, the mean and the variance are rounded to the dtype of
@@ -61,7 +63,7 @@ def bound_moments(
 
 
 def invert_deviation(steps: Steps, variance: Number, eps: float) -> Number:
-    """Return 1 / sqrt(variance + eps), with its error."""
+    """Return 1 / sqrt(variance + eps), the scale of a norm, with its error."""
     return steps.rsqrt(steps.add(variance, steps.scalar(eps, variance.value)))
 
 
@@ -132,9 +134,9 @@ def slope_by_weight(
 ) -> Number:
     """Return a norm's gradient by its weight, sum(g (x - m) s) over `axes`, with its error.
 
-    g is the gradient by the result. `saved` are the mean m and the scale s. A kernel may compute it
-    as (sum(g x) - m sum(g)) s. `held` is a further relative error of the sums, from rounding them
-    to the dtype of the result.
+    x is the norm's input, and g the gradient by its result. `saved` are the mean m and the scale s
+    = 1 / sqrt(variance + eps). A kernel may compute it as (sum(g x) - m sum(g)) s. `held` is a
+    further relative error of the sums, from rounding them to the dtype of the result.
     """
     mean, scale = saved
     value = g * (x - mean) * scale

@@ -83,9 +83,10 @@ def add_up(x: Tensor, axes: Sequence[int]) -> Tensor:
 
 
 def take_slope(g: Tensor, unit: Tensor, scale: Tensor, axes: Sequence[int]) -> Tensor:
-    """Return the gradient by the input, s (g - mean(g) - h mean(g h)), with means over `axes`.
+    """Return the gradient by the input of a norm, s (g - mean(g) - h mean(g h)), with means over
+    `axes`.
 
-    `unit` is h, the normalised input, and `scale` is s.
+    g is the gradient by the normalised input h, which is `unit`; s is `scale`.
     """
     every = tuple(axes)
     along = (g * unit).mean(every, keepdim=True)
@@ -260,10 +261,10 @@ def repeat_root_mean_square_norm_backward(*given: Any) -> list[Tensor | None]:
 
 @rule("_fused_rms_norm_backward")
 def root_mean_square_norm_backward(steps: Steps, call: Call) -> list[Error]:
-    """Return bounds on the errors of the gradients by input and weight.
+    """Return bounds on the errors of the gradients by input x and weight.
 
-    With h = x s they are s (g - h mean(g h)) and the sum of g h; g includes the factor weight for
-    the input.
+    Let g be the gradient by the result, s the saved scale and h = x s. By the input the gradient is
+    s (g w - h mean(g w h)), with the weight w. By the weight it is the sum of g h.
     """
     x, scale = steps.exact(call["input"]), steps.exact(call["rstd"])
     g = steps.exact(call["grad_out"])

@@ -36,8 +36,8 @@ def list_own_axes(call: Call) -> list[int]:
 def softmax(steps: Steps, call: Call) -> Error:
     """Return a bound on the error of exp(x - m) divided by the sum of exp(x - m).
 
-    A kernel may multiply by the reciprocal of the sum, and round the exponentials to a narrow
-    dtype.
+    m is the largest number x of a row. A kernel may multiply by the reciprocal of the sum, and
+    round the exponentials to a narrow dtype.
     """
     shifted, _ = take_off_largest(steps, call["self"], list_own_axes(call))
     powers = steps.hold(steps.exp(shifted))
@@ -50,7 +50,8 @@ def softmax(steps: Steps, call: Call) -> Error:
 
 @rule("_log_softmax")
 def log_softmax(steps: Steps, call: Call) -> Error:
-    """Return a bound on the error of (x - m) - log(sum(exp(x - m))).
+    """Return a bound on the error of (x - m) - log(sum(exp(x - m))), where m is the largest x of a
+    row.
 
     A kernel may round the sum and its logarithm to a narrow dtype.
     """
@@ -62,7 +63,7 @@ def log_softmax(steps: Steps, call: Call) -> Error:
 
 @rule("logsumexp")
 def sum_exponentials(steps: Steps, call: Call) -> Error:
-    """Return a bound on the error of m + log(sum(exp(x - m))).
+    """Return a bound on the error of m + log(sum(exp(x - m))), where m is the largest x of a row.
 
     torch rounds each intermediate number to the dtype of the result.
     """
@@ -82,8 +83,9 @@ def squeeze(x: Tensor, axes: Sequence[int]) -> Tensor:
 
 @rule("_softmax_backward_data")
 def softmax_backward(steps: Steps, call: Call) -> Error:
-    """Return a bound on the error of p (g - sum(g p)), which may be computed as g p - p
-    sum(g p).
+    """Return a bound on the error of p (g - sum(g p)), softmax's gradient by its input.
+
+    p is the softmax, and g the gradient by p. A kernel may compute it as g p - p sum(g p).
     """
     p, g = steps.exact(call["output"]), steps.exact(call["grad_output"])
     product = steps.mul(g, p)
@@ -93,7 +95,10 @@ def softmax_backward(steps: Steps, call: Call) -> Error:
 
 @rule("_log_softmax_backward_data")
 def log_softmax_backward(steps: Steps, call: Call) -> Error:
-    """Return a bound on the error of g - exp(h) sum(g)."""
+    """Return a bound on the error of g - exp(h) sum(g), log-softmax's gradient by its input.
+
+    h is the log-softmax, and g the gradient by h.
+    """
     h, g = steps.exact(call["output"]), steps.exact(call["grad_output"])
     total = steps.sum(g, call["dim"], keepdim=True)
     return steps.store(steps.sub(g, steps.mul(steps.exp(h), total)))

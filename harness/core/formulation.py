@@ -51,12 +51,13 @@ class Family(Hashable, Protocol):
         seen: Array | None = None,
         known: Bounds | None = None,
     ) -> Bounds:
-        """Return every quantity of a problem with its bound under a contract.
+        """Return every quantity of a problem with its bound, under a contract (the promised
+        arithmetic).
 
-        `seen` (D, R, W) are an implementation's own intermediate numbers: with them, each layer is
-        bounded by itself, starting from these numbers. `known` are bounds under a contract that
-        differs only in the logistic's clip: they are reused in parts of the stack in which no clip
-        acts.
+        `seen` (problems, rows, W) are an implementation's own intermediate numbers: with them, each
+        layer is bounded by itself, starting from these numbers. `known` are bounds under a contract
+        that differs only in the logistic's clip: they are reused in parts of the stack of problems
+        in which no clip acts.
         """
 
     def stages(self, problem: object, contract: Contract, seen: Array) -> tuple[int, int, str]:
@@ -122,7 +123,9 @@ class Formulation:
 
     @classmethod
     def identity(cls, network: Family) -> Formulation:
-        """Return the formulation of a model whose own parameters are theta itself."""
+        """Return the formulation of a model whose own parameters are the network's parameters,
+        theta.
+        """
         return _identity(network)
 
     @classmethod
@@ -180,11 +183,19 @@ class Formulation:
         )
 
     def theta(self, own: Array) -> Array:
-        """Return the network's parameters (D, T) for own parameters (D, P), computed in float64."""
+        """Return the network's parameters theta (D, T) for the model's own parameters (D, P), in
+        float64.
+
+        D counts problems.
+        """
         return np.asarray(self.matrix(own) + self.constant)
 
     def pull_back(self, gradient: Array) -> Array:
-        """Turn a gradient by the network's parameters (D, T) into one by own parameters (D, P)."""
+        """Turn a gradient by the network's parameters (D, T) into a gradient by the model's own (D,
+        P).
+
+        D counts problems.
+        """
         return self.matrix.transpose(gradient)
 
     def same_map(self, other: Formulation) -> bool:
@@ -194,10 +205,11 @@ class Formulation:
 
     @cached_property
     def leads(self) -> NDArray[np.intp]:
-        """For each entry of theta (T,), the index of the first own parameter that changes only this
-        entry, with factor 1; -1 if there is none.
+        """For each entry of the network's parameters theta (T,), the index of an own parameter of
+        the model.
 
-        Parameters that are held at 0 do not count.
+        It is the first own parameter that changes only this entry, with factor 1, and is not held
+        at 0. It is -1 if there is none.
         """
         leads = np.full(self.network.layout.size, -1, dtype=np.intp)
         back = self.matrix.transpose
@@ -210,8 +222,8 @@ class Formulation:
         return leads
 
     def reaches(self, own: int) -> str:
-        """Return the network's name for the only entry of theta that depends on the own parameter
-        at position `own`; "" if none or several depend on it.
+        """Return the name of the only network parameter that depends on the own parameter at
+        position `own`; "" if none or several depend on it.
         """
         back = self.matrix.transpose.matrix
         rows = back.indices[back.indptr[own] : back.indptr[own + 1]]
@@ -219,33 +231,37 @@ class Formulation:
 
     @cached_property
     def summands(self) -> NDArray[np.intp]:
-        """The number of summands of each entry of theta (T,), with the constant unless it is 0."""
+        """The number of summands of each of the network's parameters (T,).
+
+        The constant is a summand unless it is 0.
+        """
         constants: NDArray[np.intp] = (self.magnitude != 0).astype(np.intp)
         return self.absolute.entries + constants
 
     @cached_property
     def extra_terms(self) -> int:
-        """The number of terms that a sum over entries of theta gains if each entry is replaced by
-        its summands in own parameters.
+        """The number of terms that a sum over the network's parameters gains if each of them is
+        replaced by its summands, in the model's own parameters.
         """
         return self.network.longest_sum(np.maximum(self.summands - 1.0, 0.0))
 
     @cached_property
     def forward_roundings(self) -> Array:
-        """The number of roundings that each entry of theta (T,) may carry.
+        """The number of roundings that each of the network's parameters, theta (T,), may carry.
 
         Each is relative to the sum of the absolute values of the entry's summands. An entry that is
-        one own parameter times a power of two is exact. An entry with several summands may never be
-        formed: an implementation may multiply the data by each summand and add the products. Then
-        every rounding of the sums that the entry enters acts on the sizes of the summands.
+        one own parameter of the model times a power of two is exact. An entry with several summands
+        may never be formed: an implementation may multiply the data by each summand and add the
+        products. Then every rounding of the sums that the entry enters acts on the sizes of the
+        summands.
         """
         longest = self.network.widest * int(self.summands.max(initial=1))
         plain = (self.summands <= 1) & self.absolute.powers_of_two
         return np.where(plain, 0.0, self.summands + longest)
 
     def gradient_terms(self, rows: int) -> int:
-        """Return the number of terms that a gradient's sum over `rows` rows gains if an own
-        parameter enters several entries of theta.
+        """Return the number of terms that a gradient's sum over `rows` rows may gain, since one of
+        the model's parameters may enter several of the network's.
 
         An implementation may then add up the products of all these entries, row by row, before
         anything cancels.
@@ -266,10 +282,10 @@ class Formulation:
 
     @cached_property
     def backward_roundings(self) -> Array:
-        """The number of roundings of each entry of the gradient by own parameters (P,).
+        """The number of roundings of each entry of the gradient by the model's own parameters (P,).
 
         Each is relative to the sum of the absolute values of the entry's summands. They happen when
-        this gradient is computed from the gradient by theta.
+        this gradient is computed from the gradient by the network's parameters.
         """
         back = self.absolute.transpose
         return np.where((back.entries <= 1) & back.powers_of_two, 0.0, back.entries + 1.0)

@@ -88,7 +88,7 @@ class Implementation(Protocol):
         """Return the name and version of a reference, as a failure shows them."""
 
     def contract(self, dtype: str) -> Contract:
-        """Return its contract in a dtype: the arithmetic and rounding that it promises."""
+        """Return its contract in a dtype: the arithmetic and the accuracy that it promises."""
 
     def cannot_answer(self, network: Family, quantity: str, dtype: str, device: str) -> str | None:
         """Return why it cannot compute a quantity of a network; None if it can."""
@@ -100,8 +100,9 @@ class Implementation(Protocol):
         """
 
     def observe(self, problem: Problem, dtype: str, device: str) -> Observation:
-        """Return the answers to a problem at its `theta`, with the gradient by theta unless the
-        observation sets `by_own`.
+        """Return the answers to a problem at its `theta`, the network's parameters.
+
+        The gradient is by theta too, unless the observation sets `by_own`.
         """
 
 
@@ -131,7 +132,9 @@ class Candidate(Implementation, Protocol):
 
     @property
     def meaning_key(self) -> Hashable:
-        """A key that is the same for candidates whose parameters have the same meaning."""
+        """A key that is equal for candidates whose parameters are mapped to the network's in the
+        same way.
+        """
 
     def formulation(self, network: Family, say: Say) -> Formulation:
         """Return the map from its own parameters to the network's; `say` gets progress messages.

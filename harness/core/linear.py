@@ -14,7 +14,7 @@ from harness.core.contract import Number
 
 @dataclass(frozen=True, eq=False)
 class LinearMap:
-    """The linear map y = matrix @ x, for stacks x (..., columns) of any dtype.
+    """The linear map y = matrix @ x, for arrays of vectors x (..., columns) of any dtype.
 
     Most maps only pick entries of x; these are applied by indexing, which costs less.
     """
@@ -22,7 +22,7 @@ class LinearMap:
     matrix: sparse.csr_array
 
     def __call__(self, x: NDArray[Number]) -> NDArray[Number]:
-        """Apply the map to stacks (..., columns); they become stacks (..., rows)."""
+        """Apply the map to vectors x (..., columns), and return (..., rows)."""
         if self._is_identity:
             return x
         if self._picks is not None:

@@ -159,15 +159,20 @@ class Problem:
 
     @cached_property
     def theta(self) -> Array:
-        """The network's parameters (D, T), computed in float64, as every reference gets them."""
+        """The network's parameters (draws, T), computed in float64 from own parameters, as every
+        reference gets them.
+        """
         theta = self.formulation.theta(self.own)
         theta.flags.writeable = False
         return theta
 
     @cached_property
     def shares(self) -> Array:
-        """The weight of each output's error in the loss: (O,) if all rows weigh the same, else
-        (R, O); (D, 1, O) for a mean with class weights, which divides by the weights of its rows.
+        """The weight of each output's error in the loss.
+
+        Its shape is (O,) if all rows weigh the same, else (R, O), for R rows and O outputs. It is
+        (D, 1, O) for D draws and a mean with class weights, which divides by the weights of its
+        rows.
         """
         widths = self.formulation.network.outputs
         shares = self.loss.shares(self.rows, widths)
@@ -227,7 +232,8 @@ class Problem:
         )
 
     def rounded(self, contract: Contract) -> Problem:
-        """Return a copy of the problem with numbers rounded to the contract's dtype.
+        """Return a copy of the problem with numbers rounded to the dtype of a contract (the
+        promised arithmetic).
 
         Raises ValueError for numbers beyond its range.
         """

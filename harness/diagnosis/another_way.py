@@ -189,8 +189,10 @@ class _OwnOperations:
         return math.log2(whole.as_run / least) if whole.as_run > least > 0 else 0.0
 
     def _shadow(self, problem: Problem, number: int) -> Shadow:
-        """Return the shadow of the draw at position `number`; raises _Refused if it cannot be
-        judged.
+        """Return the model's operations at the draw at position `number`, repeated in float64 with
+        bounds.
+
+        Raises _Refused if they cannot be judged.
         """
         try:
             shadow = shadow_draw(self.model, problem, number)
@@ -222,10 +224,10 @@ class _OwnOperations:
 
 
 def _expect_same(apart: float, reach: Reach, error: float) -> None:
-    """Raise _Refused if the shadow computes another function.
+    """Raise _Refused if the subject's own operations compute another function.
 
-    `apart` is the difference of a number of the shadow from the oracle's, `error` the oracle's
-    bound in float64, and `reach` has the shadow's bounds on this number.
+    `apart` is the difference of a number, as they give it in float64, from the network's equations.
+    `error` is the bound of the equations in float64, and `reach` has the bounds of the operations.
     """
     if not abs(apart) <= reach.in_float64 + error:
         raise _Refused("")
@@ -238,8 +240,8 @@ def _name(operation: Operation) -> str:
 
 
 def _expect_kept(reach: Reach) -> None:
-    """Raise _Refused if an operation loses precision; `reach` has the shadow's bounds on a
-    number.
+    """Raise _Refused if an operation loses precision; `reach` has the bounds on a number by the
+    operations.
     """
     if reach.lost and reach.as_run > LOSES * reach.as_declared:
         raise _Refused(

@@ -203,7 +203,7 @@ def _find_unfused_loss(comparison: Comparison, promised: Contract) -> Hint | Non
     None.
 
     The gradient of such a loss is lost where probabilities round to 0 or 1. `promised` is the
-    subject's contract.
+    arithmetic that the subject promises.
     """
     if comparison.problems[0].loss.is_squares or not promised.own_loss or promised.unfused_slope:
         return None
@@ -222,7 +222,8 @@ def _find_lost_digits(comparison: Comparison, promised: Contract) -> Hint | None
     """Return a hint if the failure vanishes when tanh and the logistic may be off by roundings of
     1, else None.
 
-    Their relative error is then large where they are small. `promised` is the subject's contract.
+    Their relative error is then large where they are small. `promised` is the arithmetic that the
+    subject promises.
     """
     network = comparison.problems[0].formulation.network
     if promised.absolute_activations or not {"tanh", "logistic"} & set(network.activations):

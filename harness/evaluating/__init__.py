@@ -1,3 +1,3 @@
-"""Evaluates any PyTorch model: on data of any form, under a seed, in train() or eval(); its answers
-by name.
+"""Evaluates any PyTorch model on data of any form, under a seed, in train() or eval(); answers have
+names.
 """

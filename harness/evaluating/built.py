@@ -28,15 +28,19 @@ class NotBuilt(TypeError):
 
 @dataclass(frozen=True, eq=False)
 class Builder:
-    """Builds a model, always with the same numbers; `batch` initialises lazy modules."""
+    """Builds a model from a user's class or function, with the same numbers for the same seed.
+
+    `name` is the model's name in messages. `batch` is data with which lazy modules are initialised.
+    """
 
     build: Callable[[], Any]
     name: str
     batch: Batch
 
     def make(self, dtype: str, device: str = "cpu", seed: int = 0) -> Any:
-        """Return a new module in a dtype on a device. Raises NotBuilt, with a sentence, if this
-        fails.
+        """Return a new module in a dtype on a device, built under a seed.
+
+        Raises NotBuilt, with a sentence, if this fails.
         """
         with torch.random.fork_rng(devices=[]), users():
             torch.manual_seed(seed)
@@ -63,9 +67,7 @@ class Builder:
 
 
 def cast_batch(batch: Batch, kind: torch.dtype, device: str) -> Batch:
-    """Return a batch on a device, with copies of its tensors; real numbers are converted to a
-    dtype.
-    """
+    """Return a copy of a batch on a device; real numbers are converted to the dtype `kind`."""
 
     def cast(tensor: torch.Tensor) -> torch.Tensor:
         tensor = tensor.to(device=device, copy=True)
@@ -75,7 +77,9 @@ def cast_batch(batch: Batch, kind: torch.dtype, device: str) -> Batch:
 
 
 def round_state(state: State, dtypes: Sequence[str]) -> State:
-    """Return a state whose real numbers are rounded to numbers that each of the dtypes holds
+    """Return a copy of a state whose real numbers are rounded to every one of the dtypes in turn.
+
+    A narrower dtype's numbers are exact in a wider dtype, so all of the dtypes hold the result
     exactly.
     """
     rounded = dict(state)
@@ -88,8 +92,8 @@ def round_state(state: State, dtypes: Sequence[str]) -> State:
 
 
 def round_batch(batch: Batch, dtypes: Sequence[str]) -> Batch:
-    """Return a batch whose real numbers are rounded to numbers that each of the dtypes holds
-    exactly.
+    """Return a copy of a batch whose real numbers are rounded to every one of the dtypes in
+    turn.
     """
 
     def narrow(tensor: torch.Tensor) -> torch.Tensor:
@@ -102,7 +106,7 @@ def round_batch(batch: Batch, dtypes: Sequence[str]) -> Batch:
 
 
 def copy_module(module: Any, builder: Builder, dtype: str, device: str) -> Any:
-    """Return another module like this one: a deep copy, or a new one if it cannot be copied."""
+    """Return a deep copy of a module, or a newly built module if it cannot be copied."""
     copied = deep_copy(module)
     if copied is None:
         return builder.make(dtype, device)
@@ -111,13 +115,13 @@ def copy_module(module: Any, builder: Builder, dtype: str, device: str) -> Any:
 
 
 def set_mode(module: Any, mode: str) -> None:
-    """Put a module into train() or eval(), if it supports them."""
+    """Put a module into train() or eval(), as `mode` says, if it supports them."""
     if has_modes(module):
         module.train(mode == "train")
 
 
 def uncompiled() -> AbstractContextManager[Any]:
-    """Run functions of torch.compile without compilation in this context."""
+    """Return a context in which functions compiled by torch.compile run without compilation."""
     stance = getattr(torch.compiler, "set_stance", None)  # since torch 2.6
     if stance is None or "torch._dynamo" not in sys.modules:
         return nullcontext()
@@ -126,8 +130,9 @@ def uncompiled() -> AbstractContextManager[Any]:
 
 
 def make_loss(loss: Any, kind: torch.dtype, device: str) -> Any:
-    """Return a user's loss in a dtype on a device; a torch.nn class is built, and a module
-    copied.
+    """Return a copy of a user's loss in the dtype `kind` on a device.
+
+    A torch.nn class is built first; a function is returned as it is.
     """
     if isinstance(loss, type):
         loss = loss()

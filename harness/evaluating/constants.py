@@ -16,10 +16,11 @@ from harness.evaluating.state import State, plain_name, read_state
 def list_own_constants(
     constants: Collection[str], follow: State, built: State, builder: Builder
 ) -> list[str]:
-    """Return the constants whose numbers in a newly built model (`built`) differ from those in
-    `follow`.
+    """Return the constants (buffers that no call changes) that a model sets to other numbers than
+    wanted.
 
-    A buffer that differs under another seed is random, and no constant.
+    `constants` are their names. `follow` has the wanted numbers, by name, and `built` the numbers
+    in a newly built model. A buffer that differs under another seed is random, and no constant.
     """
     differing = [
         name for name in constants if name in follow and not torch.equal(built[name], follow[name])
@@ -31,8 +32,9 @@ def list_own_constants(
 
 
 def describe_constants(names: Collection[str], source: str) -> str:
-    """Return a note about such constants for the reader; `source` is the proposed source of the
-    first.
+    """Return a note for the reader that the constants `names` are not taken from the reference.
+
+    `source` is the reference's tensor that may be loaded for the first of them.
     """
     return (
         f"built as other numbers, and not taken from the reference: {', '.join(names)}; if it is"

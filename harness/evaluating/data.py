@@ -36,14 +36,16 @@ class WrongData(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """The arguments of one call, by position and by name, and the targets of a loss, or None."""
+    """The arguments of one call, by position and by name, and the targets of a loss (None without a
+    loss).
+    """
 
     args: tuple[Any, ...] = ()
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     targets: Any = None
 
     def map(self, change: Callable[[Tensor], Tensor]) -> Batch:
-        """Return the batch with a function applied to every tensor."""
+        """Return a copy of the batch with the function `change` applied to every tensor."""
         return Batch(
             _map(self.args, change), _map(dict(self.kwargs), change), _map(self.targets, change)
         )
@@ -61,7 +63,9 @@ class Batch:
 
 
 def _map(given: Any, change: Callable[[Tensor], Tensor]) -> Any:
-    """Return nested tuples, lists and dicts with a function applied to every tensor."""
+    """Return a copy of nested tuples, lists and dicts with the function `change` applied to every
+    tensor.
+    """
     if isinstance(given, Tensor):
         return change(given)
     if isinstance(given, tuple) and hasattr(given, "_fields"):
@@ -99,7 +103,7 @@ def make_batches(data: Any, targets: Any, generator: torch.Generator) -> list[Ba
 
 
 def is_drawn(data: Any) -> bool:
-    """Is data random, so that another call gives other numbers?"""
+    """Is data random, so that a second use of it gives other numbers?"""
     if callable(data) and not isinstance(data, Tensor):
         return True
     if isinstance(data, dict):
@@ -110,8 +114,9 @@ def is_drawn(data: Any) -> bool:
 
 
 def _call(given: Any, what: str, generator: torch.Generator) -> Any:
-    """Return data or, if it is a function, its result. Raises WrongData if the function raises
-    anything.
+    """Return `given` or, if it is a function, its result for the generator.
+
+    `what` is its name in messages. Raises WrongData if the function raises anything.
     """
     if not callable(given) or isinstance(given, Tensor):
         return given
@@ -125,7 +130,7 @@ def _call(given: Any, what: str, generator: torch.Generator) -> Any:
 def _read_arguments(
     given: Any, generator: torch.Generator
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Return the arguments of a call, by position and by name."""
+    """Return the arguments of a call, by position and by name, from data in any form."""
     if isinstance(given, Mapping):
         return (), {str(name): _read(each, str(name), generator) for name, each in given.items()}
     if isinstance(given, tuple) and not _is_shape(given):
@@ -134,7 +139,10 @@ def _read_arguments(
 
 
 def _read(given: Any, what: str, generator: torch.Generator) -> Any:
-    """Return a value of the data: shapes and words become random tensors, arrays become tensors."""
+    """Return a value of the data: shapes and words become random tensors, arrays become tensors.
+
+    `what` is its name in messages.
+    """
     if given is None or isinstance(given, bool | int | float):
         return given
     if isinstance(given, Tensor):
@@ -159,7 +167,10 @@ def _is_shape(given: Any) -> bool:
 
 
 def draw_words(text: str, generator: torch.Generator) -> Tensor:
-    """Return a random tensor as words describe it. Raises WrongData for other words."""
+    """Return a random tensor as words describe it, such as "integers 0..99 (32, 10)".
+
+    Raises WrongData for words of another form.
+    """
     match = WORDS.fullmatch(text.strip())
     if match is None:
         raise WrongData(f"data says {shown(text, 40)}, expected words like {HOW}")
@@ -178,8 +189,9 @@ def draw_words(text: str, generator: torch.Generator) -> Tensor:
 
 
 def shift_rows(batch: Batch) -> Batch | None:
-    """Return a batch with its rows in another order; None if its tensors have no common number of
-    rows.
+    """Return a copy of a batch whose rows are shifted by one, the last becoming the first.
+
+    Return None if its tensors have no common number of rows, or fewer than two.
     """
     lengths = {len(tensor) if tensor.ndim else 0 for tensor in batch.tensors()}
     if len(lengths) != 1 or lengths.pop() < 2:

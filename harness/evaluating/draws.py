@@ -1,4 +1,4 @@
-"""Random parameters for models: the built ones, and numbers drawn around them."""
+"""Random parameters for models: numbers drawn around those with which a model is built."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ FARTHEST = 3.0  # standard deviations
 
 
 def draw_state(built: State, names: Collection[str], seed: int) -> State:
-    """Return a state in which the numbers of some tensors are drawn around their present values.
+    """Return a copy of a state in which the tensors called `names` are random: around their present
+    values.
 
     Zeros, such as a new bias, become other than 0, and equal numbers of a tensor become different.
     Positive numbers stay positive.

@@ -34,13 +34,13 @@ Loss = Callable[..., Any]
 
 @dataclass(frozen=True, eq=False)
 class Question:
-    """How to evaluate a model: on a batch, in a mode, under a seed.
+    """How to evaluate a model: on a batch, in the mode "train" or "eval", under a seed.
 
     Without a `loss` the gradients are those of a random weighted sum of the outputs. `names`
-    renames outputs. `buffers` maps the module's names of buffers to read after the call to their
-    names as answers. `by_inputs` and `by_parameters` ask for gradients. `weights` stores the
-    weights of the outputs from the first evaluation on. `arguments` names the arguments; by default
-    they have the names in the module's forward.
+    renames outputs, from their own name to the answer's. `buffers` does the same for buffers that
+    are read after the call. `by_inputs` and `by_parameters` ask for gradients. `weights` stores the
+    weights of each output, by name, from the first evaluation on. `arguments` names the arguments;
+    by default they have the names in the module's forward.
     """
 
     batch: Batch
@@ -56,19 +56,25 @@ class Question:
 
 
 def evaluate(module: Any, question: Question) -> Answers:
-    """Return all answers of a module, which may have been compiled."""
+    """Return all answers of a module to a question, by name; it may run compiled code."""
     with _hold_mode_and_seed(module, question):
         return _answer(module, question)
 
 
 def survey(module: Any, question: Question) -> tuple[Answers, Survey]:
-    """Return the answers, and a survey: how many numbers were computed, and which were random."""
+    """Return the answers of a module, and a survey: how many numbers were computed, and which are
+    random.
+
+    Compiled code does not run.
+    """
     with _hold_mode_and_seed(module, question), uncompiled(), Survey() as surveyed:
         return _answer(module, question), surveyed
 
 
 def watch_evaluation(module: Any, question: Question) -> Watched:
-    """Evaluate a module and record every operation."""
+    """Evaluate a module, and return the record of its operations and answers; compiled code does
+    not run.
+    """
     with _hold_mode_and_seed(module, question), uncompiled():
         return watch(lambda: _answer(module, question), module)
 
@@ -91,7 +97,7 @@ def call_before(module: Any, question: Question) -> None:
 
 
 def _answer(module: Any, question: Question) -> Answers:
-    """Call a module, and return its answers by name."""
+    """Call a module, and return its outputs, loss, gradients and buffers by name."""
     batch, inputs = _take_inputs(module, question)
     with torch.enable_grad(), users():
         raw = module(*batch.args, **batch.kwargs)
@@ -108,7 +114,7 @@ def _answer(module: Any, question: Question) -> Answers:
 
 
 def ask_loss(loss: Loss, output: Any, batch: Batch) -> Tensor:
-    """Return a user's loss of an output.
+    """Return a user's loss of an output and the batch's targets.
 
     Raises WrongAnswer unless it is one real number, or if the loss raises anything.
     """
@@ -128,7 +134,9 @@ def ask_loss(loss: Loss, output: Any, batch: Batch) -> Tensor:
 
 
 def _take_inputs(module: Any, question: Question) -> tuple[Batch, Answers]:
-    """Return the batch with inputs that need gradients, and these inputs by name."""
+    """Return a copy of the question's batch whose real inputs need gradients, and these inputs by
+    name.
+    """
     if not question.by_inputs:
         return question.batch, {}
     targets = question.batch.targets
@@ -148,7 +156,7 @@ def _take_inputs(module: Any, question: Question) -> tuple[Batch, Answers]:
 
 
 def name_arguments(module: Any) -> list[str]:
-    """Return names for a module's arguments: those of its forward, then "input 3", "input 4",
+    """Return names for a module's arguments: the names in its forward, then "input 3", "input 4",
     ...
     """
     try:
@@ -164,7 +172,8 @@ def name_arguments(module: Any) -> list[str]:
 def _differentiate(module: Any, question: Question, answers: Answers, inputs: Answers) -> Answers:
     """Return the gradients of the loss, or of a weighted sum of the outputs, by name.
 
-    Gradients that do not exist are left out.
+    `answers` has the outputs and the loss, `inputs` the inputs by which to differentiate. Gradients
+    that do not exist are left out.
     """
     live, parameters = list_live(module)[0], list_parameters(module)
     tensors = {BY_INPUT + name: tensor for name, tensor in inputs.items()}
@@ -187,7 +196,7 @@ def _differentiate(module: Any, question: Question, answers: Answers, inputs: An
 
 
 def _get_weights(question: Question, name: str, output: Tensor) -> Tensor:
-    """Return the weights of an output, drawn at its first occurrence."""
+    """Return the weights of an output's elements; they are drawn in the first evaluation."""
     if name not in question.weights:
         question.weights[name] = draw_weights(name, output)
     return question.weights[name]

@@ -67,7 +67,8 @@ class Given:
 def read_words(what: str, given: Any, known: Sequence[str]) -> Sequence[str]:
     """Return one word or several as a list; a torch dtype becomes its name.
 
-    Raises ValueError unless there is at least one, and all are in `known`.
+    `what` is the argument's name in messages. Raises ValueError unless there is at least one, and
+    all are in `known`.
     """
     listed = list(given) if isinstance(given, list | tuple | set | frozenset) else [given]
     words = [str(each).removeprefix("torch.") for each in listed]
@@ -78,12 +79,18 @@ def read_words(what: str, given: Any, known: Sequence[str]) -> Sequence[str]:
 
 
 def read_dtypes(dtypes: Any) -> Sequence[Dtype]:
-    """Return dtypes in which two models can be compared. Raises ValueError for others."""
+    """Return the dtypes in which two models are to be compared. Raises ValueError for any other
+    dtype.
+    """
     return cast("Sequence[Dtype]", read_words("dtypes", dtypes, COMPARABLE))
 
 
 def read_dtype(dtype: Any) -> str:
-    """Return the dtype of a reference, "" for that of the trial. Raises ValueError for others."""
+    """Return the name of a dtype for a reference, "" if it is not given: then it has the subject's
+    dtype.
+
+    Raises ValueError for any dtype in which models are not compared.
+    """
     if dtype is None or dtype == "":
         return ""
     if isinstance(dtype, list | tuple | set):
@@ -106,7 +113,8 @@ class CopyOf:
 def make_factory(model: Any, what: str) -> tuple[Callable[[], Any], str]:
     """Return a function that builds a model, and the model's name.
 
-    Raises TypeError for anything but a class, a function or a module.
+    `what` is the argument's name in messages. Raises TypeError for anything but a class, a function
+    or a module.
     """
     if is_exported(model):
         return CopyOf(make_module(model)), class_name(model)

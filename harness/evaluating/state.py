@@ -35,13 +35,14 @@ class Tensors:
 
 
 def plain_name(name: str) -> str:
-    """Return the name of a tensor without the prefixes of torch.compile and DataParallel."""
+    """Return the name of a tensor without the prefixes that torch.compile and DataParallel add."""
     return name.replace(COMPILED, "").removeprefix(PARALLEL)
 
 
 def list_live(module: Any) -> tuple[State, dict[str, str]]:
-    """Return a module's own tensors under their first names, and a dict from all other names to the
-    first.
+    """Return a module's tensors by their first names, and a dict from all other names to the first.
+
+    The tensors are the module's own, not copies.
     """
     first: dict[int, str] = {}
     live: State = {}
@@ -58,8 +59,9 @@ def list_live(module: Any) -> tuple[State, dict[str, str]]:
 
 
 def list_parameters(module: Any) -> set[str]:
-    """Return all names of a module's parameters, also of a TorchScript module, whose parameters are
-    no nn.Parameter.
+    """Return all names of a module's parameters.
+
+    The parameters of a TorchScript module, which are no nn.Parameter, are listed too.
     """
     named = module.named_parameters(remove_duplicate=False)
     return {plain_name(name) for name, _ in named}
@@ -87,13 +89,13 @@ def read_state(module: Any) -> State:
 
 
 def widen(tensor: Tensor) -> Tensor:
-    """Return a copy on the CPU; real numbers are in float64."""
+    """Return a copy of a tensor on the CPU; real numbers become float64."""
     tensor = tensor.detach().cpu()
     return tensor.double().clone() if tensor.is_floating_point() else tensor.clone()
 
 
 def name_all(state: State, tensors: Tensors) -> State:
-    """Return a state with every tensor under all its names."""
+    """Return a copy of a state in which each tensor is listed under all its names."""
     named = dict(state)
     for name, first in tensors.other_names.items():
         if first in state:
@@ -102,7 +104,9 @@ def name_all(state: State, tensors: Tensors) -> State:
 
 
 def write_state(module: Any, state: State) -> None:
-    """Copy numbers into a module's tensors by name, rounded to the module's dtype."""
+    """Copy the numbers of a state into a module's tensors of the same names, rounded to their
+    dtypes.
+    """
     live, _ = list_live(module)
     with torch.no_grad():
         for name, tensor in state.items():

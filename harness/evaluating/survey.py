@@ -16,8 +16,8 @@ UNREAD = ("aten::empty", "aten::empty_like", "aten::new_empty", "aten::empty_str
 class Drawn(NamedTuple):
     """One call of an operation that draws random numbers.
 
-    It holds the operation's name, a copy of the numbers, and the numbers among its arguments, such
-    as a probability.
+    `name` is the operation, `numbers` are a copy of its result, and `given` the numbers among its
+    arguments, such as a probability.
     """
 
     name: str
@@ -32,15 +32,17 @@ class Drawn(NamedTuple):
 
     @property
     def kind(self) -> tuple[str, tuple[int, ...], tuple[float, ...]]:
-        """The operation, the shape, and the distribution's numbers; probabilities p and 1 - p count
-        as equal.
+        """The operation, the shape of its result, and the numbers among its arguments.
+
+        A number p is replaced by the smaller one of p and 1 - p, since a mask may mark either
+        outcome.
         """
         arguments = tuple(round(min(each, 1 - each), 12) for each in self.given)
         return self.name, tuple(self.numbers.shape), arguments
 
 
 class Survey(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts the numbers that operations compute, and stores the random ones.
+    """Counts the numbers that operations compute, and stores the random ones, in order.
 
     `trace` is a digest of the operations and of the Python numbers among their arguments.
     """
@@ -67,7 +69,7 @@ class Survey(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def list_plain(given: Any) -> list[Any]:
-    """Return the numbers, booleans and texts in the arguments of an operation."""
+    """Return the numbers, booleans and texts in nested arguments of an operation."""
     if isinstance(given, dict):
         return list_plain(list(given.items()))
     if isinstance(given, tuple | list):
@@ -96,8 +98,9 @@ def draw_otherwise(mine: Sequence[Drawn], theirs: Sequence[Drawn]) -> bool:
 
 
 def describe_drawn(drawn: Sequence[Drawn], most: int = 4) -> str:
-    """Return the random draws of an evaluation in words: "bernoulli (32, 8) and bernoulli (32,
-    4)".
+    """Return the random draws of an evaluation in words: "bernoulli (32, 8) and bernoulli (32, 4)".
+
+    Only the first `most` are listed, then the number of others.
     """
     if not drawn:
         return "nothing"

@@ -12,7 +12,7 @@ from harness.training.trainer import Ended, Population
 
 
 def describe_effort(sides: Sequence[Ended]) -> str:
-    """Return a sentence on the effort of trainers; "" if there is nothing to report.
+    """Return a sentence on how much the trainers compute; "" if there is nothing to report.
 
     It has their evaluations of the loss and their restarts: a trainer may end lower only because it
     tries more often. It also says if a trainer ends at the same weights from every start.
@@ -39,7 +39,9 @@ def _ignores_starts(side: Ended) -> bool:
 
 
 def median_count(counts: Sequence[int]) -> int | None:
-    """Return the median of counts, one for each start; None if there are none."""
+    """Return the median of counts; each is the count of one start. Return None if there are
+    none.
+    """
     return int(np.median(counts)) if len(counts) else None
 
 
@@ -49,7 +51,11 @@ def _describe_count(side: Ended) -> str:
 
 
 def describe_penalties(sides: Sequence[Ended], population: Population) -> str:
-    """Return sentences on the trainers with two penalties; "" if there are none."""
+    """Return sentences on trainers that penalise their weights twice: in the optimiser and in the
+    loss.
+
+    It is "" if there are none.
+    """
     sentences = []
     for ended in sides:
         if isinstance(ended.trainer, Trained):

@@ -16,7 +16,10 @@ from harness.training.trainer import Ended, Population
 
 
 def compare_fits(trial: Trial, cache: Cache, mine: Ended, theirs: Ended) -> Verdict:
-    """Return the verdict of a `fit` check: does training end as well as the case claims?"""
+    """Return the verdict of a `fit` check: does training end as well as the case claims?
+
+    `mine` are the fits of the subject, `theirs` those of the reference.
+    """
     population = cache.population
     names = mine.trainer.title(), theirs.trainer.title()
     who = f"{names[0]} and {names[1]}"
@@ -71,7 +74,7 @@ def _describe_proof(population: Population) -> str:
 
 
 def _describe_repeated(begun: Begun, mine: Ended, theirs: Ended) -> str:
-    """Return a sentence on repeated starts, which are not counted."""
+    """Return a sentence if starts were repeated, and are counted only once; else ""."""
     of = min(mine.start.draws, theirs.start.draws) if begun.shared else mine.start.draws
     if len(begun.mine) == of and (begun.shared or len(begun.theirs) == theirs.start.draws):
         return ""
@@ -91,7 +94,10 @@ def _make_verdict(trial: Trial, found: Decision, penalties: str) -> Verdict:
 
 
 def _contradict(expect: str, decision: Decision) -> str:
-    """Return the part of a sentence with the claim and the result that contradicts it."""
+    """Return a part of a sentence: the claim, and the result that contradicts it.
+
+    `expect` is the claim, "equal" or "differs".
+    """
     if expect == "differs":
         return "was claimed not to fit as well, and " + ("does" if decision.same else "fits better")
     if decision.worse:
@@ -100,7 +106,9 @@ def _contradict(expect: str, decision: Decision) -> str:
 
 
 def _decide(expect: str, decision: Decision) -> Status:
-    """Return the status of a claim about two trainers."""
+    """Return the status of a claim about two trainers; `expect` is the claim, "equal" or
+    "differs".
+    """
     holds, fails = decision.same, decision.other
     if expect == "differs":
         holds = decision.worse and not decision.same

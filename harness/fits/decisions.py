@@ -33,8 +33,8 @@ MORE_STARTS = "ask for more with --parity-starts, and most= where that caps a tr
 class Sides(NamedTuple):
     """Two trainers; the claim is about the first compared with the second.
 
-    It holds their titles, their losses, and whether the losses come from the same starts. `sets`
-    are the numbers of the starts, grouped by their data.
+    `names` are their titles, and `shared` says whether their losses come from the same starts.
+    `sets` has, for each set of data, the numbers of the starts on it.
     """
 
     names: tuple[str, str]
@@ -44,15 +44,16 @@ class Sides(NamedTuple):
 
     @property
     def starts(self) -> int:
-        """The smaller of both numbers of starts."""
+        """The number of starts of the trainer with fewer of them."""
         return min(len(side.ends) for side in self.losses)
 
 
 class Decision(NamedTuple):
     """The statistical decision about two trainers.
 
-    `same` says that they are equivalent, with the p-value `p`. `other` says that they differ by
-    more than chance, and `worse` that the first one is worse in that case.
+    `same` says that they are equivalent; `p` is the p-value of this. `other` says that they differ
+    by more than chance, and `worse` that the first one is worse in that case. `why` has the
+    figures, in words.
     """
 
     same: bool
@@ -63,7 +64,9 @@ class Decision(NamedTuple):
 
 
 def decide_by_shares(sides: Sides, population: Population, quality: float) -> Decision | str:
-    """Compare the shares of good fits; return a sentence if they are no evidence."""
+    """Decide by the shares of fits that end at a loss of at most `quality`; return a sentence if
+    they are no evidence.
+    """
     good = [side.ends <= quality for side in sides.losses]
     figures = (
         f"of {sides.names[0]}, {_share(good[0])} end at a loss of at most {quality:g}, of"
@@ -92,7 +95,10 @@ def decide_by_shares(sides: Sides, population: Population, quality: float) -> De
 
 
 def _find_no_evidence(sides: Sides, good: Sequence[Good], quality: float) -> str:
-    """Return why shares of good fits are no evidence, with advice; "" if they are."""
+    """Return why shares of good fits are no evidence, with advice; "" if they are evidence.
+
+    `good` has a mask over the starts for each trainer.
+    """
     for name, side in zip(sides.names, sides.losses, strict=True):
         if already := int(np.count_nonzero(side.starts <= quality)):
             found = f"{already} of {len(side.starts)} starts of {name} are good before training"
@@ -110,7 +116,11 @@ def _count(good: Sequence[Good], shared: bool) -> Shares:
 
 
 def _describe_beside(sides: Sides, ratio: float) -> str:
-    """Return a clause to add to shares: the losses, or that the starts are not shared."""
+    """Return a clause to add to the shares: a comparison of the losses, or that the starts are not
+    shared.
+
+    A ratio of two losses within `ratio` and 1 / `ratio` counts as alike.
+    """
     if not sides.shared:
         return (
             "; the starts of both are not the same, so that they are part of what is compared, and"
@@ -123,7 +133,7 @@ def _describe_beside(sides: Sides, ratio: float) -> str:
 
 
 def decide_by_losses(sides: Sides, population: Population) -> Decision | str:
-    """Compare the losses from shared starts; return a sentence if they are no evidence."""
+    """Decide by the losses from shared starts; return a sentence if they are no evidence."""
     ratio, margin = population.ratio, population.margin
     ratios = Ratios.of(*sides.losses, ratio)
     if not ratios.n:
@@ -152,7 +162,10 @@ def decide_by_losses(sides: Sides, population: Population) -> Decision | str:
 
 
 def _describe_ratios(ratios: Ratios, names: tuple[str, str], ratio: float) -> str:
-    """Return a clause on the losses of two trainers from the same starts."""
+    """Return a clause on the losses of two trainers from the same starts.
+
+    A ratio of two losses within `ratio` and 1 / `ratio` counts as alike.
+    """
     low, high = ratios.interval
     clause = (
         f"from {ratios.n} shared starts {names[0]} ends higher than {names[1]} {ratios.higher}"
@@ -167,8 +180,10 @@ def _describe_ratios(ratios: Ratios, names: tuple[str, str], ratio: float) -> st
 
 
 def _describe_sets(sides: Sides, ratio: float) -> str:
-    """Return a clause on the typical ratio of every set of data; "" if there is one set, or if
-    every start has data of its own.
+    """Return a clause with the smallest and the largest typical ratio of the losses on any set of
+    data.
+
+    It is "" if there is one set, or if every start has data of its own.
     """
     if not 1 < len(sides.sets) < sides.starts:
         return ""
@@ -185,10 +200,10 @@ def _describe_sets(sides: Sides, ratio: float) -> str:
 
 
 def _describe_needed(seen: int, power: dict[int, float], what: str = "they are alike") -> str:
-    """Return a clause on the number of starts that would be enough, given the power of several
-    numbers.
+    """Return a clause on the number of starts that would be enough to show `what`.
 
-    It is "" if none of them is enough, or if too few starts were seen.
+    `seen` is the present number of starts, and `power` has the power of the test by number of
+    starts. The clause is "" if none of these numbers is enough, or if too few starts were seen.
     """
     needed = starts_needed(power)
     if needed is None or seen < FEW:

@@ -16,7 +16,9 @@ from harness.training.trainer import Ended, Fitted, Trainer
 
 @dataclass(frozen=True)
 class TrainedEnd(Key[Ended | Missing]):
-    """Cache key for the fits of a trainer of the case, or for the reason why they are missing."""
+    """Cache key for the results of training by a trainer of the case, or for the reason why they
+    are missing.
+    """
 
     trainer: str
     dtype: str
@@ -25,7 +27,10 @@ class TrainedEnd(Key[Ended | Missing]):
 
 @dataclass(frozen=True)
 class SharedFit(Key[Fitted | Missing]):
-    """Cache key for the fits of a trainer from the same starts and data, shared by all cases."""
+    """Cache key for the fits of a trainer from the same starts and data, shared by all cases.
+
+    `start` is a digest of the starts and the data.
+    """
 
     trainer: Same
     network: Same
@@ -37,7 +42,7 @@ class SharedFit(Key[Fitted | Missing]):
 def train(cache: Cache, trainer: Trainer, dtype: str, device: str) -> Ended | Missing:
     """Return the fits of a trainer, with the losses at its final weights, or why they are missing.
 
-    The losses are those of the oracle: the network's equations in bounded arithmetic.
+    The losses are computed by the network's equations, with bounds on their rounding errors.
     """
     key = TrainedEnd(trainer.name, dtype, device)
     return cache.get_or_make(key, lambda: _train(cache, trainer, dtype, device))
@@ -75,18 +80,19 @@ def _has_same_data(end: Problem, start: Problem) -> bool:
 
 
 def get_losses_at_start(cache: Cache, ended: Ended) -> Array:
-    """Return the losses (D,) at the starts of a trainer, before it trains."""
+    """Return the losses (D,) at the D starts of a trainer, before it trains."""
     loss = cache.oracle(ended.start, ended.trainer.contract(ended.dtype))["loss"]
     return np.asarray(loss.value * cache.population.scale(ended.start.rows))
 
 
 def get_ends(cache: Cache) -> list[Ended]:
-    """Return the fits of all trainers of the case that have been trained so far."""
+    """Return the results of all trainers of the case that have been trained so far."""
     return [end for end in cache.get_all(TrainedEnd) if isinstance(end, Ended)]
 
 
 def get_bounds_at_end(cache: Cache, ended: Ended) -> Bounds:
-    """Return all answers at the final weights of a trainer, with their bounds under its
-    contract.
+    """Return every answer of the network at a trainer's final weights, with its bound, by quantity.
+
+    The bounds are for the trainer's contract: the arithmetic that it promises.
     """
     return cache.oracle(ended.end, ended.trainer.contract(ended.dtype))

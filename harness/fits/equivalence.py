@@ -1,9 +1,13 @@
-"""Exact tests of equivalence: do two shares differ by less than a margin?
+"""Exact tests of equivalence: do the shares of success of two trainers differ by less than a
+margin?
 
-Each of two one-sided tests has the null hypothesis that a share is larger than the other by at
+Each of two one-sided tests has the null hypothesis that one share is larger than the other by at
 least the margin. The p-value is the largest probability, over all shares under the null hypothesis,
 of a result at least as extreme as the observed one (Barnard's unconditional test). So a test at 5 %
 errs in at most 5 % of all runs, however few the starts. A score orders the results.
+
+A result is a pair of numbers of successes: `first` of the first trainer and `second` of the second.
+With shared starts, each counts the starts on which only this trainer succeeds.
 """
 
 from collections.abc import Hashable
@@ -32,35 +36,44 @@ def stats() -> Any:
 
 
 class Design(Hashable, Protocol):
-    """All possible results of two trainers, as a table: a row for each number of successes of the
-    second trainer, a column for each of the first.
+    """All possible results of two trainers, as a table of their numbers of successes.
+
+    It has a row for each number of successes of the second trainer, a column for each number of the
+    first. With shared starts, these are successes of only one of the two trainers.
     """
 
     def reverse(self) -> Self:
-        """Return the design with the two trainers exchanged."""
+        """Return the design with the first and the second trainer exchanged."""
 
     def scores(self, margin: float) -> Numbers:
-        """Return the score of every result; infinity for an impossible result.
+        """Return the score of every result, as a table; infinity for an impossible result.
 
-        The smaller a score, the stronger the evidence that the first share is not larger by the
-        margin. Scores grow along a row.
+        The smaller a score, the stronger the evidence that the first trainer's share of successes
+        is not larger than the second's by `margin`. Scores grow along a row.
         """
 
     def probability(self, counts: NDArray[np.intp], margin: float) -> float:
-        """Return the probability of the first `counts` results of every row, maximised over shares
-        whose first is larger by the margin.
+        """Return the largest probability of a set of results: the first `counts` results of every
+        row.
+
+        It is the maximum over all pairs of shares of success whose first is larger by `margin`.
         """
 
     def chances(self, first: float, second: float) -> Numbers:
-        """Return the probability of every result, if the trainers succeed with these shares."""
+        """Return the probability of every result, as a table, if the trainers have these shares of
+        success.
+
+        With shared starts these are shares of starts on which only this trainer succeeds.
+        """
 
 
 @dataclass(frozen=True)
 class SharedStarts:
     """The design in which both trainers have the same n starts.
 
-    Successes are those of only one trainer. The score is Tango's for paired shares (Statistics in
-    Medicine 17 (1998) 891).
+    A success of a trainer is a start on which it succeeds and the other one does not; all other
+    starts are equal for both. The score is Tango's for paired shares (Statistics in Medicine 17
+    (1998) 891).
     """
 
     n: int
@@ -93,7 +106,7 @@ class SharedStarts:
 
 @dataclass(frozen=True)
 class OtherStarts:
-    """The design in which the trainers have different starts, `first` and `second` of them.
+    """The design in which the trainers have different starts: `first` starts and `second` starts.
 
     The score is Wald's with one success and one failure added to each (Agresti and Caffo, The
     American Statistician 54 (2000) 280).
@@ -126,15 +139,20 @@ class OtherStarts:
 
 
 def p_of_margin(design: Design, first: int, second: int, margin: float) -> float:
-    """Return the p-value against a first share that is larger than the second by `margin` or
-    more.
+    """Return the p-value against the hypothesis that the first trainer's share of success is larger
+    than the second's by `margin` or more.
+
+    `first` and `second` are the numbers of successes of the two trainers.
     """
     scores = design.scores(margin)
     return _p_of_score(design, scores, float(scores[second, first]), margin)
 
 
 def p_of_equivalence(design: Design, first: int, second: int, margin: float) -> float:
-    """Return the p-value of equivalence: the larger p-value of both one-sided tests."""
+    """Return the p-value of equivalence: the larger p-value of both one-sided tests.
+
+    `first` and `second` are the numbers of successes of the two trainers.
+    """
     return max(
         p_of_margin(design, first, second, margin),
         p_of_margin(design.reverse(), second, first, margin),
@@ -142,15 +160,20 @@ def p_of_equivalence(design: Design, first: int, second: int, margin: float) -> 
 
 
 def _p_of_score(design: Design, scores: Numbers, score: float, margin: float) -> float:
-    """Return the p-value of a score; scores grow along a row."""
+    """Return the p-value of a result with this score, given the table of all scores.
+
+    Scores grow along a row of the table.
+    """
     rounding = 1e-9 * (1 + abs(score))
     counts = np.asarray(np.count_nonzero(scores <= score + rounding, axis=1))
     return design.probability(counts, margin)
 
 
 def largest_difference(design: Design, first: int, second: int) -> float:
-    """Return the upper limit of the first share minus the second: larger differences are rejected
-    at 5 %.
+    """Return the upper limit of the first trainer's share of success minus the second's.
+
+    Larger differences are rejected at 5 %. `first` and `second` are the numbers of successes of the
+    two trainers.
     """
     low, high = -1.0, 1.0
     for _ in range(HALVINGS):
@@ -163,20 +186,24 @@ def largest_difference(design: Design, first: int, second: int) -> float:
 
 
 def interval_of_difference(design: Design, first: int, second: int) -> tuple[float, float]:
-    """Return the 90 % interval of the first share minus the second."""
+    """Return the 90 % confidence interval (low, high) of the first trainer's share of success minus
+    the second's.
+
+    `first` and `second` are the numbers of successes of the two trainers.
+    """
     low = -largest_difference(design.reverse(), second, first)
     return low, largest_difference(design, first, second)
 
 
 @lru_cache(256)
 def equivalent_results(design: Design, margin: float) -> NDArray[np.bool_]:
-    """Return a mask, in the table of the design, of the results that show equivalence."""
+    """Return a mask of the results, as a table, that show equivalence within the margin."""
     return _rejecting(design, margin) & _rejecting(design.reverse(), margin).T
 
 
 def _rejecting(design: Design, margin: float) -> NDArray[np.bool_]:
-    """Return a mask of the results that reject the hypothesis that the first share is larger by the
-    margin.
+    """Return a mask of the results, as a table, that reject one hypothesis: that the first
+    trainer's share is larger by the margin.
 
     The p-value grows with the score, so the largest score that rejects is found by bisection.
     """

@@ -25,7 +25,7 @@ from harness.fits.shares import CONVINCING, Pairs, p_of_alike
 
 
 class Losses(NamedTuple):
-    """The losses of a trainer from n starts: at the end and, before training, at the start.
+    """The losses of a trainer from n starts: `ends` after training and `starts` before it.
 
     `errors` bound the rounding of the final losses; the loss of a fit that is not finite is
     infinity.
@@ -36,20 +36,22 @@ class Losses(NamedTuple):
     starts: Array
 
     def take(self, numbers: NDArray[np.intp]) -> "Losses":
-        """Return the losses from these starts only."""
+        """Return the losses from the starts with these numbers only."""
         return Losses(self.ends[numbers], self.errors[numbers], self.starts[numbers])
 
     def have_trained(self, ratio: float) -> NDArray[np.bool_]:
-        """Return a mask of the starts whose loss has fallen by more than the ratio."""
+        """Return a mask of the starts whose loss has fallen by more than the factor `ratio`."""
         return np.asarray(self.ends < self.starts / ratio)
 
 
 @dataclass(frozen=True)
 class Ratios:
-    """The ratios of two trainers' losses, from the starts that are evidence.
+    """The ratios of two trainers' losses (the first divided by the second), from the starts that
+    are evidence.
 
     `logs` (n,) are the logarithms of the ratios, ascending, 0 if the losses differ by no more than
-    rounding. `unfinished` counts the starts from which neither fit is finite, and `untrained` those
+    rounding. `higher` and `lower` count the starts from which the first trainer ends clearly higher
+    or lower. `unfinished` counts the starts from which neither fit is finite, and `untrained` those
     from which neither loss has fallen by more than the ratio.
     """
 
@@ -61,7 +63,10 @@ class Ratios:
 
     @classmethod
     def of(cls, mine: Losses, theirs: Losses, ratio: float) -> Self:
-        """Compare the losses (n,) of two trainers from the same starts."""
+        """Compare the final losses (n,) of two trainers, from the same starts.
+
+        A ratio of two losses within `ratio` and 1 / `ratio` counts as alike.
+        """
         unfinished = ~(np.isfinite(mine.ends) | np.isfinite(theirs.ends))
         untrained = ~(mine.have_trained(ratio) | theirs.have_trained(ratio)) & ~unfinished
         used = ~(unfinished | untrained)
@@ -82,7 +87,7 @@ class Ratios:
 
     @classmethod
     def pool(cls, several: Sequence[Self]) -> Self:
-        """Return the ratios of several sets of data as one.
+        """Return one object with the ratios on several sets of data.
 
         The tests keep their level: counts from sets with different shares vary less than counts
         from one set with the mean share (Hoeffding, Annals of Mathematical Statistics 27 (1956)
@@ -102,7 +107,9 @@ class Ratios:
 
     @cached_property
     def pairs(self) -> Pairs:
-        """The starts as pairs: alike, the first trainer's loss higher, the second's higher."""
+        """The numbers of starts that end alike, with the first trainer higher, and with the first
+        one lower.
+        """
         return Pairs(self.n - self.higher - self.lower, self.higher, self.lower, 0)
 
     @property
@@ -112,14 +119,20 @@ class Ratios:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """The 90 % interval of the median ratio, by the sign test; (0, inf) for too few starts."""
+        """The 90 % confidence interval (low, high) of the median ratio, by the sign test.
+
+        It is (0, inf) for too few starts.
+        """
         beyond = _most_beyond(self.n)
         if beyond < 0:
             return 0.0, np.inf
         return float(np.exp(self.logs[beyond])), float(np.exp(self.logs[self.n - 1 - beyond]))
 
     def p_of_alike(self, margin: float) -> float:
-        """Return the p-value of equivalence: the largest p-value of its four one-sided tests."""
+        """Return the p-value of equivalence: the largest p-value of its four one-sided tests.
+
+        `margin` limits the difference of the shares of starts that end higher and lower.
+        """
         most = max(self.higher, self.lower)
         of_median = float(stats().binom.cdf(most, self.n, 0.5))
         return max(of_median, p_of_alike(self.pairs, margin))
@@ -128,7 +141,8 @@ class Ratios:
         """Return the probability that this number of similar starts shows equivalence, if higher
         and lower ones are equally frequent.
 
-        By default it is the number of observed starts.
+        By default it is the number of observed starts. `margin` limits the difference of their
+        shares.
         """
         share = max(self.higher + self.lower, 1) / (2 * self.n)
         return power_of_alike(starts or self.n, share, share, margin)
@@ -142,8 +156,10 @@ class Ratios:
 
 
 def power_of_alike(starts: int, higher: float, lower: float, margin: float) -> float:
-    """Return the probability that this number of starts shows equivalence, given the shares of
-    starts that end higher and lower.
+    """Return the probability that this number of starts shows equivalence of two trainers.
+
+    `higher` and `lower` are the shares of starts from which the first trainer ends higher and
+    lower, and `margin` limits their difference.
     """
     design = SharedStarts(starts)
     second, first = np.indices((starts + 1, starts + 1))
@@ -153,8 +169,9 @@ def power_of_alike(starts: int, higher: float, lower: float, margin: float) -> f
 
 
 def power_of_difference(starts: int, higher: float, lower: float, level: float) -> float:
-    """Return the probability that the sign test finds the first trainer higher at this level, given
-    the shares of starts that end higher and lower.
+    """Return the probability that the sign test finds the first trainer higher, at this level.
+
+    `higher` and `lower` are the shares of starts from which it ends higher and lower.
     """
     second, first = np.indices((starts + 1, starts + 1))
     p = np.minimum(1.0, 2 * stats().binom.cdf(second, first + second, 0.5))
@@ -164,7 +181,9 @@ def power_of_difference(starts: int, higher: float, lower: float, level: float) 
 
 def _most_beyond(n: int) -> int:
     """Return how many of n ratios may lie beyond a limit so that it still bounds their median at 5
-    %; -1 if not even 0 may.
+    %.
+
+    It is -1 if the limit is no bound even if no ratio lies beyond it.
     """
     most = int(stats().binom.ppf(LEVEL, n, 0.5))
     return most if stats().binom.cdf(most, n, 0.5) <= LEVEL else most - 1

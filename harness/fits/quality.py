@@ -11,8 +11,8 @@ WIDE = 1.5  # a gap between neighbouring losses that is worth a limit
 
 
 def propose_quality(sides: Sequence[Losses]) -> str:
-    """Return a clause that proposes a limit in the widest gap between the losses of all trainers;
-    "" if there is none.
+    """Return a clause that proposes a limit for good fits, in the widest gap between the losses of
+    all trainers; "" if there is no wide gap.
 
     The limit does not depend on which trainer reached which loss. So comparing shares at this limit
     stays an honest test. It lies below every loss before training.

@@ -28,7 +28,7 @@ MORE = (20, 30, 50, 70, 100, 150, 200)  # numbers of starts that are proposed
 
 
 def interval(successes: int, of: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Return Wilson's interval (low, high) for the share `successes` / `of`."""
+    """Return Wilson's confidence interval (low, high) for the share `successes` / `of`."""
     limits = stats().binomtest(successes, of).proportion_ci(confidence, "wilson")
     return float(limits.low), float(limits.high)
 
@@ -68,7 +68,7 @@ class Pairs:
 
     @property
     def counts(self) -> tuple[int, int]:
-        """The numbers of successes that the tests compare."""
+        """The numbers of starts on which only the first, and only the second trainer succeeds."""
         return self.first, self.second
 
     @property
@@ -82,8 +82,8 @@ class Pairs:
         return float(stats().binomtest(self.first, discordant).pvalue) if discordant else 1.0
 
     def power(self, margin: float, starts: int = 0) -> float:
-        """Return the probability that this number of similar starts shows equivalence, if the
-        shares do not differ.
+        """Return the probability that this number of similar starts shows equivalence within the
+        margin, if the shares do not differ.
 
         By default it is the number of observed starts.
         """
@@ -93,7 +93,11 @@ class Pairs:
 
 @dataclass(frozen=True)
 class Independent:
-    """Numbers of successes of two trainers, each on starts of its own."""
+    """Numbers of successes of two trainers, each on starts of its own.
+
+    The first trainer has `first` successes on `of_first` starts, the second trainer `second` on
+    `of_second`.
+    """
 
     first: int
     of_first: int
@@ -110,7 +114,7 @@ class Independent:
 
     @property
     def counts(self) -> tuple[int, int]:
-        """The numbers of successes that the tests compare."""
+        """The numbers of successes of the first and the second trainer."""
         return self.first, self.second
 
     @property
@@ -123,8 +127,11 @@ class Independent:
         return float(stats().fisher_exact(table).pvalue)
 
     def power(self, margin: float, starts: int = 0) -> float:
-        """Return the probability that this number of starts of each trainer shows equivalence, if
-        both succeed with the pooled share.
+        """Return the probability that this number of starts of each trainer shows equivalence
+        within the margin.
+
+        Both are assumed to succeed with the pooled share. By default each has its observed number
+        of starts.
         """
         share = (self.first + self.second) / (self.of_first + self.of_second)
         design = OtherStarts(starts or self.of_first, starts or self.of_second)
@@ -135,14 +142,17 @@ Shares = Pairs | Independent
 
 
 def power_of(design: Design, first: float, second: float, margin: float) -> float:
-    """Return the probability of a result that shows equivalence, given both trainers' shares of
-    success.
+    """Return the probability of a result that shows equivalence within the margin.
+
+    `first` and `second` are the trainers' shares of success.
     """
     return float(design.chances(first, second)[equivalent_results(design, margin)].sum())
 
 
 def difference(shares: Shares) -> tuple[float, float]:
-    """Return the 90 % interval for the first trainer's share minus the second's."""
+    """Return the 90 % confidence interval (low, high) of the first trainer's share minus the
+    second's.
+    """
     return interval_of_difference(shares.design, *shares.counts)
 
 
@@ -154,7 +164,10 @@ def p_of_alike(shares: Shares, margin: float) -> float:
 
 
 def starts_needed(power: dict[int, float]) -> int | None:
-    """Return the smallest number of starts whose power is at least POWER; None if there is none."""
+    """Return the smallest number of starts whose power is at least POWER; None if there is none.
+
+    `power` has the power of a test by number of starts.
+    """
     for starts, probability in sorted(power.items()):
         if probability >= POWER:
             return starts

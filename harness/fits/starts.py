@@ -13,8 +13,8 @@ from harness.training.trainer import Ended
 class Begun(NamedTuple):
     """The distinct starts by which two trainers are compared.
 
-    `mine` and `theirs` are their numbers. If `shared`, both are the same numbers, and the trainers
-    began at the same parameters with the same data.
+    `mine` and `theirs` are the numbers of the first and the second trainer's starts. If `shared`,
+    both are the same numbers, and the trainers began at the same parameters with the same data.
     """
 
     shared: bool
@@ -37,8 +37,9 @@ def compare_starts(mine: Ended, theirs: Ended) -> Begun:
 
 
 def group_by_data(start: Problem, chosen: NDArray[np.intp]) -> list[NDArray[np.intp]]:
-    """Group the chosen starts by their data: one array of positions in `chosen` for each set of
-    data.
+    """Return, for each set of data, the positions in `chosen` of the starts on it.
+
+    `chosen` has numbers of starts.
     """
     groups: dict[bytes, list[int]] = {}
     for place, draw in enumerate(chosen):
@@ -61,7 +62,7 @@ def has_same_data(mine: Problem, theirs: Problem) -> bool:
 
 
 def _is_same(one: Family, other: Family) -> bool:
-    """Are two networks one object, or equal in units, connections and activations?"""
+    """Are two networks one object, or equal in their units, connections and activations?"""
     if one is other:
         return True
     if type(one) is not type(other) or one.activations != other.activations:
@@ -73,7 +74,9 @@ def _is_same(one: Family, other: Family) -> bool:
 
 
 def _list_distinct(start: Problem) -> NDArray[np.intp]:
-    """Return the numbers of the starts that differ from all earlier ones, in parameters or data."""
+    """Return the numbers of the starts that differ from all earlier starts, in parameters
+    or data.
+    """
     seen: set[bytes] = set()
     numbers = []
     for draw in range(start.draws):

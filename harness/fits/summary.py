@@ -22,7 +22,7 @@ CURVE, WEIGHTS = 200, 64  # points of a curve and weights of a network that a re
 
 
 def fit(cache: Cache, ended: Ended) -> Fit:
-    """Return the fits of a trainer in the form of the report."""
+    """Return the results of a trainer, over all its starts, in the form of the report."""
     losses = ended.losses
     scale = cache.population.scale(ended.start.rows)
     return Fit(
@@ -47,7 +47,11 @@ def fit(cache: Cache, ended: Ended) -> Fit:
 
 
 def _share(losses: Array, quality: float | None) -> dict[str, Any]:
-    """Return the share of good fits with its interval; empty without a quality."""
+    """Return the share of losses of at most `quality` with its confidence interval, as fields of a
+    `Fit`.
+
+    It is empty without a quality.
+    """
     if quality is None:
         return {}
     good = int((losses <= quality).sum())
@@ -61,7 +65,8 @@ def _share(losses: Array, quality: float | None) -> dict[str, Any]:
 
 
 def _curve(ended: Ended, scale: float) -> list[tuple[float, float | None]]:
-    """Return at most CURVE pairs of iteration and loss of the first start, denser at its beginning.
+    """Return pairs of iteration and loss of the first start, at most CURVE, denser at its
+    beginning.
 
     `scale` is the factor from a loss to the loss in the report.
     """
@@ -75,7 +80,10 @@ def _curve(ended: Ended, scale: float) -> list[tuple[float, float | None]]:
 
 
 def _floor(ended: Ended, scale: float) -> float | None:
-    """Return a lower limit of all losses on the first draw's data; None if unknown."""
+    """Return a lower limit of all losses on the data of the first start; None if unknown.
+
+    `scale` is the factor from a loss to the loss in the report.
+    """
     if not ended.trainer.floor:
         return None
     with users():
@@ -84,7 +92,7 @@ def _floor(ended: Ended, scale: float) -> float | None:
 
 
 def _best(cache: Cache, ended: Ended) -> dict[str, Any]:
-    """Return the predictions and weights of the start with the smallest loss.
+    """Return the predictions and weights of the start with the smallest loss, as fields of a `Fit`.
 
     It is empty if no start is finite. Weights are left out if there are more than WEIGHTS, and
     predictions if inputs or outputs have more than one column.
@@ -126,7 +134,8 @@ def table(cache: Cache) -> list[Row]:
 
 
 def answer(cache: Cache, rows: list[Row]) -> str:
-    """Return the result of the case's `answer`, a sentence on its rows.
+    """Return the sentence that the case's function `answer` makes of its rows in the table of
+    changes.
 
     It is "" if the case has no `answer`, or if not all of its trainers have ended. An error in
     `answer` becomes the sentence.
@@ -151,8 +160,8 @@ def answer(cache: Cache, rows: list[Row]) -> str:
 
 
 def points(cache: Cache) -> Points | None:
-    """Return the first draw of the trainers' data; None if inputs or targets have more than one
-    column, since these cannot be drawn.
+    """Return the data of the first start; None if inputs or targets have more than one column,
+    since these cannot be drawn.
     """
     with users():
         data = cache.population.data(1)

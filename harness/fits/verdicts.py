@@ -82,10 +82,10 @@ def end_verdict(trial: Trial, cache: Cache) -> Verdict:
 
 
 class _Claim(NamedTuple):
-    """A trainer's claim about its final weights (losses or predictions), with the oracle's values
-    for them.
+    """A trainer's claim about its final weights: losses or predictions.
 
-    The oracle is the network's equations in bounded arithmetic.
+    `who` is the trainer's title, and `what` is "claims a loss of" or "predicts". `side` has the
+    claimed numbers, and the values of the network's equations with their bounds.
     """
 
     who: str
@@ -96,8 +96,8 @@ class _Claim(NamedTuple):
 def _final(trial: Trial, cache: Cache, sides: list[Ended]) -> Verdict:
     """Return the verdict of a `final` check.
 
-    The losses and predictions that each trainer claims are compared with the oracle's at its final
-    weights; the subject's losses are compared with their floor too.
+    The losses and predictions that each trainer claims are compared with those of the network's
+    equations at its final weights. The subject's losses are also compared with the stated floor.
     """
     claims: list[_Claim] = []
     for ended in sides:
@@ -135,7 +135,8 @@ def _final(trial: Trial, cache: Cache, sides: list[Ended]) -> Verdict:
 
 
 def _bound_claims(ended: Ended, cache: Cache) -> Side:
-    """Return the losses (D,) that a trainer claims, with the oracle's bounds at its final weights.
+    """Return the losses (D,) that a trainer claims, and the exact losses at its final weights with
+    bounds.
 
     D is the number of starts that ended finite. A trainer with a `comparison_offset` does not
     notice a small change of its weights, and may have made one after it computed its last loss. The
@@ -152,10 +153,11 @@ def _bound_claims(ended: Ended, cache: Cache) -> Side:
 
 
 def predictions(cache: Cache, ended: Ended) -> Side | Missing:
-    """Return a trainer's predictions at the population's marks and on its grid, with the oracle's
+    """Return a trainer's predictions with its final weights, and those of the equations with
     bounds.
 
-    They are computed by the trainer's own implementation. If it has none, return the reason.
+    They are for the inputs that the case's `Population` names: its marks and its grid. The
+    trainer's own implementation predicts. If it has none, return the reason.
     """
     trainer, dtype = ended.trainer, ended.dtype
     problem = cache.get_or_make(
@@ -188,7 +190,8 @@ def _silent(ended: Ended, cache: Cache) -> str:
 
 
 def _below_floor(ended: Ended, cache: Cache) -> str:
-    """Return a sentence if a loss is below the stated floor, else "".
+    """Return a sentence if a loss is below the floor that a user has stated for all losses, else
+    "".
 
     No fit can be below a correct floor. So the floor is wrong, or the network or data are not as
     stated.

@@ -1,1 +1,1 @@
-"""Models that are no PyTorch modules: functions of NumPy arrays, JAX, ONNX Runtime."""
+"""Models that are not PyTorch modules: functions of NumPy arrays, JAX models and ONNX files."""

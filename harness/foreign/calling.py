@@ -1,7 +1,8 @@
 """Calls a function of NumPy arrays at a draw, and reads its outputs, loss and gradients.
 
-A draw is one problem of a stack. In shapes, R counts rows, I inputs of a group, and O outputs of a
-head. A block is one named parameter tensor.
+A draw is one problem of a stack: parameters, inputs and targets for one call. In shapes, R counts
+rows, I inputs of a group, and O outputs of a head (one output array). A block is one named
+parameter array; P counts the numbers of all blocks.
 """
 
 from __future__ import annotations
@@ -26,8 +27,10 @@ IN_JAX = "; JAX computes in float64 after jax.config.update('jax_enable_x64', Tr
 
 @dataclass(frozen=True, eq=False)
 class Call:
-    """The arguments of one draw: parameters by block, inputs by group (R, I), targets by head (R,
-    O).
+    """The arguments at one draw.
+
+    `blocks` has the parameter arrays by name, `inputs` an array (R, I) for each group of inputs,
+    and `targets` an array (R, O) for each head.
     """
 
     blocks: Mapping[str, Numbers]
@@ -36,9 +39,10 @@ class Call:
 
     @classmethod
     def of(cls, problem: Problem, own: Layout, draw: int, dtype: str, order: Any = "C") -> Call:
-        """Return the arguments of one draw as new arrays of a dtype.
+        """Return the arguments at one draw of a problem as new arrays of a dtype.
 
-        `order` is the order of their numbers in memory, "C" or "F".
+        `own` is the layout of the model's parameters, and `draw` the position in the stack. `order`
+        is the order of the arrays' numbers in memory, "C" or "F".
         """
         network = problem.formulation.network
         blocks = {}
@@ -50,10 +54,9 @@ class Call:
         return cls(blocks, inputs, targets)
 
     def ask(self, answer: Callable[..., Any], with_targets: bool = False) -> Any:
-        """Call a function with the blocks and the inputs (and the targets if `with_targets`), and
-        return its result.
+        """Call the function `answer` with the blocks and the inputs, and return its result.
 
-        Raises WrongAnswer if it changes its arguments.
+        With `with_targets` it gets the targets too. Raises WrongAnswer if it changes its arguments.
         """
         targets = self.targets if with_targets else []
         before = [each.copy() for each in (*self.blocks.values(), *self.inputs, *targets)]
@@ -75,7 +78,9 @@ def _split(whole: Array, widths: tuple[int, ...], dtype: str, order: Any) -> lis
 
 
 def list_heads(given: Any) -> list[Any]:
-    """Return outputs as a list: one array, a sequence of arrays, or arrays by name."""
+    """Return outputs as a list of arrays, from one array, a sequence of arrays, or arrays
+    by name.
+    """
     if isinstance(given, Mapping):
         return list(given.values())
     return list(given) if isinstance(given, tuple | list) else [given]
@@ -84,8 +89,8 @@ def list_heads(given: Any) -> list[Any]:
 def read_heads(given: Any, rows: int, widths: tuple[int, ...], dtype: str = "") -> list[Array]:
     """Return copies of outputs in float64, an array (R, O) for each head.
 
-    A single column (R,) becomes (R, 1). Raises WrongAnswer for other shapes, and for numbers
-    narrower than `dtype`.
+    `widths` are the numbers of outputs of the heads. A single column (R,) becomes (R, 1). Raises
+    WrongAnswer for other shapes, and for numbers narrower than `dtype`.
     """
     heads = [read_numbers(head, "outputs", dtype) for head in list_heads(given)]
     if widths == (1,) and len(heads) == 1 and heads[0].shape == (rows,):
@@ -99,10 +104,10 @@ def read_heads(given: Any, rows: int, widths: tuple[int, ...], dtype: str = "") 
 
 
 def read_numbers(given: Any, what: str, dtype: str = "") -> Array:
-    """Return a copy as float64, since a function may change its array later.
+    """Return a float64 copy of numbers, since a function may change its array later.
 
-    Raises WrongAnswer for numbers that are not real and, with a `dtype`, for numbers of a narrower
-    dtype.
+    `what` is their name in messages. Raises WrongAnswer for numbers that are not real and, with a
+    `dtype`, for numbers of a narrower dtype.
     """
     array = np.asarray(given)
     if not dtype and array.dtype.kind in REFUSED:
@@ -123,8 +128,8 @@ def _expect_dtype(given: Any, array: Numbers, what: str, wanted: np.dtype[Any]) 
 
 @dataclass(frozen=True, eq=False)
 class Slopes:
-    """The loss, its gradient by each own parameter (P,) and by the inputs (R, I), or None if not
-    given.
+    """The loss, its gradient by the model's parameters (P,), and its gradient by the inputs (R, I
+    of all groups) or None if not given.
     """
 
     loss: float
@@ -133,10 +138,11 @@ class Slopes:
 
     @classmethod
     def read(cls, given: Any, call: Call, own: Layout, dtype: str) -> Slopes:
-        """Read the result of a `slopes` function: the loss, and gradients by block, or these and
-        one more for each group of inputs.
+        """Read the result of a `slopes` function.
 
-        Raises WrongAnswer for other shapes, and for numbers narrower than `dtype`.
+        It is the loss and a dict of gradients by block or, instead of the dict, a tuple of the dict
+        and a gradient for each group of inputs. Raises WrongAnswer for other shapes, and for
+        numbers narrower than `dtype`.
         """
         if not isinstance(given, tuple | list) or len(given) != 2:
             raise WrongAnswer(
@@ -161,7 +167,10 @@ class Slopes:
 
 
 def _read_gradients(given: Mapping[str, Any], call: Call, own: Layout, dtype: str) -> Array:
-    """Return the gradient by the own parameters (P,); it is 0 for a bias that is left out."""
+    """Return the gradient by the model's parameters (P,), from gradients by block.
+
+    It is 0 for a bias that the model does not have.
+    """
     gradients: dict[str, Array] = {}
     for block in own.blocks:
         if block.left_out:
@@ -181,7 +190,9 @@ def _read_gradients(given: Mapping[str, Any], call: Call, own: Layout, dtype: st
 
 
 def _read_by_inputs(given: Sequence[Any], call: Call, dtype: str) -> Array | None:
-    """Return the gradient by the inputs of all groups (R, I); None if none was given."""
+    """Return the gradient by the inputs of all groups (R, I of all groups), from one for each
+    group; None if there is none.
+    """
     if not given:
         return None
     parts = [read_numbers(part, "a gradient by its inputs", dtype) for part in given]

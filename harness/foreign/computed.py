@@ -103,8 +103,8 @@ class Computed:
         return "computed"
 
     def title(self) -> str:
-        """Return its name with the versions it was made with, and its dtype if it has one of its
-        own.
+        """Return its name with the versions in `made_with`, and its dtype if it always computes in
+        the same one.
         """
         parts = [f"{name} {version}" for name, version in self.made_with.items()]
         parts += filter(None, [self.dtype])
@@ -115,8 +115,10 @@ class Computed:
         return dict(self.made_with)
 
     def contract(self, dtype: str) -> Contract:
-        """Return its contract in its own dtype or, if it has none, in the NumPy dtype nearest to
-        this one.
+        """Return the arithmetic that it promises in a trial of this dtype.
+
+        It is in its own dtype or, if it has none, in the trial's; for a dtype that NumPy lacks, in
+        float32.
         """
         computed_in = self.dtype or (dtype if dtype in DTYPES else "float32")
         contract = Contract(
@@ -151,12 +153,13 @@ class Computed:
         return self.name, *map(id, parts)
 
     def own(self, network: Family) -> Layout:
-        """Return the layout of the model's own parameters."""
+        """Return the layout of the model's own parameters: their names and shapes."""
         network = self.network or network
         return network.layout if self.shapes is None else Layout.of_shapes(self.shapes)
 
     def formulation(self, network: Family, say: Say = silent) -> Formulation:
-        """Return the map from the model's own parameters to the network's parameters.
+        """Return the map from the model's own parameters to the network's; `say` gets progress
+        messages.
 
         Raises ValueError if the map cannot be determined.
         """
@@ -168,7 +171,8 @@ class Computed:
     def meanings(self, network: Family) -> tuple[int, list[Words] | None]:
         """Try all ways in which the model's parameters may be the network's blocks, see `Mapped`.
 
-        Nothing is tried for a function of the network's own blocks.
+        Return the number of ways, and the ways under which its outputs are right. They are 0 and
+        None if nothing is tried, as for a function of the network's own blocks.
         """
         network = self.network or network
         own, dtype = self.own(network), self.dtype or DTYPES[0]
@@ -184,10 +188,11 @@ class Computed:
         return len(ways), matching(ask, own, network, ways, self.contract(dtype))
 
     def observe(self, problem: Problem, dtype: str = "float64", device: str = "cpu") -> Observation:
-        """Return the answers to a problem, at its own parameters if they are this model's, else at
-        the same theta.
+        """Return the answers to a problem.
 
-        They are missing if this model's parameters cannot be computed from theta.
+        The model gets the problem's own parameters if these are arranged as its own. Else it gets
+        own parameters with the problem's theta (the network's parameters). The answers are missing
+        if they cannot be computed from theta.
         """
         kind = self.contract(dtype).dtype
         mine = _formulation(self, problem.formulation.network)
@@ -205,5 +210,5 @@ class Computed:
 
 @lru_cache(maxsize=64)
 def _formulation(computed: Computed, network: Family) -> Formulation:
-    """Return the formulation of a model; it is cached."""
+    """Return the map from a model's own parameters to the network's; it is cached."""
     return computed.formulation(network)

@@ -70,7 +70,7 @@ def jax_model(
 
 
 def _name_of(key: Any) -> str:
-    """Return a key of a path in a tree as text: a dict's key, an attribute or a position."""
+    """Return one step of a path in a tree as text: a dict's key, an attribute or a position."""
     for attribute in ("key", "name", "idx"):
         if hasattr(key, attribute):
             return str(getattr(key, attribute))
@@ -84,8 +84,10 @@ def _make_slopes(
     names: list[str],
     jit: bool,
 ) -> Callable[..., Any]:
-    """Return a function of the blocks, inputs and targets that returns the loss and its
-    gradients.
+    """Return a function of the blocks, inputs and targets that returns the loss and its gradients.
+
+    `to_tree` makes a tree of parameters from the blocks, and `names` are the blocks' names in the
+    tree's order.
     """
     import jax
 
@@ -112,7 +114,7 @@ def _make_slopes(
 
 
 def _count_inputs(apply: Callable[..., Any], params: Any, arrays: list[Any]) -> int:
-    """Return the number of inputs among arrays that are inputs followed by targets.
+    """Return how many of the arrays, which are inputs followed by targets, are inputs.
 
     It is the number for which `apply` returns as many outputs as arrays are left. Raises ValueError
     if there is none.

@@ -30,9 +30,11 @@ Answer = Callable[..., Any]
 
 
 class Draws:
-    """Calls the functions of a model at the draws of a problem, at its own parameters.
+    """Calls the functions of a model at the draws of a problem, at the model's own parameters.
 
-    `dtype` is the dtype of their arguments, and the narrowest allowed dtype of their results.
+    `answer` returns outputs; `slopes` returns the loss and its gradients. `dtype` is the dtype of
+    their arguments, and the narrowest allowed dtype of their results. A draw is one problem of a
+    stack; in shapes, R counts rows and O outputs.
     """
 
     def __init__(self, answer: Answer, slopes: Answer | None, problem: Problem, dtype: str) -> None:
@@ -41,8 +43,9 @@ class Draws:
         self.own = problem.formulation.own
 
     def observe(self) -> Observation:
-        """Return the answers at all draws; if a function raises an error, it is the reason why
-        answers are missing.
+        """Return the answers at all draws, as far as no function raises an error.
+
+        The error is the reason why later answers are missing.
         """
         values: dict[str, Array] = {}
         others: dict[str, dict[str, Array]] = {}
@@ -78,8 +81,10 @@ class Draws:
         return np.stack(outputs)
 
     def _ask_again(self, first: Array) -> dict[str, dict[str, Array]]:
-        """Call the first draw again; return outputs (D, R, O) that differ, by the end of the
-        sentence that reports them.
+        """Call the first draw again, as before and with arrays in Fortran order.
+
+        Return outputs that differ from `first` (draws, rows, outputs), by two keys: the end of the
+        sentence that reports them, and "forward".
         """
         repeated = {ONCE_MORE: self._read(self._call(0).ask(self.answer))}
         with suppress(Exception):  # a function may take no such arrays
@@ -93,8 +98,9 @@ class Draws:
         return others
 
     def _ask_slopes(self, slopes: Answer, values: dict[str, Array]) -> Missing | None:
-        """Add losses (D,) and gradients to the values; return why the gradient by the inputs is
-        missing.
+        """Add losses (D,) and gradients at all draws to `values`, by quantity.
+
+        Return the reason why the gradient by the inputs is missing, or None.
         """
         slopes_by_draw: list[Slopes] = []
         for draw in range(self.problem.draws):

@@ -32,16 +32,19 @@ STARTS = 20  # of a population, where --parity-starts does not say
 
 @dataclass(frozen=True)
 class Meaning(Key[Formulation]):
-    """Cache key for the formulation of a subject of the case, by the subject's name."""
+    """Cache key for the map from a subject's own parameters to the network's; `subject` is its
+    name.
+    """
 
     subject: str
 
 
 @dataclass(frozen=True)
 class SharedMeaning(Key[Formulation]):
-    """Cache key for the formulation of a subject, shared by all cases of a network.
+    """Cache key for the map from a subject's own parameters to the network's, shared by all cases.
 
-    `meaning_key` contains ids of objects. They stay unique as long as `subject` is alive.
+    `meaning_key` is equal for subjects whose parameters are mapped in the same way. It contains ids
+    of objects, which stay unique as long as `subject` is alive.
     """
 
     meaning_key: Hashable
@@ -51,21 +54,25 @@ class SharedMeaning(Key[Formulation]):
 
 @dataclass(frozen=True)
 class OwnMeaning(Key[Formulation]):
-    """Cache key for the formulation whose own parameters are themselves theta of the case's
-    network.
-    """
+    """Cache key for the identity as the map from own parameters to the network's parameters."""
 
 
 @dataclass(frozen=True)
 class Problems(Key[list[Problem]]):
-    """Cache key for the problems that the case makes for a formulation."""
+    """Cache key for the problems that the case makes for a formulation: a map from a model's own
+    parameters to the network's.
+    """
 
     formulation: Formulation
 
 
 @dataclass(frozen=True)
 class NarrowProblems(Key[list[Problem]]):
-    """Cache key for the problems of a formulation, rounded to a dtype narrower than float32."""
+    """Cache key for the case's problems for a formulation, rounded to a dtype narrower than
+    float32.
+
+    A formulation is a map from a model's own parameters to the network's.
+    """
 
     formulation: Formulation
     dtype: str
@@ -94,7 +101,10 @@ class SubjectAnswers(Key[Observation]):
 
 @dataclass(frozen=True)
 class VisitedStates(Key[tuple[Problem, Observation]]):
-    """Cache key for the states (parameters) of a model's training, and its answers there."""
+    """Cache key for the states (parameters) that a model's training visits, and its answers there.
+
+    `trained` is the trainer's name.
+    """
 
     trained: str
     dtype: str
@@ -126,7 +136,10 @@ class CandidateAnswers(Key[Observation]):
 
 @dataclass(frozen=True)
 class ProblemAsEvaluated(Key[Problem]):
-    """Cache key for a problem, rewritten for the network that a reference really evaluates."""
+    """Cache key for a problem, rewritten for the network that a reference really evaluates.
+
+    For example, R's nnet evaluates tanh as a logistic.
+    """
 
     reference: Same
     problem: Problem
@@ -134,8 +147,9 @@ class ProblemAsEvaluated(Key[Problem]):
 
 @dataclass(frozen=True)
 class NetworkBounds(Key[Bounds]):
-    """Cache key for the bounds of a problem under a contract, computed for the whole network at
-    once.
+    """Cache key for the bounds on answers to a problem, computed for the whole network at once.
+
+    `contract` is the promised arithmetic for which they hold.
     """
 
     problem: Problem
@@ -144,11 +158,11 @@ class NetworkBounds(Key[Bounds]):
 
 @dataclass(frozen=True)
 class UnclippedBounds(Key[Bounds]):
-    """Cache key for bounds of a problem, shared by all contracts that differ only by the logistic's
-    clip.
+    """Cache key for bounds on answers to a problem, shared by contracts that differ only by the
+    logistic's clip.
 
-    `contract` has no clip. The bounds under such contracts are equal in all draws in which the clip
-    does not act, so they are reused there.
+    `contract` (the promised arithmetic) has no clip. The bounds under these contracts are equal in
+    all draws in which no clip acts, so they are reused there.
     """
 
     problem: Problem
@@ -159,7 +173,8 @@ class UnclippedBounds(Key[Bounds]):
 class StagedBounds(Key[Bounds]):
     """Cache key for the bounds of a problem that are computed layer by layer.
 
-    The bounds of each layer start from the intermediate numbers in `observed`.
+    The bounds of each layer start from the intermediate numbers in `observed`, an implementation's
+    answers.
     """
 
     problem: Problem
@@ -169,7 +184,10 @@ class StagedBounds(Key[Bounds]):
 
 @dataclass(frozen=True)
 class Stages(Key[tuple[int, int, str]]):
-    """Cache key for the result of `Cache.stages` for an observation under a contract."""
+    """Cache key for the result of `Cache.stages` for an implementation's answers.
+
+    `contract` is the arithmetic that it promises.
+    """
 
     observed: Observation
     contract: Contract
@@ -193,14 +211,14 @@ class Cache(Store):
 
     @property
     def population(self) -> Population:
-        """Return the population on which the case's trainers are judged: their data, and the
-        criterion of a good fit.
+        """Return the data on which the case's trainers are trained, and the criterion of a good
+        fit.
         """
         assert isinstance(self.case.problems, Population)
         return self.case.problems
 
     def formulation(self, subject: Candidate) -> Formulation:
-        """Return the formulation of a subject: how its own parameters map to theta."""
+        """Return the formulation of a subject: the map from its own parameters to the network's."""
         return self.get_or_make(Meaning(subject.name), lambda: self._read_meaning(subject))
 
     def _read_meaning(self, subject: Candidate) -> Formulation:
@@ -210,9 +228,7 @@ class Cache(Store):
         return self.across_cases.get_or_make(key, lambda: subject.formulation(network, say))
 
     def own_formulation(self) -> Formulation:
-        """Return the formulation whose own parameters are themselves theta of the case's
-        network.
-        """
+        """Return the identity as the map from own parameters to the case's network's parameters."""
         return self.get_or_make(OwnMeaning(), lambda: Formulation.identity(self.case.network))
 
     def stacks(self, trial: Trial) -> list[Problem]:
@@ -226,10 +242,10 @@ class Cache(Store):
         return self.problems(self.formulation(trial.subject), trial.dtype)
 
     def problems(self, formulation: Formulation, dtype: str = "float64") -> list[Problem]:
-        """Return the problems of a formulation, with numbers that the dtype holds exactly.
+        """Return the case's problems for a formulation, with numbers that the dtype holds exactly.
 
-        For a dtype narrower than float32 they are rounded. Other dtypes hold the numbers of the
-        probes as they are.
+        A formulation is a map from a model's own parameters to the network's. For a dtype narrower
+        than float32 the numbers are rounded; other dtypes hold them as they are.
         """
         problems = self.get_or_make(
             Problems(formulation), lambda: self.case.make_problems(formulation)
@@ -246,15 +262,16 @@ class Cache(Store):
         """Return the model that a subject builds for a dtype and device, or the reason why there is
         none.
 
-        It is built once and answers all stacks. So a model that wrongly keeps state between calls
+        It is built once and answers all problems. So a model that wrongly keeps state between calls
         gives wrong answers, and fails.
         """
         key = LiveModel(subject.name, dtype, device)
         return self.get_or_make(key, lambda: subject.live(self.formulation(subject), dtype, device))
 
     def model(self, trial: Trial) -> Model | None:
-        """Return the built model of a trial's subject; None if the subject is no PyTorch model or
-        cannot be built.
+        """Return the built model of a trial's subject.
+
+        Return None if the subject is not a PyTorch model or cannot be built.
         """
         if not isinstance(trial.subject, Subject):
             return None
@@ -275,15 +292,18 @@ class Cache(Store):
         return self.get_or_make(SubjectAnswers(subject.name, problem, dtype, device), timed)
 
     def _ask(self, subject: Candidate, problem: Problem, dtype: str, device: str) -> Observation:
-        """Return the answers of a subject; a PyTorch model is used as it was built before."""
+        """Return the answers of a subject. A PyTorch model is built once and used for all
+        problems.
+        """
         if not isinstance(subject, Subject):
             return ask(subject, problem, dtype, device)
         build = partial(self.live, subject, dtype, device)
         return ask_subject(subject, problem, dtype, device, build)
 
     def ask_anew(self, trial: Trial, problem: Problem) -> Observation:
-        """Return the answers of a trial's subject to a problem outside its case, without other
-        modes and layouts.
+        """Return the answers of a trial's subject to a problem outside its case.
+
+        They are not stored, and the model is called only in its usual mode and layout.
         """
         model = self.model(trial)
         if model is not None:
@@ -293,8 +313,8 @@ class Cache(Store):
     def visited_states(
         self, trained: Trained, dtype: str, device: str
     ) -> tuple[Problem, Observation]:
-        """Return the states (parameters) of a model's training as the draws of one problem, and its
-        answers there.
+        """Return the states (parameters) that a model's training visits, as the draws of one
+        problem, and its answers there.
         """
         key = VisitedStates(trained.name, dtype, device)
         network, population = self.case.network, self.population
@@ -314,7 +334,8 @@ class Cache(Store):
         reference: Implementation | None = None,
         observed: Observation | None = None,
     ) -> Bounds:
-        """Return the bounds on a correct implementation's answers to a problem under a contract.
+        """Return the exact answers to a problem, with bounds for a contract: the promised
+        arithmetic.
 
         They are for the problem's own network or, with `reference`, for the network that this
         reference really evaluates. If `observed` has intermediate numbers (`observed.seen`), the
@@ -350,8 +371,8 @@ class Cache(Store):
     def stages(
         self, problem: Problem, contract: Contract, observed: Observation
     ) -> tuple[int, int, str]:
-        """Return how many intermediate numbers of a row `observed` has, how many the network has,
-        and the first activation that `observed` lacks.
+        """Return three things: how many of the network's intermediate numbers of a row are in
+        `observed`, how many the network has, and its first activation that is not in `observed`.
 
         A row is one row of inputs. The result is (0, 0, "") if `observed` has no intermediate
         numbers.
@@ -366,7 +387,8 @@ class Cache(Store):
 def key_of_answers(reference: Implementation, problem: Problem, dtype: str) -> Key[Observation]:
     """Return the key of a reference's answers to a problem, in a trial of a dtype.
 
-    The answers of a candidate may depend on the problem's own parameters.
+    The answers of a candidate (a reference with parameters of its own) may depend on the problem's
+    own parameters, so its key contains the problem.
     """
     if isinstance(reference, Candidate):
         return CandidateAnswers(Same(reference), problem, dtype)
@@ -375,8 +397,6 @@ def key_of_answers(reference: Implementation, problem: Problem, dtype: str) -> K
 
 
 def _without_float64_only(problems: list[Problem]) -> list[Problem]:
-    """Return the problems without those for float64 only, or all of them if nothing would be
-    left.
-    """
+    """Return the problems without those marked `float64_only`, or all if no others are left."""
     others = [problem for problem in problems if not problem.float64_only]
     return others or problems

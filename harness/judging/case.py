@@ -27,18 +27,20 @@ LOCKSTEP = ("loss", "gradient", STEP)
 
 
 class SelfJudging(Protocol):
-    """The interface of problems that judge the trials of their case themselves, as a fitted object
-    does.
+    """The interface of problems that judge the trials of their case themselves.
 
-    Such a case has the same object as its only reference.
+    For example, an object that R's nnet has fitted does. Such a case has the same object as its
+    only reference.
     """
 
     @property
     def checks(self) -> Sequence[str]:
-        """The names of the checks."""
+        """The names of the checks that it judges."""
 
     def answering(self, file: str, case: str, states_only: bool, mode: Any) -> Any:
-        """Return the object that answers instead of it, see `Case.answering`."""
+        """Return the object that takes its place in a run; the arguments are those of
+        `Case.answering`.
+        """
 
     def judge(self, trial: Trial, cache: Any) -> Verdict:
         """Return the verdict of a trial; `cache` is the case's Cache."""
@@ -150,8 +152,8 @@ class Case:
         visits = bool(self.population) and not self._trains_to_the_end()
 
         def answered(one: Any) -> Any:
-            """Return the object that answers instead of `one`: `one` itself if it does not use
-            R.
+            """Return the object that takes the place of `one`: `one` itself if it does not
+            use R.
             """
             if not hasattr(one, "answering"):
                 return one
@@ -169,14 +171,14 @@ class Case:
 
     @property
     def population(self) -> Population | None:
-        """Return the population on which the case's trainers are judged; None if the case is not
-        about training.
+        """The data and the criterion of a good fit by which trainers are judged; None if the case
+        is not about training.
         """
         return self.problems if isinstance(self.problems, Population) else None
 
     @property
     def judge(self) -> SelfJudging | None:
-        """Return the problems if they judge the trials of the case themselves, else None."""
+        """The problems if they judge the trials of the case themselves, else None."""
         return cast(SelfJudging, self.problems) if hasattr(self.problems, "judge") else None
 
     def _checks(self) -> Sequence[str]:
@@ -194,7 +196,8 @@ class Case:
         return bool(set(self._checks()) & set(ENDS))
 
     def make_problems(self, formulation: Formulation) -> list[Problem]:
-        """Return the stacks of problems for a formulation.
+        """Return the problems (each a stack of single ones) for a formulation: a map from own
+        parameters to the network's.
 
         Raises TypeError if a function in `problems` returns anything but a list of problems, and
         ValueError if there are no problems at all.
@@ -276,7 +279,10 @@ class Case:
                 )
 
     def _validate_words(self, who: str) -> None:
-        """Raise ValueError unless the checks, the dtypes and the claimed answer are known words."""
+        """Raise ValueError unless the checks, the dtypes and the claimed answer are known words.
+
+        `who` is the case's name in messages.
+        """
         checks: Sequence[str] = (*LOCKSTEP, *ENDS) if self.population else QUANTITIES
         if self.judge is not None:
             checks = self.judge.checks
@@ -293,7 +299,10 @@ class Case:
                     )
 
     def _validate_contrast(self, who: str) -> None:
-        """Raise ValueError unless the network has the head of the contrast."""
+        """Raise ValueError unless the network has the head of the contrast.
+
+        `who` is the case's name in messages.
+        """
         heads = len(self.network.outputs)
         head = self.contrast.head if self.contrast else None
         if head is not None and not 0 <= head < heads:
@@ -305,6 +314,8 @@ class Case:
     def _validate_names(self, who: str) -> None:
         """Check that each name is text on one line, and that no two subjects or references share a
         name.
+
+        `who` is the case's name in messages.
         """
         named = {
             "subjects": [Subject.of(subject).name for subject in self.subjects],
@@ -325,7 +336,10 @@ class Case:
                 )
 
     def _validate_training(self, who: str) -> None:
-        """Check that trainers have a Population, and that a Population has trainers."""
+        """Check that trainers have a Population, and that a Population has trainers.
+
+        `who` is the case's name in messages.
+        """
         ends, width = self._trains_to_the_end(), sum(self.network.inputs)
         if self.population and self.population.grid.shape[1] != width:
             raise ValueError(

@@ -67,9 +67,7 @@ class Comparison(NamedTuple):
 
     @property
     def contracts(self) -> tuple[Contract, Contract]:
-        """Return the contract of the subject and that of the reference: the arithmetic that each
-        promises.
-        """
+        """The contracts of the subject and of the reference: the arithmetic that each promises."""
         trial = self.trial
         return trial.subject.contract(trial.dtype), trial.reference.contract(trial.dtype)
 
@@ -114,10 +112,11 @@ class Comparison(NamedTuple):
         return mine, theirs
 
     def judged(self, quantity: str, contract: Contract | None = None) -> Judgement | Missing:
-        """Judge the subject's answers against the reference's in all stacks, or return why one is
+        """Judge the subject's answers against the reference's in all problems, or return why one is
         missing.
 
-        The subject's bounds are computed under `contract`, or under its own contract if None.
+        The subject's bounds hold for `contract`, the promised arithmetic; None stands for its own
+        contract.
         """
         contract = contract or self.contracts[0]
         subjects, references = [], []
@@ -133,8 +132,8 @@ class Comparison(NamedTuple):
     def sides(
         self, problem: Problem, quantity: str, contract: Contract | None = None
     ) -> tuple[Side, Side] | Missing:
-        """Return the answers of subject and reference to a problem, each with its bounds, or why
-        one is missing.
+        """Return the answers of subject and reference to a problem, each with its bounds, or why an
+        answer is missing.
         """
         mine, theirs = self.contracts
         answered, observed = self.subject(problem), self.reference(problem)
@@ -155,8 +154,8 @@ class Comparison(NamedTuple):
         return ways.pop() if len(ways) == 1 else "compiled in part"
 
     def stages(self) -> tuple[int, int, str]:
-        """Return how many intermediate numbers of a row were found in the subject, how many there
-        are, and the first activation that was not found.
+        """Return three things: how many of the network's intermediate numbers of a row were found
+        in the subject, how many there are, and the first activation that was not found.
 
         Both numbers are sums over the problems. The result is (0, 0, "") if the subject is not
         judged layer by layer.
@@ -169,15 +168,14 @@ class Comparison(NamedTuple):
 
 
 def name_subject(trial: Trial, missing: Missing) -> Missing:
-    """Return the reason why an answer of the subject is missing, with the subject's name."""
+    """Return a copy of a missing answer whose reason begins with the subject's name."""
     return replace(missing, why=f"{trial.subject.name} {missing.why}", of_subject=True)
 
 
 def name_reference(trial: Trial, missing: Missing) -> Missing:
-    """Return the reason why an answer of the reference is missing.
+    """Return a copy of a missing answer of the reference whose reason names the reference.
 
-    It includes the name of a reference that could be a subject too; other references name
-    themselves.
+    The name is added for a reference that could be a subject too; others name themselves.
     """
     if not isinstance(trial.reference, Candidate):
         return missing
@@ -185,7 +183,7 @@ def name_reference(trial: Trial, missing: Missing) -> Missing:
 
 
 def blank(trial: Trial, status: Status, why: str) -> Verdict:
-    """Return a verdict on a trial that has a status and a reason, but no numbers."""
+    """Return a verdict on a trial with a status and a reason, and without numbers."""
     case, subject = trial.case, trial.subject
     named = (
         trial.id,
@@ -228,13 +226,19 @@ def heading(trial: Trial) -> str:
 
 
 def failure(trial: Trial, status: Status, reason: str, rerun: str = "") -> Verdict:
-    """Return the verdict on a trial that fails for a reason without numbers."""
+    """Return the verdict on a trial that fails for a reason without numbers.
+
+    `rerun` is the shell line that runs the trial again.
+    """
     finding = Finding(Form.REASON, title_of(trial), _text(reason), rerun=rerun)
     return with_finding(blank(trial, status, ""), finding)
 
 
 def missing(trial: Trial, answer: Missing, quantity: str, rerun: str = "") -> Verdict:
-    """Return the verdict on a trial in which an answer is missing."""
+    """Return the verdict on a trial in which the answer for a quantity is missing.
+
+    `rerun` is the shell line that runs the trial again.
+    """
     if answer.status is Status.ABSENT:
         return blank(trial, answer.status, answer.why)
     reason = _text(f"{answer.why}")
@@ -253,7 +257,9 @@ def missing(trial: Trial, answer: Missing, quantity: str, rerun: str = "") -> Ve
 
 
 def measured_verdict(trial: Trial, judgement: Judgement, where: str) -> Verdict:
-    """Return a verdict with the numbers of a judgement, and without a sentence."""
+    """Return a verdict with the numbers of a judgement, but without a sentence; `where` names the
+    element.
+    """
     names = ("budget_used", "actual", "expected", "allowed", "contract_share")
     figures: dict[str, Any] = {name: getattr(judgement, name) for name in names}
     return replace(blank(trial, judgement.status, ""), where=where, **figures)
@@ -262,9 +268,10 @@ def measured_verdict(trial: Trial, judgement: Judgement, where: str) -> Verdict:
 def finding_of(
     verdict: Verdict, trial: Trial, form: Form, quantity: str, share: float | None = None
 ) -> Finding:
-    """Return a finding (a failure as data) with the numbers of a measured verdict.
+    """Return a finding (a failure as data) with the numbers of a verdict.
 
-    `share` is the share of its bound that the shown element uses, by default the verdict's largest.
+    `form` is the way in which the trial failed. `share` is the share of its bound that the shown
+    element uses, by default the verdict's largest.
     """
     names = ("actual", "expected", "allowed", "contract_share")
     figures: dict[str, Any] = {name: figure(getattr(verdict, name)) for name in names}

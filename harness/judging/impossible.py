@@ -1,4 +1,6 @@
-"""Finds the trials that can never be judged, because one side has no such answer on any machine."""
+"""Finds the trials that can never be judged, because one side does not compute the quantity on any
+machine.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +15,9 @@ from harness.judging.case import ENDS, Trial
 
 
 def mark_impossible(trials: Sequence[Trial]) -> list[Trial]:
-    """Return the trials of a case; those that can never be judged get the reason, and who can check
-    it instead.
+    """Return copies of the trials of a case; a trial that can never be judged has the reason.
+
+    The reason also names the references that can judge the same check.
     """
     reasons = [_find_reason(trial) for trial in trials]
     others: dict[tuple[str, str, str, str], list[str]] = {}
@@ -66,7 +69,9 @@ def _find_reason(trial: Trial) -> str:
 
 
 def _find_first_lack(sides: Sequence[Any], network: Any, check: str, dtype: str) -> str:
-    """Return the reason why the first of some trainers can never be used; "" if all can."""
+    """Return the reason why the first of two trainers that cannot be used never can; "" if both
+    can.
+    """
     reasons = [_find_lack(side, network, check, dtype, "cpu") for side in sides]
     return next(filter(None, reasons), "")
 

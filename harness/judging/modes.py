@@ -34,8 +34,8 @@ class Wrong(NamedTuple):
 
 
 def check_modes(trial: Trial, cache: Cache, problem: Problem, observed: Observation) -> Observation:
-    """Return the answers without those that are wrong in another mode or layout, or after an
-    earlier call.
+    """Return a copy of the answers without wrong ones: wrong in another mode or memory layout, or
+    after an earlier call.
 
     If a quantity is wrong, it is missing with the status FAIL, and so are the quantities that are
     computed after it.
@@ -78,8 +78,8 @@ def _check_others(
 def _check_conditions(
     trial: Trial, subject: Subject, cache: Cache, problem: Problem, observed: Observation
 ) -> Wrong | None:
-    """Return the quantity that is wrong under a condition (a layout, an earlier call); None if
-    there is none.
+    """Return the quantity that is wrong only under a condition (a memory layout, an earlier call);
+    None if there is none.
 
     For each condition the model is built anew and evaluated without it. A quantity does not count
     if it is wrong without conditions too, in another draw or in a newly built model.
@@ -112,7 +112,9 @@ def _check_conditions(
 def _ask_without(
     trial: Trial, subject: Subject, problem: Problem, without: Sequence[str]
 ) -> Observation:
-    """Build the subject's model anew, and return its answers without these conditions."""
+    """Build the subject's model anew, and return its answers without the conditions in
+    `without`.
+    """
 
     def build() -> Model | Missing:
         return subject.live(problem.formulation, trial.dtype, trial.device)

@@ -8,10 +8,10 @@ from harness.core.problem import Problem
 
 
 def narrow_problems(problems: list[Problem], contract: Contract) -> list[Problem]:
-    """Round problems to a narrower dtype, and keep the draws whose answers the dtype can hold.
+    """Return problems rounded to a narrower dtype, with the draws whose answers the dtype can hold.
 
     A draw is one problem of a stack. If the dtype can hold the answers of no draw, all draws are
-    kept.
+    kept. `contract` is the promised arithmetic in the dtype.
     """
     narrowed = [_within_range(problem, contract) for problem in problems]
     rounded = [problem.rounded(contract) for problem in narrowed if problem is not None]
@@ -26,7 +26,9 @@ def narrow_problems(problems: list[Problem], contract: Contract) -> list[Problem
 
 
 def _within_range(problem: Problem, contract: Contract) -> Problem | None:
-    """Return a problem with the draws whose numbers the dtype can hold; None if there is none."""
+    """Return a copy of a problem with the draws whose numbers the dtype can hold; None if there is
+    none.
+    """
     largest = np.zeros(problem.draws)
     for numbers in (problem.own, problem.inputs, problem.targets):
         largest = np.maximum(largest, abs(numbers).reshape(problem.draws, -1).max(axis=1))

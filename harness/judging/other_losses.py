@@ -29,8 +29,9 @@ SMOOTHINGS = (0.0, 0.1)
 
 
 def describe_missing(comparison: Comparison, missing: Missing) -> Missing:
-    """Return why an answer is missing. If the model's own loss raised an error because the case has
-    another one, include the loss to write.
+    """Return a missing answer with a longer reason, if the model's own loss raised the error.
+
+    The reason then has the Loss(...) to write, if the case has another loss.
     """
     if not missing.of_subject or comparison.quantity != "loss" or not has_own_loss(comparison):
         return missing
@@ -49,10 +50,11 @@ def has_own_loss(comparison: Comparison) -> bool:
 
 
 def find_loss(comparison: Comparison) -> Loss | None:
-    """Return the loss under which the model's loss and gradients are inside their bounds, or None.
+    """Return the Loss(...) under which the model's loss and gradients are inside their bounds, or
+    None.
 
-    Return None if they are inside under the case's own loss in common draws: then only draws of
-    other sizes fail.
+    Return None if they are inside under the case's own loss in random draws of ordinary size: then
+    only draws of other sizes fail.
     """
     first = comparison.problems[0]
     alike = [problem for problem in comparison.problems if problem.kind == "random"] or [first]
@@ -71,7 +73,10 @@ def find_loss(comparison: Comparison) -> Loss | None:
 
 
 def _list_questions(problem: Problem) -> Iterator[Problem]:
-    """Yield a problem with targets and a loss of each kind; the loss is a sum."""
+    """Yield copies of a problem, each with a loss of another kind and targets that suit it.
+
+    The reduction of these losses is "sum".
+    """
     heads = getattr(problem.formulation.network, "head_outputs", None)
     if heads is None:
         return
@@ -106,7 +111,9 @@ def _ask_of(
 
 
 def _list_losses(problem: Problem) -> Iterator[Loss]:
-    """Yield losses of a problem's error whose reductions, factors, smoothing and decay differ."""
+    """Yield losses with the error of a problem's loss, and other reductions, factors, smoothing and
+    decay.
+    """
     loss = problem.loss
     decays = [loss.decay]
     if loss.has_decay and loss.one_decay is not None:
@@ -121,14 +128,14 @@ def _list_losses(problem: Problem) -> Iterator[Loss]:
 
 
 def _ask(comparison: Comparison, problem: Problem) -> Observation | None:
-    """Return the model's answers to a problem, or None if they have no loss."""
+    """Return the model's answers to a problem, or None if the loss is missing."""
     trial = comparison.trial
     answered = comparison.cache.subject(trial.subject, problem, trial.dtype, trial.device)
     return None if isinstance(answered.answer("loss"), Missing) else answered
 
 
 def _fits(comparison: Comparison, problem: Problem, answered: Observation) -> bool:
-    """Are a model's answers inside the bounds of a problem's loss?"""
+    """Are the answers `answered` inside the bounds that hold for the problem's loss?"""
     trial = comparison.trial
     contract = trial.subject.contract(trial.dtype)
     bounds = problem.formulation.network.oracle(problem, contract)

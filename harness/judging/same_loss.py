@@ -42,8 +42,9 @@ class LossSlopes(Key[Problem | None]):
 def have_another_loss(comparison: Comparison) -> bool:
     """Do both sides have correct outputs, and a loss that is not the case's?
 
-    This holds if both contracts declare an own loss, all outputs are inside their bounds, and on
-    each side a loss is outside the bounds of the case's.
+    This holds if three things do. Both contracts declare that the user's code computes the loss.
+    All outputs are inside their bounds. On each side some loss is outside the bounds of the case's
+    loss.
     """
     contracts = comparison.contracts
     if comparison.quantity == "forward" or not all(contract.own_loss for contract in contracts):
@@ -63,9 +64,10 @@ def have_another_loss(comparison: Comparison) -> bool:
 
 
 def exact_draws(comparison: Comparison) -> Chosen:
-    """Return for each stack a mask (D,) of the draws in which the outputs of both sides are exact.
+    """Return for each stack a mask (D,) of the D draws in which the outputs of both sides are
+    exact.
 
-    Only probes that ask for exact answers count: in others the loss may round.
+    Only problems that ask for exact answers count: in others the loss may round.
     """
     chosen = []
     for problem in comparison.problems:
@@ -76,7 +78,7 @@ def exact_draws(comparison: Comparison) -> Chosen:
 
 
 class SameLoss(NamedTuple):
-    """The judgement of a quantity if both sides have the same loss, and a text on how it was
+    """The judgement of a quantity if both sides have the same loss; `by` says in words how it was
     judged.
 
     `judgement` is None if the quantity cannot be judged.
@@ -120,11 +122,10 @@ def same_loss(comparison: Comparison) -> SameLoss | None:
 
 
 def _same(comparison: Comparison, chosen: Chosen, quantity: str) -> Judgement | None:
-    """Return a passing judgement if both sides give the same numbers for a quantity in the chosen
-    draws, else None.
+    """Return a passing judgement if both sides give the same numbers for a quantity, else None.
 
-    The subject's answers must be finite in all draws, and the reference's other than 0 in a chosen
-    one.
+    Only the draws that `chosen` marks are compared, by stack. The subject's answers must be finite
+    in all draws, and the reference's other than 0 in a chosen draw.
     """
     sides, owners, other_than_zero = [], [], False
     for problem, some in zip(comparison.problems, chosen, strict=True):
@@ -144,10 +145,12 @@ def _same(comparison: Comparison, chosen: Chosen, quantity: str) -> Judgement | 
 
 
 def _from_slopes(comparison: Comparison, exact: Chosen) -> Judgement | None:
-    """Judge a gradient by the equations, with the derivatives of the subject's loss by the outputs.
+    """Judge a gradient by the network's equations, from the derivatives of the subject's loss by
+    the outputs.
 
-    The reference's gradient is judged only in the draws `exact`, whose outputs are exact. Returns
-    None if the subject's loss cannot be differentiated, or depends on its parameters directly.
+    The reference's gradient is judged only in the draws that `exact` marks, whose outputs are
+    exact. Returns None if the subject's loss cannot be differentiated, or depends on its parameters
+    directly.
     """
     sides, owners = [], []
     for problem, some in zip(comparison.problems, exact, strict=True):
@@ -167,8 +170,8 @@ def _from_slopes(comparison: Comparison, exact: Chosen) -> Judgement | None:
 
 
 def _add_slopes(comparison: Comparison, problem: Problem) -> Problem | None:
-    """Return the problem with the derivatives of the subject's loss at the subject's outputs; None
-    if there are none.
+    """Return a copy of the problem that has the derivatives of the subject's loss by the subject's
+    outputs; None if there are none.
     """
     trial = comparison.trial
 

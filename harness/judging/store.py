@@ -11,7 +11,7 @@ K = TypeVar("K")  # a kind of keys
 
 
 class Key(Generic[T]):
-    """Base of all keys; a value of type T is stored under a Key[T].
+    """Base of all keys; the value stored under a Key[T] is of type T.
 
     Each kind of value has a frozen dataclass of its own as its key.
     """

@@ -10,8 +10,8 @@ from time import perf_counter
 class Timing:
     """The seconds that the trials of a case took, in total and in its subjects alone.
 
-    `problems` counts the problems that subjects answered, in each dtype; `most_draws` is the number
-    of draws (single problems) of the largest stack.
+    `problems` counts the single problems that subjects answered, in each dtype; `most_draws` is
+    their number in the largest stack.
     """
 
     seconds: float = 0.0
@@ -32,5 +32,9 @@ class Timing:
 
     @property
     def overhead(self) -> float:
-        """Return the seconds per problem and dtype that everything but the subjects took."""
+        """Return the seconds that everything but the subjects took, divided by the number of
+        problems.
+
+        A problem counts once in each dtype.
+        """
         return (self.seconds - self.subject_seconds) / max(self.problems, 1)

@@ -48,7 +48,7 @@ class Verification:
 
 
 def verify(case: Case) -> Verification:
-    """Ask a case: pytest runs its trials.
+    """Bind a case to this line, so that pytest runs its trials.
 
     At import, as in `test_sine = verify(Case(...))`, pytest collects the case by the name of the
     variable; the run fails if there is none. In a function that a test calls, the case is judged at
@@ -88,17 +88,19 @@ def _find_import(frame: FrameType | None) -> Place | None:
 
 
 class Reached(BaseException):
-    """The end of a file that is only read for its cases: it begins to use what was judged."""
+    """Raised to stop reading a file for its cases, when its code begins to use the result of a
+    judgement.
+    """
 
 
 def is_reading() -> bool:
-    """Is a file being read for its cases, which are not judged?"""
+    """Is a file being read only for its cases, without judging them?"""
     return _reading.get()
 
 
 @contextmanager
 def reading() -> Iterator[None]:
-    """Let `verify` only bind cases while the `with` block runs, without judging them.
+    """Return a context in which `verify` binds cases without judging them.
 
     A file can then be read for its cases, even while a test runs.
     """
@@ -112,11 +114,11 @@ def reading() -> Iterator[None]:
 def expand(
     name: str, found: object, devices: Sequence[str] = ("cpu",), mode: str = "auto"
 ) -> list[Trial]:
-    """Return the trials of the object that a test file calls `name`.
+    """Return the trials of the object `found` that a test file calls `name`.
 
     `mode` is how R answers: "auto", "live" or "recorded". Raises ValueError or TypeError if the
-    object is no sound case, with the line of its `verify`; LookupError if R must be live and is not
-    here.
+    object is not a valid case, with the line of its `verify`; LookupError if R must be live and is
+    not installed.
     """
     if isinstance(found, Case):
         raise TypeError(f"{name} is a Case, expected it verified: {name} = verify(Case(...))")
@@ -135,10 +137,10 @@ def expand(
 def expand_case(
     case: Case, file: str, devices: Sequence[str] = ("cpu",), mode: str = "auto"
 ) -> list[Trial]:
-    """Return the trials of a case that is written in a file.
+    """Return the trials of a case that is written in `file`.
 
     `mode` is how R answers: "auto", "live" or "recorded". Raises ValueError or TypeError, in a
-    sentence, if the case is not sound; LookupError if R must be live and is not here.
+    sentence, if the case is not valid; LookupError if R must be live and is not installed.
     """
     try:
         with ours():

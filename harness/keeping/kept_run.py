@@ -20,7 +20,7 @@ Positive = Annotated[float, msgspec.Meta(ge=0)]
 
 @dataclass(frozen=True)
 class KeptQuestion:
-    """The results on one question.
+    """The results on one question of a report, for all cases with this question.
 
     `checks` is the number of judged trials, `mismatches` the number of causes of failures. `worst`
     is the largest share of a bound that a passing trial used, or None if no trial passed.

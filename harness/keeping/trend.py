@@ -14,7 +14,8 @@ class TrendPoint(NamedTuple):
 
     `questions` is how many of them the run has. `worst` is the largest share of a bound that was
     used, None if there was a mismatch. `seconds` is None if the run had other questions too, or not
-    all of them. `changed` names the versions that differ from those of the run before.
+    all of them. `complete` says that every chosen trial was run. `changed` names the versions that
+    differ from those of the run before.
     """
 
     date: str
@@ -29,7 +30,10 @@ class TrendPoint(NamedTuple):
 
 
 class Trend(NamedTuple):
-    """The points of a trend, the newest last, and sentences on the limits of the trend."""
+    """The points of a trend, the newest last, and sentences on the limits of the trend.
+
+    `questions` is the number of questions of the newest run.
+    """
 
     questions: int
     points: list[TrendPoint]
@@ -37,7 +41,10 @@ class Trend(NamedTuple):
 
 
 def make_trend(kept: Kept, now: KeptRun) -> Trend:
-    """Return the trend of the questions of a run; runs without any of them are left out."""
+    """Return the trend of the questions of the run `now` over the kept runs.
+
+    Runs without any of these questions are left out.
+    """
     points: list[TrendPoint] = []
     before: KeptRun | None = None
     others = 0
@@ -87,8 +94,8 @@ def _describe_changes(before: KeptRun, run: KeptRun) -> str:
 
 
 def _describe_missing(runs: Sequence[KeptRun], now: KeptRun) -> str:
-    """Return a sentence on the questions of the previous run that the newest one does not have; ""
-    if there are none.
+    """Return a sentence on the questions that the newest run, `now`, lacks and the run before it
+    has; "" if there are none.
     """
     missing = [name for name in runs[-1].questions if name not in now.questions] if runs else []
     if not missing:

@@ -1,7 +1,9 @@
 """Rules for bags of embeddings: sums, means or maxima of the rows of a bag, and their gradients.
 
-Rows are added in memory (ATen/native/EmbeddingBag.cpp): in a narrow dtype each addition may round
-to it. The repetition uses the equations, since torch's own backward operations have no derivative.
+A rule bounds the rounding errors of one operation of torch. A bag is a list of indices of rows of a
+table. Rows are added in memory (ATen/native/EmbeddingBag.cpp): in a narrow dtype each addition may
+round to it. The repetition in float64 uses the equations, since torch's own backward operations
+have no derivative. `mode` is 0 for sums, 1 for means and 2 for maxima.
 """
 
 from __future__ import annotations
@@ -20,20 +22,28 @@ MEAN, MAXIMUM = 1, 2
 
 
 def name_bags(indices: Tensor, offsets: Tensor) -> Tensor:
-    """Return the number of the bag that each index belongs to."""
+    """Return the number of the bag that each index belongs to; `offsets` has the start of
+    each bag.
+    """
     places = torch.arange(len(indices), device=indices.device, dtype=offsets.dtype)
     return torch.searchsorted(offsets, places, right=True) - 1
 
 
 @repeat("_embedding_bag")
 def repeat_bags(*given: Any) -> Any:
-    """Return the bags. The kernel's other results depend on its path, and are taken as observed."""
+    """Return the bags, and None for the operation's other results.
+
+    These depend on the kernel's path, and are taken as observed. `given` are the operation's
+    arguments, in their order.
+    """
     return torch.ops.aten._embedding_bag(*given)[0], None, None, None
 
 
 @rule("_embedding_bag", "_embedding_bag_forward_only")
 def add_bags(steps: Steps, call: Call) -> Error:
-    """Return the errors of the bags; a mean is divided once, or multiplied by a reciprocal."""
+    """Return a bound on the errors of the bags; a mean is divided once, or multiplied by a
+    reciprocal.
+    """
     if call["mode"] == MAXIMUM:
         return None
     weights = call["per_sample_weights"]
@@ -64,7 +74,12 @@ def repeat_bags_backward(
     weights: Tensor | None,
     padding: int = -1,
 ) -> Tensor:
-    """Return the gradient by the rows of the table."""
+    """Return the gradient by the table, given the gradient by the bags, `grad`.
+
+    The other arguments are those of torch's operation. `maximum` has the indices of the rows that
+    are the maxima, `rows` is the number of rows of the table, and `by_frequency` is
+    scale_grad_by_freq.
+    """
     gradient = grad.new_zeros(rows, grad.shape[1])
     if mode == MAXIMUM:
         not_empty = bag_size[:, None] > 0
@@ -83,9 +98,9 @@ def repeat_bags_backward(
 
 @rule("_embedding_bag_backward", "_embedding_bag_dense_backward")
 def add_bags_backward(steps: Steps, call: Call) -> Error:
-    """Return the error of the gradient by the table.
+    """Return a bound on the error of the gradient by the table.
 
-    Each term may be divided by a number of rows and weighted: three roundings. The error is
+    Each term may be divided by a number of rows and weighted: three roundings. The bound is
     infinite with `scale_grad_by_freq`, since torch divides by the count of another index.
     """
     if call["scale_grad_by_freq"]:
@@ -111,15 +126,18 @@ def repeat_weights_backward(
     mode: int,
     padding: int = -1,
 ) -> Tensor:
-    """Return the gradient by the weights of the rows: products of rows and gradients of bags."""
+    """Return the gradient by the weights of the indices: products of the table's rows with the
+    gradient by their bags, `grad`.
+    """
     products = (grad[name_bags(indices, offsets)] * table[indices]).sum(1)
     return torch.where(indices == padding, 0.0, products)
 
 
 @rule("_embedding_bag_per_sample_weights_backward")
 def multiply_rows(steps: Steps, call: Call) -> Error:
-    """Return the error of sums of n products; each may be rounded to the dtype before it is
-    added.
+    """Return a bound on the error of the gradient by the weights of the indices.
+
+    It is a sum of products; each product may be rounded to the dtype before it is added.
     """
     sizes = {"grad": abs(call["grad"]), "weight": abs(call["weight"])}
     arguments = {**call.given, **sizes}
@@ -129,7 +147,10 @@ def multiply_rows(steps: Steps, call: Call) -> Error:
 
 @repeat("embedding_renorm")
 def shorten_rows(table: Tensor, indices: Tensor, most: float, power: float) -> Tensor:
-    """Return a table whose used rows are scaled to have at most the norm `most`."""
+    """Return a copy of the table in which the rows at `indices` have at most the norm `most`.
+
+    `power` is the order of the norm. Longer rows are scaled.
+    """
     lengths = torch.linalg.vector_norm(table, power, 1, keepdim=True)
     named = torch.zeros(len(table), 1, dtype=torch.bool, device=table.device)
     named[indices.reshape(-1)] = True
@@ -138,7 +159,9 @@ def shorten_rows(table: Tensor, indices: Tensor, most: float, power: float) -> T
 
 @rule("embedding_renorm")
 def bound_shorter_rows(steps: Steps, call: Call) -> Error:
-    """Return the error of the rows that are scaled to a smaller norm; other rows are exact."""
+    """Return a bound on the error of the rows that are scaled to a smaller norm; other rows are
+    exact.
+    """
     table = call["self"]
     power, most = float(call["norm_type"]), float(call["max_norm"])
     error = bound_shorter(steps, table, power, most, [1])

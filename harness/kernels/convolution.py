@@ -1,11 +1,12 @@
 """Rules for convolutions: sums of products over windows and channels, forward and backward.
 
-Each result is linear in both factors. So the same convolution of their absolute values gives the
-sum of the sizes of the products, and of ones it gives their number; padding, stride, dilation and
-groups are taken into account. A sum of n products in any order is off by n u of that sum (Jeannerod
-and Rump 2013). That does not hold for Winograd's algorithm nor for FFT, which compute with
-differences of inputs. Kernels that use them (NNPACK, some of cuDNN) are switched off while a model
-is watched.
+A rule bounds the rounding errors of one operation of torch. Each result is linear in both factors.
+So the same convolution of their absolute values gives the sum of the sizes of the products. The
+same convolution of ones gives their number. Padding, stride, dilation and groups are taken into
+account. A sum of n products in any order is off by n u of the sum of their sizes, with the unit
+roundoff u (Jeannerod and Rump 2013). That does not hold for Winograd's algorithm nor for FFT, which
+compute with differences of inputs. Kernels that use them (NNPACK, some of cuDNN) are switched off
+while a model's operations are recorded.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from harness.rules.steps import Number, Steps
 
 @rule("convolution", "_convolution")
 def convolve(steps: Steps, call: Call) -> Error:
-    """Return the error of a convolution, with the bias if there is one."""
+    """Return a bound on the error of a convolution, with the bias if there is one."""
     x, weight, bias = call["input"], call["weight"], call["bias"]
     size = repeat_with(call, input=abs(x), weight=abs(weight), bias=None)
     counts = repeat_with(
@@ -39,7 +40,7 @@ def convolve(steps: Steps, call: Call) -> Error:
 
 @rule("convolution_backward")
 def convolve_backward(steps: Steps, call: Call) -> Sequence[Error]:
-    """Return the errors of the gradients by the input, the weight and the bias."""
+    """Return bounds on the errors of the gradients by the input, the weight and the bias."""
     g, x, weight = call["grad_output"], call["input"], call["weight"]
     sizes = repeat_with(call, grad_output=abs(g), input=abs(x), weight=abs(weight))
     counts = repeat_with(
@@ -57,8 +58,10 @@ def convolve_backward(steps: Steps, call: Call) -> Sequence[Error]:
 
 
 def bound_sums(steps: Steps, call: Call, value: Tensor, sums: Sequence[Tensor | int]) -> Error:
-    """Return the error of sums, given their size, their number of terms, and the number of partial
-    sums that may be stored in the dtype of the result.
+    """Return a bound on the error of the sums `value`.
+
+    `sums` has the sums of the terms' absolute values, the numbers of terms, and the number of
+    partial sums that may be rounded to the dtype of the result.
     """
     size, counts, stored = sums
     assert isinstance(size, Tensor)
@@ -71,7 +74,7 @@ def bound_sums(steps: Steps, call: Call, value: Tensor, sums: Sequence[Tensor | 
 
 
 def stores_partial_sums(steps: Steps, call: Call) -> bool:
-    """Does the kernel store partial sums in a dtype narrower than float32?
+    """Does the kernel round partial sums to a dtype narrower than float32?
 
     The CPU's own kernels (slow_conv2d, slow_conv_dilated2d, slow_conv_transpose2d and similar ones,
     in ATen/native) multiply matrices sample by sample. The gradient by the weight is added up in
@@ -91,8 +94,9 @@ def stores_partial_sums(steps: Steps, call: Call) -> bool:
 
 
 def _has_large_output_padding(call: Call) -> bool:
-    """Is the output padding of a transposed convolution at least a stride? oneDNN refuses it
-    then.
+    """Is the output padding of a transposed convolution, along any axis, at least the stride?
+
+    oneDNN does not compute such a convolution.
     """
     padding, stride = call["output_padding"], call["stride"]
     pairs = zip(padding, stride * len(padding), strict=False)
@@ -100,7 +104,8 @@ def _has_large_output_padding(call: Call) -> bool:
 
 
 def count_window(call: Call) -> int:
-    """Return the number of roundings in memory of a result of col2im: one for each number of a
-    window, and one for each addition.
+    """Return the largest number of roundings in memory of a number that col2im adds up.
+
+    Each number of a window rounds once, and one more rounding is added.
     """
     return 1 + multiply_all(call["weight"].shape[2:])

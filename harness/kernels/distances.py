@@ -1,7 +1,9 @@
 """Rules for norms of vectors and distances of points.
 
-A norm is the root of a sum of powers. A power is right to some units in the last place, the sum of
-n terms loses n u, and the root, of order 1/p, divides the relative error by p and adds its own.
+A rule bounds the rounding errors of one operation of torch. A norm of order p is the p-th root of a
+sum of p-th powers. A power is right to some units in the last place, and the sum of n terms is off
+by n u of itself, with the unit roundoff u. The root divides the relative error by p and adds its
+own rounding.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from harness.rules.steps import Dims, Number, Steps, list_axes
 
 @rule("linalg_vector_norm", "norm")
 def measure_length(steps: Steps, call: Call) -> Error:
-    """Return the error of a norm."""
+    """Return a bound on the error of a norm."""
     power = call.given["ord"] if "ord" in call.given else call["p"]
     keepdim = bool(call.given.get("keepdim", False))
     x = steps.exact(abs(call["self"]))
@@ -29,7 +31,10 @@ def measure_length(steps: Steps, call: Call) -> Error:
 
 
 def find_norm(steps: Steps, sizes: Number, power: float, dims: Dims, keepdim: bool) -> Number:
-    """Return the norm of numbers along some axes, given their absolute values."""
+    """Return the norm, of order `power`, of numbers along the axes `dims`, with its error.
+
+    `sizes` are the absolute values of the numbers. With `keepdim` the axes get the length 1.
+    """
     axes = list_axes(sizes.value, dims)
     if math.isinf(power):
         largest = torch.amax if power > 0 else torch.amin
@@ -49,10 +54,12 @@ def find_norm(steps: Steps, sizes: Number, power: float, dims: Dims, keepdim: bo
 def find_general_norm(
     steps: Steps, sizes: Number, power: float, dims: Dims, keepdim: bool
 ) -> Number:
-    """Return the root of order `power` of the sum of powers.
+    """Return the p-th root of the sum S of p-th powers of absolute values, with its error.
 
-    The exponents are rounded: the rounding of p changes a power by the share u p |log x|, that of 1
-    / p the root by 2 u |log S| / p, where S is the sum.
+    p is `power`, an order of the norm without a simpler rule, and the absolute values x are
+    `sizes`; the sum is along the axes `dims`. The exponents are rounded, with the unit roundoff u.
+    The rounding of p changes a power by the share u p |log x|. The rounding of 1 / p changes the
+    root by the share 2 u |log S| / p.
     """
     u, ulp = steps.u, steps.precision.ulp
     x = sizes.value
@@ -72,13 +79,13 @@ def find_general_norm(
 
 
 def _log(x: Tensor) -> Tensor:
-    """Return |log x|; 0 for 0."""
+    """Return |log x|, but 0 for x = 0."""
     return torch.where(x > 0, abs(torch.log(x)), 0.0)
 
 
 @rule("renorm")
 def shorten(steps: Steps, call: Call) -> Error:
-    """Return the error of slices that are scaled to have at most the norm `maxnorm`."""
+    """Return a bound on the error of slices that are scaled to have at most the norm `maxnorm`."""
     x, dim = call["self"], call["dim"] % call["self"].ndim
     others = [axis for axis in range(x.ndim) if axis != dim]
     return bound_shorter(steps, x, float(call["p"]), float(call["maxnorm"]), others)
@@ -87,12 +94,12 @@ def shorten(steps: Steps, call: Call) -> Error:
 def bound_shorter(
     steps: Steps, x: Tensor, power: float, most: float, axes: Sequence[int]
 ) -> Tensor:
-    """Return the error of x most / (norm + 1e-7), for slices whose norm over some axes is above
+    """Return a bound on the error of x most / (norm + 1e-7), for slices of x whose norm is above
     `most`.
 
-    The norm and the factor are stored in the dtype of the result (ATen/native/Normalization.cpp,
-    Embedding.cpp). If rounding decides whether a norm is above `most`, the small jump between both
-    results is part of the error.
+    The norm, of order `power`, is over `axes`. The norm and the factor are rounded to the dtype of
+    the result (ATen/native/Normalization.cpp, Embedding.cpp). If rounding decides whether a norm is
+    above `most`, the small jump between both results is part of the error.
     """
     norm = steps.hold(find_norm(steps, steps.exact(abs(x)), power, axes, True))
     longer = steps.add(norm, steps.scalar(1e-7, x))
@@ -106,9 +113,11 @@ def bound_shorter(
 
 @rule("_euclidean_dist")
 def measure_from_products(steps: Steps, call: Call) -> Error:
-    """Return the error of Euclidean distances that are computed as |a|^2 + |b|^2 - 2 a b.
+    """Return a bound on the error of Euclidean distances of points a and b, computed as the root of
+    |a|^2 + |b|^2 - 2 a b.
 
-    The square is off by (n + 4) u (|a| + |b|)^2, however small the distance is.
+    For n coordinates and the unit roundoff u, the square is off by (n + 4) u (|a| + |b|)^2, however
+    small the distance is.
     """
     a, b = abs(call["x1"]), abs(call["x2"])
     sizes = a.square().sum(-1)[..., :, None] + b.square().sum(-1)[..., None, :] + 2 * a @ b.mT
@@ -119,7 +128,9 @@ def measure_from_products(steps: Steps, call: Call) -> Error:
 
 @rule("_cdist_forward")
 def measure_distances(steps: Steps, call: Call) -> Error:
-    """Return the error of the distances of all pairs of points, computed from their differences."""
+    """Return a bound on the error of the distances of all pairs of points, computed from
+    differences.
+    """
     a, b = call["x1"], call["x2"]
     differences = steps.sub(steps.exact(a[..., :, None, :]), steps.exact(b[..., None, :, :]))
     sizes = Number(abs(differences.value), differences.error)
@@ -128,12 +139,17 @@ def measure_distances(steps: Steps, call: Call) -> Error:
 
 @repeat("_cdist_backward")
 def repeat_distances_backward(g: Tensor, a: Tensor, b: Tensor, p: float, distances: Tensor) -> Any:
-    """Return the gradient by the first points, from stored distances."""
+    """Return the gradient by the points `a`, from stored distances of order p to the points `b`.
+
+    g is the gradient by the distances.
+    """
     return (g[..., None] * find_directions(a, b, p, distances)).sum(-2)
 
 
 def find_directions(a: Tensor, b: Tensor, p: float, distances: Tensor) -> Tensor:
-    """Return the derivatives of distances by the first point of each pair."""
+    """Return the derivatives of the distances, of order p, of all pairs of points by the point of
+    `a`.
+    """
     differences = a[..., :, None, :] - b[..., None, :, :]
     length = distances[..., None]
     if p == 1:
@@ -153,10 +169,10 @@ def find_directions(a: Tensor, b: Tensor, p: float, distances: Tensor) -> Tensor
 
 @rule("_cdist_backward")
 def bound_distances_backward(steps: Steps, call: Call) -> Error:
-    """Return the error of the gradient by the first points.
+    """Return a bound on the error of the gradient by the first points of all pairs.
 
-    Each term is a product of the gradient and a power of the difference, which rounds, divided by a
-    power of the distance; the exponents are rounded too.
+    Each term is a product of the gradient by a distance and a power of the difference, which
+    rounds. It is divided by a power of the distance. The exponents are rounded too.
     """
     g, a, b, distances = call["grad"], call["x1"], call["x2"], call["cdist"]
     p = float(call["p"])
@@ -180,8 +196,10 @@ def bound_distances_backward(steps: Steps, call: Call) -> Error:
 
 
 def find_rivals(steps: Steps, a: Tensor, b: Tensor) -> Tensor:
-    """Return 1 where the difference of two coordinates ties, within rounding, with the largest of
-    its pair of points; else 0.
+    """Return 1 for each coordinate of each pair of points that may be their largest difference,
+    else 0.
+
+    It is 1 only if several coordinates of a pair are equally far apart within rounding.
     """
     differences = abs(a[..., :, None, :] - b[..., None, :, :])
     near = differences * (1 + 2 * steps.u) >= differences.amax(-1, keepdim=True) * (1 - 2 * steps.u)

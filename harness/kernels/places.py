@@ -1,5 +1,6 @@
-"""Rules for operations that move numbers between windows, indices and layouts, and round
-nothing.
+"""Rules for operations that move numbers between windows, indices and layouts, and round nothing.
+
+A rule bounds the rounding errors of one operation of torch; None stands for an exact result.
 """
 
 from __future__ import annotations
@@ -70,23 +71,29 @@ def move_places(steps: Steps, call: Call) -> Sequence[Error]:
 
 @rule("constant_pad_nd", "index_fill")
 def put_constant(steps: Steps, call: Call) -> Error:
-    """Return the error of a constant that is put beside moved numbers: it is rounded if the dtype
-    cannot hold it.
+    """Return a bound on the error of a result with a constant in some places.
+
+    The constant is rounded if the dtype cannot hold it; all other numbers are moved without
+    rounding.
     """
     return steps.cast(call.result)
 
 
 @repeat("copy")
 def copy_numbers(to: Tensor, source: Tensor, non_blocking: bool = False) -> Tensor:
-    """Return `source` as the new numbers of a tensor; torch's own copy_ has no derivative."""
+    """Return `source` in the shape of the tensor `to`, which it overwrites; torch's own copy_ has
+    no derivative.
+    """
     dtype = torch.promote_types(to.dtype, source.dtype) if to.is_floating_point() else to.dtype
     return source.to(to.device, dtype).expand_as(to).clone()
 
 
 @repeat("fractional_max_pool2d", "fractional_max_pool3d")
 def pool_fractionally(x: Tensor, kernel: Any, output: Any, samples: Tensor) -> Any:
-    """Return the largest numbers of windows at random places; torch's own operation has no
-    derivative of the second order.
+    """Return the maxima of windows at random places, and their indices.
+
+    `kernel` and `output` are the shapes of a window and of the result, and `samples` determine the
+    places. torch's own operation has no second derivative.
     """
     operation = torch.ops.aten.fractional_max_pool2d
     if samples.shape[-1] == 3:

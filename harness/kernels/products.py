@@ -1,6 +1,7 @@
 """Rules for sums of products over several axes, and other products of vectors.
 
-n terms in any order lose n u of the sum of their sizes (Jeannerod and Rump 2013).
+A rule bounds the rounding errors of one operation of torch. A sum of n terms in any order is off by
+n u of the sum of their sizes, with the unit roundoff u (Jeannerod and Rump 2013).
 """
 
 from __future__ import annotations
@@ -23,15 +24,17 @@ from harness.rules.sums import bound_products
 
 @rule("vdot")
 def multiply_vectors(steps: Steps, call: Call) -> Error:
-    """Return the error of a sum of products."""
+    """Return a bound on the error of the dot product of two vectors."""
     size = abs(call["self"]).dot(abs(call["other"]))
     return bound_products(steps, call.result, size, len(call["self"]))
 
 
 @rule("addbmm")
 def add_matrices(steps: Steps, call: Call) -> Error:
-    """Return the error of beta c + alpha (sum over i of a_i @ b_i); the product of each pair may be
-    added in memory.
+    """Return a bound on the error of beta c + alpha (sum over i of a_i @ b_i), for matrices c, a_i
+    and b_i.
+
+    Each product of two matrices may be added in memory, with a rounding to the dtype of the result.
     """
     beta, alpha = abs(call["beta"]), abs(call["alpha"])
     names = ("self", "batch1", "batch2")
@@ -47,10 +50,10 @@ def add_matrices(steps: Steps, call: Call) -> Error:
 
 @rule("addr")
 def add_outer_product(steps: Steps, call: Call) -> Error:
-    """Return the error of beta c + alpha a b^T.
+    """Return a bound on the error of beta c + alpha a b^T, for a matrix c and vectors a and b.
 
-    Alpha, two products and the sum may round, each in the dtype of the result
-    (ATen/native/cpu/LinearAlgebraKernel.cpp).
+    Four roundings may act on a number: of alpha, of two products and of the sum, each to the dtype
+    of the result (ATen/native/cpu/LinearAlgebraKernel.cpp).
     """
     sizes = {name: abs(call[name]) for name in ("self", "vec1", "vec2", "beta", "alpha")}
     size: Tensor = repeat_with(call, **sizes)
@@ -60,15 +63,16 @@ def add_outer_product(steps: Steps, call: Call) -> Error:
 
 @rule("trace")
 def add_diagonal(steps: Steps, call: Call) -> Error:
-    """Return the error of a trace: the sum over the diagonal."""
+    """Return a bound on the error of a trace, the sum of a matrix's diagonal."""
     size = add_sizes(call, "self")
     return steps.store(Number(call.result, len(call["self"]) * steps.u * size))
 
 
 @rule("native_dropout_backward")
 def multiply_by_mask(steps: Steps, call: Call) -> Error:
-    """Return the error of the numbers that dropout keeps, times its scale, which may first be
-    stored in their dtype.
+    """Return a bound on the error of dropout's gradient: a mask times the gradient times the scale.
+
+    The scale may first be rounded to their dtype.
     """
     share = compound(2, step_roundoff(steps))
     error = share * abs(call.result) + steps.precision.tiny * (call.result != 0).double()
@@ -77,7 +81,10 @@ def multiply_by_mask(steps: Steps, call: Call) -> Error:
 
 @rule("linalg_cross")
 def multiply_crosswise(steps: Steps, call: Call) -> Error:
-    """Return the error of a cross product: differences of two products, which may all be stored."""
+    """Return a bound on the error of a cross product.
+
+    Each number is a difference of two products; both may be rounded to the dtype of the result.
+    """
     dim = call["dim"]
     shape = call.result.shape
     a, b = abs(call["self"]).expand(shape), abs(call["other"]).expand(shape)
@@ -88,11 +95,11 @@ def multiply_crosswise(steps: Steps, call: Call) -> Error:
 
 @rule("_trilinear")
 def multiply_three(steps: Steps, call: Call) -> Error:
-    """Return the error of sums of products of three numbers.
+    """Return a bound on the error of sums of products of three numbers.
 
     The kernel (ATen/native/Linear.cpp) loops over one axis. It multiplies two arguments, then the
-    third, and adds the result in memory; each of these may be stored. A product may underflow
-    before it is multiplied by a large number.
+    third, and adds the result in memory; each of these may round to the dtype of the result. A
+    product may underflow before it is multiplied by a large number.
     """
     size: Tensor = add_sizes(call, "i1", "i2", "i3")
     shape = find_shape(call)
@@ -110,7 +117,9 @@ def multiply_three(steps: Steps, call: Call) -> Error:
 
 
 def find_shape(call: Call) -> list[int]:
-    """Return the shape of the product of the three arguments of _trilinear before it is summed."""
+    """Return the shape of the product of a _trilinear call's three arguments, before it is
+    summed.
+    """
     shapes: list[list[int]] = []
     for name, expand in (("i1", "expand1"), ("i2", "expand2"), ("i3", "expand3")):
         shape = list(call[name].shape)

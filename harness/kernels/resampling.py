@@ -1,22 +1,23 @@
 """Rules for linear and cubic interpolation between the places of a grid.
 
-Interpolation is separable: along each axis a matrix M of weights, which torch's own operation gives
-for the unit vectors. A kernel computes the place of each output, s (o + 1/2) - 1/2 or s o, with at
-most four roundings of a number up to the place itself, so a place is off by d = 4 u (s (o + 1) +
-1). Then:
+A rule bounds the rounding errors of one operation of torch. Interpolation is separable: along each
+axis it is a product with a matrix M of weights. torch's own operation gives M for the unit vectors.
+u is the unit roundoff. The place of the output with the number o is s (o + 1/2) - 1/2 or s o, with
+the ratio s of the lengths. A kernel computes it with at most four roundings of a number up to the
+place itself, so a place is off by d = 4 u (s (o + 1) + 1). Then:
 
 - Linear weights t and 1 - t are off by d, and by 2 roundings.
 - Cubic weights, of Keys with A = -3/4, have slopes of at most 1.35, which is 1.5 with second-order
   terms. Horner's rule rounds (((A x - 5 A) x + 8 A) x - 4 A), x in [1, 2], by at most 37 u: its
-  partial results are at most 3, 4.5, 3 and 3, so the error grows from 4.5 to 13.5, 16.5, 36 and
-  37 u. The other polynomial is off by 7 u.
+  partial results are at most 3, 4.5, 3 and 3, so the error grows from 4.5 to 13.5, 16.5, 36 and 37
+  u. The other polynomial is off by 7 u.
 - A place near a whole number may fall on its other side: then the neighbours on that side have
   weights of no more than the error of a weight.
-- Forward, a CPU kernel stores weights in the dtype of the result, and takes the other linear weight
-  from the stored one (ATen/native/cpu/UpSampleKernel.cpp).
+- Forward, a CPU kernel rounds weights to the dtype of the result, and takes the other linear weight
+  from the rounded one (ATen/native/cpu/UpSampleKernel.cpp).
 
-With the errors E of the weights of each axis, the result is off by (|M| + E) ... |x| less |M| ...
-|x|, and by the roundings of the sum.
+With the errors E of the weights of each axis, the result for an input x is off by (|M| + E) ... |x|
+less |M| ... |x|, with a factor for each axis, and by the roundings of the sum.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ SCALES = (("scales",), ("scales_h", "scales_w"), ("scales_d", "scales_h", "scale
 
 @rule("upsample_linear1d", "upsample_bilinear2d", "upsample_trilinear3d", "upsample_bicubic2d")
 def interpolate(steps: Steps, call: Call) -> Error:
-    """Return the error of weighted sums of neighbours."""
+    """Return a bound on the error of an interpolation: weighted sums of neighbours."""
     x = abs(call["self"])
     axes = int(call.name[-2])
     exact: Tensor = x
@@ -65,10 +66,10 @@ def interpolate(steps: Steps, call: Call) -> Error:
     "upsample_nearest3d",
 )
 def copy_nearest(steps: Steps, call: Call) -> Error:
-    """Return the error of nearest-neighbour copies.
+    """Return a bound on the error of nearest-neighbour copies.
 
-    The place of the copied number is computed in the steps' dtype. If float64 gives another place,
-    both are right.
+    A kernel computes the place of the copied number in float32, for dtypes up to float32. If
+    float64 gives another place, both are right, and the bound covers both.
     """
     if steps.u < 2.0**-40:
         return None
@@ -86,8 +87,9 @@ def copy_nearest(steps: Steps, call: Call) -> Error:
     "upsample_nearest3d_backward",
 )
 def add_copies(steps: Steps, call: Call) -> Error:
-    """Return the error of the gradient of nearest-neighbour copies: the sum over the copies, kept
-    in float32.
+    """Return a bound on the error of the gradient of nearest-neighbour copies.
+
+    The gradient by a number is the sum of the gradients by its copies, kept in float32.
     """
     terms: Tensor = count_terms_with(call, "grad_output")
     error = bound_running_sums(steps, add_sizes(call, "grad_output"), terms, wide=True)
@@ -110,10 +112,10 @@ def add_copies(steps: Steps, call: Call) -> Error:
     "upsample_bicubic2d_backward",
 )
 def interpolate_backward(steps: Steps, call: Call) -> Error:
-    """Return the error of the gradient: each output adds its gradient times its weights.
+    """Return a bound on the error of the gradient by the input of an interpolation.
 
-    A CPU keeps the sums of narrow dtypes in float32 (ATen/native/cpu/UpSampleMoreKernel.cpp), a GPU
-    adds them in memory.
+    Each output adds its gradient, times its weights, to its neighbours. A CPU keeps the sums of
+    narrow dtypes in float32 (ATen/native/cpu/UpSampleMoreKernel.cpp), a GPU adds them in memory.
     """
     g = abs(call["grad_output"])
     axes = g.ndim - 2
@@ -129,15 +131,18 @@ def interpolate_backward(steps: Steps, call: Call) -> Error:
 
 
 def apply_along(x: Tensor, matrix: Tensor, axis: int) -> Tensor:
-    """Return the product of a matrix and each vector of x along an axis."""
+    """Return the product of a matrix (m, n) and each vector (n,) of x along an axis."""
     return torch.movedim(torch.movedim(x, axis, -1) @ matrix.T, -1, axis)
 
 
 def list_weights(
     steps: Steps, call: Call, lengths: Sequence[int], stored: bool
 ) -> list[tuple[int, Tensor, Tensor]]:
-    """Return for each axis its number, the absolute values of the weights (outputs, inputs), and
+    """Return for each axis its number, the absolute values of its weights (outputs, inputs), and
     their errors.
+
+    `lengths` are the numbers of inputs along the axes. With `stored` the weights are rounded to the
+    dtype of the result.
     """
     axes = len(lengths)
     weights_by_axis = []
@@ -152,7 +157,10 @@ def list_weights(
 
 
 def find_weights(call: Call, length: int, outputs: int, scale: float | None) -> Tensor:
-    """Return the weights (outputs, inputs) along one axis."""
+    """Return the weights (outputs, inputs) along one axis of `length` inputs and `outputs` outputs.
+
+    `scale` is the call's scale for this axis, if given.
+    """
     device = call.result.device
     unit = torch.eye(length, dtype=torch.float64, device=device)[None]
     corners = call["align_corners"]
@@ -165,7 +173,10 @@ def find_weights(call: Call, length: int, outputs: int, scale: float | None) -> 
 
 
 def bound_weights(steps: Steps, call: Call, weights: Tensor, scale: float | None) -> Tensor:
-    """Return the errors of the weights (outputs, inputs) along one axis."""
+    """Return bounds on the errors of the weights (outputs, inputs) along one axis.
+
+    `scale` is the call's scale for this axis, if given.
+    """
     outputs, length = weights.shape
     if outputs == length and scale in (None, 1.0):
         return torch.zeros_like(weights)  # every place is a whole number
@@ -185,6 +196,6 @@ def bound_weights(steps: Steps, call: Call, weights: Tensor, scale: float | None
 
 
 def store_weights(steps: Steps, call: Call, weights: Tensor) -> Tensor:
-    """Return the errors of storing weights in the dtype of the result."""
+    """Return bounds on the errors of rounding weights to the dtype of the result."""
     stored = abs(weights) if CUBIC in call.name else weights != 0
     return (step_roundoff(steps) - steps.u) * stored

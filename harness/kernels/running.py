@@ -1,5 +1,7 @@
 """Rules for products of many numbers, and for cumulative products and sums of exponentials along an
 axis.
+
+A rule bounds the rounding errors of one operation of torch.
 """
 
 from __future__ import annotations
@@ -14,8 +16,10 @@ from harness.rules.steps import Number, Steps, count_terms, list_axes
 
 @rule("prod")
 def multiply_up(steps: Steps, call: Call) -> Error:
-    """Return the error of a product of n numbers, in any order: n - 1 roundings, each in the dtype
-    of the result (ATen/native/cpu/ReduceOpsKernel.cpp).
+    """Return a bound on the error of a product of n numbers, in any order.
+
+    It rounds n - 1 times, each time to the dtype of the result
+    (ATen/native/cpu/ReduceOpsKernel.cpp).
     """
     x, dim = call["self"], call.given.get("dim")
     terms = count_terms(x, list_axes(x, dim))
@@ -28,7 +32,7 @@ def multiply_up(steps: Steps, call: Call) -> Error:
 
 @rule("cumprod")
 def multiply_along(steps: Steps, call: Call) -> Error:
-    """Return the error of cumulative products."""
+    """Return a bound on the error of cumulative products."""
     x, dim = call["self"], call["dim"]
     if x.ndim == 0:
         return None
@@ -38,10 +42,10 @@ def multiply_along(steps: Steps, call: Call) -> Error:
 
 
 def bound_product(steps: Steps, value: Tensor, roundings: Tensor, largest: Tensor) -> Tensor:
-    """Return the error of products with these numbers of roundings.
+    """Return a bound on the error of the products `value` with these numbers of roundings.
 
-    A part of a product may underflow before it is multiplied by the other factors, which are at
-    most `largest`.
+    A part of a product may underflow before it is multiplied by the other factors, whose product is
+    at most `largest`.
     """
     share = torch.expm1(roundings.to(value.device) * step_roundoff(steps))
     acts = ((value != 0) & (share > 0)).double()
@@ -50,7 +54,7 @@ def bound_product(steps: Steps, value: Tensor, roundings: Tensor, largest: Tenso
 
 
 def count_before(x: Tensor, dim: int) -> Tensor:
-    """Return the number of elements before each element along an axis, in float64."""
+    """Return the number of elements before each element along the axis `dim`, in float64."""
     if x.ndim == 0:
         return torch.zeros_like(x)
     shape = [1] * x.ndim
@@ -60,12 +64,12 @@ def count_before(x: Tensor, dim: int) -> Tensor:
 
 @rule("logcumsumexp")
 def add_exponentials_along(steps: Steps, call: Call) -> Error:
-    """Return the error of logcumsumexp, in any tree of additions.
+    """Return a bound on the error of logcumsumexp, for any order of additions.
 
-    Each step is r = max(a, b) + log1p(exp(-d)), with d = |a - b|. The difference is off by u d,
-    which moves the logarithm by at most u d exp(-d) < u. exp and log1p, of at most 1 and log 2, are
-    right to some units in the last place; the sum rounds. The derivative of a later r by an earlier
-    one is exp(earlier - later).
+    Two partial results a and b are added as r = max(a, b) + log1p(exp(-d)), with d = |a - b|. The
+    difference d is off by u d, with the unit roundoff u, which moves the logarithm by at most u d
+    exp(-d) < u. exp and log1p, of at most 1 and log 2, are right to some units in the last place;
+    the sum rounds. The derivative of a later r by an earlier one is exp(earlier - later).
     """
     x, dim = call["self"], call["dim"]
     if x.ndim == 0:

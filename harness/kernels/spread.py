@@ -1,8 +1,9 @@
 """Rules for variances and standard deviations.
 
-The rules compute in two passes: the mean, then the squares of the deviations. The bound counts the
-error of the mean to first order, in every deviation. So it is at least the bound of Welford's
-updating formula, whose relative error is n k u, with k^2 = 1 + mean^2 / variance (Chan, Golub and
+A rule bounds the rounding errors of one operation of torch. The rules compute in two passes: the
+mean, then the squares of the deviations. The bound counts the error of the mean to first order, in
+every deviation. So it is at least the bound of Welford's updating formula, whose relative error is
+n k u for n numbers and the unit roundoff u, with k^2 = 1 + mean^2 / variance (Chan, Golub and
 LeVeque, Algorithms for computing the sample variance, The American Statistician 37, 1983).
 """
 
@@ -16,31 +17,31 @@ from harness.rules.steps import Number, Steps, count_terms, list_axes
 
 @rule("var")
 def variance(steps: Steps, call: Call) -> Error:
-    """Return the error of a variance."""
+    """Return a bound on the error of a variance."""
     return steps.store(find_spread(steps, call)[0])
 
 
 @rule("std")
 def deviate(steps: Steps, call: Call) -> Error:
-    """Return the error of a standard deviation."""
+    """Return a bound on the error of a standard deviation."""
     return steps.store(steps.sqrt(find_spread(steps, call)[0]))
 
 
 @rule("var_mean")
 def variance_and_mean(steps: Steps, call: Call) -> Sequence[Error]:
-    """Return the errors of a variance and a mean."""
+    """Return bounds on the errors of a variance and a mean."""
     return [steps.store(each) for each in find_spread(steps, call)]
 
 
 @rule("std_mean")
 def deviate_and_mean(steps: Steps, call: Call) -> Sequence[Error]:
-    """Return the errors of a standard deviation and a mean."""
+    """Return bounds on the errors of a standard deviation and a mean."""
     spread, mean = find_spread(steps, call)
     return [steps.store(steps.sqrt(spread)), steps.store(mean)]
 
 
 def find_spread(steps: Steps, call: Call) -> tuple[Number, Number]:
-    """Return the variance and the mean, with their errors."""
+    """Return the variance and the mean of a call, with their errors."""
     x = steps.exact(call["self"])
     dims, keepdim = call.given.get("dim"), bool(call.given.get("keepdim", False))
     terms = count_terms(x.value, list_axes(x.value, dims))
@@ -52,7 +53,9 @@ def find_spread(steps: Steps, call: Call) -> tuple[Number, Number]:
 
 
 def find_correction(call: Call) -> float:
-    """Return the correction that is subtracted from the number of terms."""
+    """Return the number that is subtracted from the number of terms to get the divisor of a
+    variance.
+    """
     if "unbiased" in call.given:
         return float(bool(call["unbiased"]))
     correction = call["correction"]

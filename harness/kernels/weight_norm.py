@@ -1,4 +1,7 @@
-"""Rules for weights that are stored as a length g and a direction v: w = v g / |v|."""
+"""Rules for weights that are stored as a length g and a direction v: w = v g / |v|.
+
+A rule bounds the rounding errors of one operation of torch.
+"""
 
 from __future__ import annotations
 
@@ -13,15 +16,15 @@ from harness.rules.steps import Number, Steps
 
 
 def find_axes(v: Tensor, dim: int) -> list[int]:
-    """Return the axes over which the length is computed: all but one."""
+    """Return the axes over which the length of v is computed: all but the axis `dim`."""
     return [axis for axis in range(v.ndim) if axis != dim % v.ndim]
 
 
 @rule("_weight_norm_interface")
 def normalise(steps: Steps, call: Call) -> Sequence[Error]:
-    """Return the errors of both results: the weight w, and the lengths |v|.
+    """Return bounds on the errors of both results: the weight w = v g / |v|, and the lengths |v|.
 
-    The lengths are stored in float32 if the weights are narrower.
+    v is the direction and g the length. |v| has the dtype float32 if the weights are narrower.
     """
     v = steps.exact(call["v"])
     axes = find_axes(call["v"], call["dim"])
@@ -34,7 +37,11 @@ def normalise(steps: Steps, call: Call) -> Sequence[Error]:
 def repeat_backward(
     grad: Tensor, v: Tensor, g: Tensor, lengths: Tensor, dim: int
 ) -> tuple[Tensor, Tensor]:
-    """Return the gradients by v and g, from stored lengths."""
+    """Return the gradients by the direction v and the length g of a weight w = v g / |v|.
+
+    `grad` is the gradient by w, and `lengths` are |v|. `dim` is the axis along which lengths
+    differ.
+    """
     axes = find_axes(v, dim)
     along = (grad * v).sum(axes, keepdim=True)
     lengths = lengths.to(v)
@@ -43,8 +50,11 @@ def repeat_backward(
 
 @rule("_weight_norm_interface_backward")
 def normalise_backward(steps: Steps, call: Call) -> Sequence[Error]:
-    """Return the errors of g (grad / |v| - v (grad v) / |v|^3) and grad v / |v|, the gradients by
-    the direction and the length (ATen/native/cpu/WeightNormKernel.cpp).
+    """Return bounds on the errors of the gradients by the direction v and the length g of a weight
+    v g / |v|.
+
+    With the gradient `grad` by the weight, they are g (grad / |v| - v (grad v) / |v|^3) and grad v
+    / |v| (ATen/native/cpu/WeightNormKernel.cpp).
     """
     names = ("grad_w", "saved_v", "saved_g", "saved_norms")
     grad, v, g, lengths = (steps.exact(call[name]) for name in names)

@@ -40,7 +40,11 @@ ACTIVATIONS = {
 
 
 def look_at(module: torch.nn.Module) -> Seen:
-    """Examine a module of real numbers; its parameters do not change."""
+    """Return the facts about a module of real numbers: its parameters, inputs, outputs and
+    activations.
+
+    Its parameters do not change.
+    """
     shapes = {}
     for name, parameter in module.named_parameters():
         shapes[name] = tuple(to_plain(parameter).shape)
@@ -54,7 +58,10 @@ def look_at(module: torch.nn.Module) -> Seen:
 def _try_calls(
     module: torch.nn.Module, shapes: Mapping[str, tuple[int, ...]]
 ) -> tuple[list[Call], str]:
-    """Return the ways in which a module can be called; if there is none, the reason."""
+    """Return the ways in which a module can be called and, if there is none, the reason.
+
+    `shapes` are those of its parameters, by name.
+    """
     found: list[Call] = []
     refused = answered = ""
     with torch.random.fork_rng(devices=[]), torch.no_grad(), users():
@@ -71,7 +78,9 @@ def _try_calls(
 def _list_widths(
     module: torch.nn.Module, shapes: Mapping[str, tuple[int, ...]]
 ) -> Iterator[tuple[int, ...]]:
-    """Yield the widths of inputs that fit the parameters' shapes."""
+    """Yield the widths of groups of inputs (the number of columns of each) that fit the parameters'
+    shapes.
+    """
     sizes = {1}
     for shape in shapes.values():
         sizes.update(shape)
@@ -90,7 +99,7 @@ def _count_groups(forward: Callable[..., Any]) -> Sequence[int]:
 
 
 def _try_call(module: torch.nn.Module, widths: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the widths of the outputs for rows of these widths.
+    """Return the widths of the outputs for inputs with these numbers of columns.
 
     Raises WrongAnswer if the outputs are no rows of numbers, and the module's own errors.
     """
@@ -107,7 +116,10 @@ def _try_call(module: torch.nn.Module, widths: tuple[int, ...]) -> tuple[int, ..
 
 
 def _list_activations(module: torch.nn.Module, widths: tuple[int, ...]) -> list[str]:
-    """Return the activations that a call of a module runs, in their order."""
+    """Return the names of the activations that a call of a module runs, in their order.
+
+    `widths` are the numbers of columns of its inputs.
+    """
     kind = next((each.dtype for each in module.parameters()), torch.get_default_dtype())
     inputs = [torch.rand(ROWS[0], width).to(kind) for width in widths]
 

@@ -31,7 +31,9 @@ KINDS = {  # by the ending of the file
 
 
 def describe_mistake(path: str, name: str) -> str:
-    """Return a sentence if a path cannot be a file of Python with a model in it; "" if it can."""
+    """Return a sentence if `path` cannot be a file of Python with a model `name` in it; "" if it
+    can.
+    """
     file, said = Path(path), one_line(path)
     model = f":{name}" if name else ":Net"
     if file.is_dir():

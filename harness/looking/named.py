@@ -27,7 +27,7 @@ MOST_NAMED = 5  # models of a file that a sentence lists
 
 @dataclass(frozen=True)
 class Named:
-    """A class or function in a file.
+    """A class or function (`thing`) in a file.
 
     `module` is the name under which a test beside the file imports it. `folder` is where Python
     looks for this module.
@@ -110,7 +110,10 @@ def _find_module(file: Path) -> tuple[Path, str]:
 
 
 def _import(module: str, file: Path, folder: Path, say: Say) -> Any:
-    """Import a file as a module. Raises ValueError, in a sentence, if this fails."""
+    """Import a file as the module of this name; `folder` is where Python looks for it.
+
+    Raises ValueError, in a sentence, if this fails.
+    """
     before = sys.modules.get(module)
     if before is not None and not _is_file_of(before, file):
         raise ValueError(
@@ -137,8 +140,9 @@ def _is_file_of(module: Any, file: Path) -> bool:
 
 @contextmanager
 def _as_script(file: Path, say: Say) -> Iterator[None]:
-    """Hide our own command-line arguments from a file, and send a message if its import takes
-    long.
+    """Hide the harness's command-line arguments from a file while it is imported.
+
+    `say` gets a message if the import takes long.
     """
     told = (
         f"{file.name} is still running, since Python runs a file to import it: put what trains"
@@ -156,7 +160,7 @@ def _as_script(file: Path, say: Say) -> Iterator[None]:
 
 
 def _list_models(module: Any) -> list[str]:
-    """List the classes of models that a file defines."""
+    """Return the names of the classes of models that a file defines."""
     found = []
     for name, thing in vars(module).items():
         if is_module_class(thing) and inspect.getmodule(thing) is module:

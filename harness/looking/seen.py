@@ -1,4 +1,6 @@
-"""What is seen of a model: its parameters, its inputs and outputs, and the activations it calls."""
+"""The facts that are read from a model: its parameters, its inputs and outputs, and the activations
+it calls.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +12,9 @@ KNOWN = ("logistic", "tanh", "relu", "softmax")
 
 @dataclass(frozen=True)
 class Call:
-    """The widths of a model's groups of inputs, and of the heads of outputs that it returns for
-    them.
+    """A way of calling a model with rows of numbers.
+
+    `inputs` has the number of columns of each input, `outputs` that of each output.
     """
 
     inputs: tuple[int, ...]
@@ -20,7 +23,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Seen:
-    """Observations of a model.
+    """The facts that are read from a model by calling it.
 
     `shapes` are those of its parameters by name, `calls` the ways in which it can be called with
     rows of numbers, and `activations` the functions that it calls, in their order. If it cannot be
@@ -34,5 +37,5 @@ class Seen:
 
     @property
     def unknown(self) -> list[str]:
-        """The activations that our networks do not support."""
+        """The activations that the harness's networks do not support."""
         return [name for name in dict.fromkeys(self.activations) if name not in KNOWN]
