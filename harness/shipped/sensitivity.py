@@ -53,8 +53,8 @@ def measure_sensitivity(port: Port, table: Table, width: int, dtype: str) -> Sen
 
 
 def _measure_sizes(port: Port, table: Table, width: int, dtype: str) -> tuple[Array, Array] | None:
-    """Return S (R, width) and the part of it that comes from the inputs; None if the port has no
-    derivatives.
+    """Return S (R, width), the sum over inputs and weights p of |do/dp| |p| plus |o| for each
+    prediction o, and the inputs' part of it; None if the port has no derivatives.
     """
     import torch
 
