@@ -159,7 +159,9 @@ def _port_fit(given: Namespace) -> int:
 
 
 def _ask(net: FittedNet, given: Namespace) -> Question:
-    """Return the rows to compare on, and the answers to them from R if it is installed."""
+    """Return the rows on which the port is compared, with the answers to them from R if it is
+    installed.
+    """
     session: RSession | None = LIVE
     try:
         versions = LIVE.versions()
@@ -195,7 +197,7 @@ def _ask(net: FittedNet, given: Namespace) -> Question:
 def _with_labels(
     question: Question, net: FittedNet, given: Namespace, session: RSession | None
 ) -> Question:
-    """Return a question with the classes of its rows among the answers."""
+    """Return a copy of a question in which the answers include R's class of each row."""
     answers, asked = question.answers, (session, given.fit, "", given.trust)
     labels = find_labels(net, question.rows, answers.predictions, *asked)
     return replace(question, answers=replace(answers, labels=labels))
@@ -243,7 +245,9 @@ def _certify(
 
 
 def _list_caveats(net: FittedNet, answers: Answers, clipped: float) -> tuple[str, ...]:
-    """Return sentences on the limits of a port's certificate."""
+    """Return sentences on the limits of a port's certificate; `clipped` is the share of hidden
+    units beyond nnet's clip of the logistic's argument.
+    """
     caveats = [SCALING, "gradients and training are not compared"]
     if net.terms is not None and not has_columns(net):
         caveats.append("model.py has no columns(): R's model.matrix makes its inputs")
@@ -264,7 +268,7 @@ def _list_caveats(net: FittedNet, answers: Answers, clipped: float) -> tuple[str
 
 
 def _describe(net: FittedNet) -> str:
-    """Return a net in words: its units, and the call of nnet."""
+    """Return a fitted net in words: its units, and the call of nnet."""
     top = net.topology
     skip = " with skip" if top.hidden and top.has_skip else ""
     kind = "linear" if top.output == "identity" else top.output
@@ -301,7 +305,9 @@ def _write(folder: Path, files: dict[str, str | bytes], force: bool) -> None:
 
 
 def _known(path: Path) -> dict[str, str]:
-    """Return the digests of the files in an older certificate."""
+    """Return the SHA-256 digests of the files in an older certificate, by the names of the
+    files.
+    """
     try:
         held = json.loads(read_regular(path, MOST_OF_CERTIFICATE))
         return dict(held["files"]) if held["written_by"] == BY else {}

@@ -26,8 +26,8 @@ class Found(NamedTuple):
 
 
 def list_scales(loss: Loss, widths: Sequence[int]) -> dict[str, Callable[[int], tuple[float, ...]]]:
-    """Return, for each reduction, a function from a number of rows to the factors of the heads'
-    summed errors.
+    """Return by the name of each reduction, such as "mean", a function from the number of rows to
+    the factor of each head's summed errors.
     """
     of_rows = [error in OF_A_ROW for error in loss.errors(len(widths))]
     counts = [1 if one else width for one, width in zip(of_rows, widths, strict=True)]
@@ -45,7 +45,9 @@ def list_scales(loss: Loss, widths: Sequence[int]) -> dict[str, Callable[[int], 
 
 
 def as_loss(found: Found, loss: Loss, widths: Sequence[int]) -> Loss:
-    """Return the reference's loss, changed to the loss `found`."""
+    """Return a copy of `loss` (the reference's) in which reduction and factors are those of
+    `found`.
+    """
     factors = list(found.factors)
     reductions: dict[str, Reduction] = {name: name for name in get_args(Reduction)}
     reductions |= {OUTPUTS: "sum", TOGETHER: "mean_of_rows"}

@@ -67,7 +67,7 @@ class Stated:
         return "stated"
 
     def title(self) -> str:
-        """Return its name and budget."""
+        """Return its name and its relative error bound."""
         return f"{self.name} (stated, within {self.budget:g})"
 
     def lacks(
@@ -102,7 +102,7 @@ class Stated:
         return Observation({"forward": np.stack(outputs)})
 
     def _ask(self, problem: Problem, draw: int) -> Array:
-        """Return the function's outputs (R, O) at one draw."""
+        """Return the function's outputs (R, O) for the draw with this number."""
         network = problem.formulation.network
         call = Call.of(problem, network.layout, draw, "float64")
         result = self.answer(dict(call.blocks), *call.inputs)

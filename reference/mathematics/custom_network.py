@@ -130,12 +130,12 @@ class Equations(Derived):
 
     @property
     def widest(self) -> int:
-        """The number of terms of the longest sum."""
+        """The number of terms of the longest sum in the equations."""
         return self._looked_at.counting.longest
 
     @property
     def added(self) -> int:
-        """The largest number of matrix products and single terms in one sum."""
+        """The largest number of matrix products and single terms in one sum of the equations."""
         return max(len(self.outputs), *(len(each.pairs) for each in self._looked_at.sums))
 
     def longest_sum(self, amounts: Array) -> int:
@@ -154,7 +154,7 @@ class Equations(Derived):
         return products * int(total)
 
     def sentence(self) -> str:
-        """Return the network's name."""
+        """Return the network's name, as used in sentences."""
         return self.name
 
 

@@ -33,7 +33,8 @@ def weights_back(A: Array) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class Sum(Generic[V]):
-    """The sum of left @ right^T over all pairs of left (D, n, K) and right (D, k, K).
+    """The sum of the matrix products left @ right^T over all pairs of left (D, n, K) and right (D,
+    k, K), in the arithmetic `m`.
 
     A pair whose right factor is None adds left (D, n, k) itself. An implementation's sum may have
     `extra` more terms.

@@ -49,7 +49,7 @@ class Tape(Generic[V]):
         return self._node(rows.sum, rows.shape, ((rows, _same),), _first_column(vector))
 
     def affine(self, x: Node[V], W: Node[V], b: Node[V] | None = None) -> Node[V]:
-        """Return x W^T + b, for x with rows of k numbers and a block W (n, k); b (n,) is added to
+        """Return x W^T + b. x has rows of k numbers, W is a block (n, k), and b (n,) is added to
         every row.
         """
         fits = x.shape[0] is None and W.shape[0] is not None and x.shape[1] == W.shape[1]
@@ -66,8 +66,8 @@ class Tape(Generic[V]):
         return product if b is None else self.add(b, product)
 
     def weigh(self, x: Node[V], A: Node[V]) -> Node[V]:
-        """Return [1, x] A^T, an affine map whose bias is the first column of the block A (n, 1 +
-        k).
+        """Return [1, x] A^T: an affine map of x, whose bias is the first column of the block A (n,
+        1 + k).
         """
         x1 = self.m.with_ones(x.value)
         back = self.m.each(weights_back, A.value)

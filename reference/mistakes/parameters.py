@@ -30,7 +30,9 @@ def _share_first_bias(b: Array) -> Array:
 
 
 def _reverse_units(p: Blocks) -> Blocks:
-    """Reverse the order of the hidden units in the weights of the inputs, but not in the bias."""
+    """Return a copy of the blocks in which the hidden units are reversed in the weights of the
+    inputs, but not in the bias.
+    """
     changed = dict(p)
     for block, w in p.items():
         if block.role == "weight" and block.layer == 1:
@@ -43,7 +45,9 @@ def _exchange_units(w: Array) -> Array:
 
 
 def _read_bias_last(p: Blocks) -> Blocks:
-    """Read each unit's numbers as if the bias came last; in nnet it comes first."""
+    """Return the blocks as they are read if each unit's bias is taken to come last; in nnet it
+    comes first.
+    """
     changed = dict(p)
     for bias, b in p.items():
         if bias.role != "bias":
@@ -68,13 +72,13 @@ def _is_skip(block: Block) -> bool:
 
 
 def _drop_skip(p: Blocks) -> Blocks:
-    """Leave out the connections from the inputs to the outputs."""
+    """Return a copy of the blocks in which the weights from the inputs to the outputs are 0."""
     return {block: np.zeros_like(w) if _is_skip(block) else w for block, w in p.items()}
 
 
 def _read_skip_first(p: Blocks) -> Blocks:
-    """Read the weights of an output as if the inputs came before the hidden units; in nnet they
-    come last.
+    """Return the blocks as they are read if an output's weights for inputs are taken to come before
+    those for hidden units; in nnet they come last.
     """
     changed = dict(p)
     for head in {block.head for block in p if _is_skip(block)}:
