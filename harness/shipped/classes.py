@@ -86,8 +86,8 @@ def find_wrong_class(
 
 
 def _find_order(truth: Truth, mine: NDArray[np.intp], expected: NDArray[np.intp]) -> str:
-    """Return in words which class of R each of the port's classes is, if the port only numbers them
-    differently; else "".
+    """Return in words which class of R each of the port's classes is, if the port (a PyTorch model)
+    only numbers them differently; else "".
 
     `mine` and `expected` are the port's and R's number of the class of each row.
     """

@@ -28,7 +28,7 @@ CLIPPED_OFF = 3.06e-7  # 1 / (1 + exp(15)): what nnet's clip takes off a logisti
 
 @dataclass(frozen=True)
 class BuiltPort(Key[Port | Missing]):
-    """Cache key for a port, built on a device."""
+    """Cache key for a port (a PyTorch model), built on a device."""
 
     subject: str
     device: str
@@ -124,8 +124,8 @@ class PortTrial:
         return [replace(promised, logistic_clip=NNET_CLIP), promised]
 
     def predictions_of(self, table: Table, contract: Contract) -> tuple[Bounded, Bounded]:
-        """Return the predictions (1, R, O) that a port with this contract shall compute, and those
-        of the fitted object, both with error bounds.
+        """Return the predictions (1, R, O) that a port (a PyTorch model) with this contract shall
+        compute, and those of the fitted object, both with error bounds.
 
         If the inputs of the network are unknown, the bounds follow from the port's derivatives, see
         `sensitivity`. A port without nnet's clip may then differ by the largest effect of the clip.
@@ -172,7 +172,7 @@ class PortTrial:
 
     def clip_allowance(self, table: Table, contract: Contract) -> Array:
         """Return the largest effect of nnet's clip of the logistic's argument on each output (O,),
-        for a port that does not clip.
+        for a port (a PyTorch model) that does not clip.
 
         It is needed if it is unknown for which units the argument is beyond the clip.
         """

@@ -60,8 +60,8 @@ def _describe_fail(
 ) -> Verdict:
     """Return the verdict on wrong predictions.
 
-    If the port is outside its own rounding bounds, the verdict shows the element outside with the
-    largest difference from nnet's equations.
+    If the port (a PyTorch model) is outside its own rounding bounds, the verdict shows the element
+    outside with the largest difference from nnet's equations.
     """
     trial, hints = port_trial.trial, list_hints(port_trial, predicted)
     witness = "R"
@@ -111,7 +111,9 @@ def _find_largest(
 
 
 def with_name(answer: Missing, trial: Trial) -> Missing:
-    """Return a copy of `answer` (why an answer is missing) in which the reason names the port."""
+    """Return a copy of `answer` (why an answer is missing) in which the reason names the port (a
+    PyTorch model).
+    """
     return replace(answer, why=f"{trial.subject.name} {answer.why}")
 
 
@@ -145,7 +147,9 @@ def _judge_under(
 
 
 def _find_missing_rows(port_trial: PortTrial, predicted: Sequence[Predicted]) -> str:
-    """Return a sentence if the port predicts a number for a row with a missing value, else ""."""
+    """Return a sentence if the port (a PyTorch model) predicts a number for a row with a missing
+    value, else "".
+    """
     for table, one in zip(port_trial.truth.tables, predicted, strict=True):
         if one.incomplete is None:
             continue
@@ -165,8 +169,8 @@ def _find_missing_rows(port_trial: PortTrial, predicted: Sequence[Predicted]) ->
 def _judge_other_answers(
     port_trial: PortTrial, predicted: Sequence[Predicted], contract: Contract
 ) -> Verdict | None:
-    """Return a verdict if another call of the port gives other predictions, or its classes are not
-    R's.
+    """Return a verdict if another call of the port (a PyTorch model) gives other predictions, or
+    its classes are not R's.
     """
     trial = port_trial.trial
     sentence = _find_other_outputs(port_trial, predicted, contract)
@@ -180,7 +184,9 @@ def _judge_other_answers(
 def _find_other_outputs(
     port_trial: PortTrial, predicted: Sequence[Predicted], contract: Contract
 ) -> str:
-    """Return a sentence if another call of the port gives predictions outside their bounds."""
+    """Return a sentence if another call of the port (a PyTorch model) gives predictions outside
+    their bounds.
+    """
     for table, one in zip(port_trial.truth.tables, predicted, strict=True):
         bound, _ = port_trial.predictions_of(table, contract)
         for words, rows, outputs in one.others:

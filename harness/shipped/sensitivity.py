@@ -34,7 +34,7 @@ class Sensitivity:
 
     `sizes` is S (R, O), and `by_inputs` the part of it that comes from the inputs. `may_clip` says
     whether an argument of a logistic may be beyond nnet's clip, where R's logistic is exactly 0 or
-    1. `is_known` is False if the port has no derivatives.
+    1. `is_known` is False if the port (a PyTorch model) has no derivatives.
     """
 
     sizes: Array

@@ -31,7 +31,7 @@ R_CONTRACT = Contract(  # of the fitted object itself
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Rows for a port to predict, and the predictions of the fitted object.
+    """Rows for a port (a PyTorch model) to predict, and the predictions of the fitted object.
 
     `given` are the rows as the port takes them, one array (R, K) for each of its arguments.
     `inputs` (R, I) are the numbers that enter the network, None if unknown. `predictions` (R, O)

@@ -74,8 +74,8 @@ def _rounding(formulation: Formulation, before: Array, after: Array, dtype: str)
 
 
 def _by_entry(formulation: Formulation, factors: Mapping[str, float]) -> Array:
-    """Return the factor of each entry of theta (T,), from factors by the names of blocks; 1 for
-    blocks without a factor.
+    """Return the factor of each entry of theta (T,), the network's parameters, from factors by the
+    names of blocks; 1 for blocks without a factor.
     """
     layout = formulation.network.layout
     names = [block.name for block in layout.blocks]

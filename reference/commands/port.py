@@ -100,7 +100,7 @@ def port(parser: ArgumentParser) -> Callable[[Namespace], int]:
 
 @dataclass(frozen=True)
 class Question:
-    """The raw rows on which a port is compared, and the answers to them.
+    """The raw rows on which a port (a PyTorch model) is compared, and the answers to them.
 
     The first `count` rows are the user's, the others are drawn. `versions` are those of R, empty if
     the answers come from nnet's equations; `data` describes the rows.
@@ -159,8 +159,8 @@ def _port_fit(given: Namespace) -> int:
 
 
 def _ask(net: FittedNet, given: Namespace) -> Question:
-    """Return the rows on which the port is compared, with the answers to them from R if it is
-    installed.
+    """Return the rows on which the port (a PyTorch model) is compared, with the answers to them
+    from R if it is installed.
     """
     session: RSession | None = LIVE
     try:
@@ -210,7 +210,7 @@ def _certify(
     given: Namespace,
     say: Say,
 ) -> Certificate:
-    """Run the port, compare it, and return its certificate."""
+    """Run the port (a PyTorch model), compare it, and return its certificate."""
     say("judging the port")
     from_raw = has_columns(net)
     arguments: dict[str, Any] = {"clip": None if given.smooth else NNET_CLIP}

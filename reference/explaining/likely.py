@@ -119,8 +119,8 @@ def offered(
 
 
 def _describe_fault(fault: Fault, network: Family) -> str:
-    """Return a fault (a mistake in the equations) in words. If the network has one head, the words
-    do not call it the first.
+    """Return a fault (a mistake in the equations) in words. If the network has one head (an output
+    tensor), the words do not call it the first.
     """
     if len(network.outputs) > 1:
         return fault.words
@@ -165,8 +165,8 @@ class _Search:
         self.scale_there = self.scales[stack][outside][draw : draw + 1]
 
     def _leave_out_lost_draws(self) -> None:
-        """Ignore, in draws whose observed loss is not finite, the quantities that are computed
-        after `outside`.
+        """Ignore, in draws (problems of a stack) whose observed loss is not finite, the quantities
+        that are computed after `outside`.
         """
         for seen, scales in zip(self.observed, self.scales, strict=True):
             if "loss" not in seen or self.outside == "loss":

@@ -74,10 +74,10 @@ def find_losses(stacks: Sequence[Stack]) -> Iterator[Fault]:
 
 
 class _Fit(NamedTuple):
-    """The factors that fit the losses of a stack: of each head's summed errors, and of the sums of
-    squared weights and biases.
+    """The factors that fit the losses of a stack of problems.
 
-    `rows` is the number of rows in the stack's problem.
+    They are those of the summed errors of each head (an output tensor), and of the sums of squared
+    weights and biases. `rows` is the number of rows in the stack's problem.
     """
 
     rows: int
@@ -170,8 +170,8 @@ def _negate(found: Found, loss: Loss, words: str) -> Fault | None:
     """Return a fault (a mistake) that multiplies the errors by a negative number, which a Loss
     cannot express.
 
-    `words` describes it. Return None if the heads' factors differ, or if errors or reduction are
-    not the reference's.
+    `words` describes it. Return None if the factors of heads (output tensors) differ, or if errors
+    or reduction are not the reference's.
     """
     if len(set(found.factors)) > 1 or found.reduction != loss.reduction or found.kind:
         return None
@@ -212,8 +212,8 @@ def _clean(every: Array) -> Array:
 def _rank(is_own: bool, factors: Sequence[float]) -> int:
     """Return a rank for how simple a loss is: 0 is the simplest.
 
-    `is_own` says that the reduction is the case's own. `factors` are the heads' factors divided by
-    those of the case.
+    `is_own` says that the reduction is the case's own. `factors` has a factor for each head (an
+    output tensor), divided by that of the case.
     """
     if len(set(factors)) > 1:
         return 4 if is_own else 5

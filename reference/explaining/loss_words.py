@@ -15,8 +15,9 @@ OUTPUTS, TOGETHER = "mean_of_outputs", "mean_of_all"  # reductions that Loss doe
 class Found(NamedTuple):
     """A loss that explains observed losses.
 
-    It has the name of its errors ("" for the reference's), its reduction, the factor of each head,
-    and the factors of the sums of squared weights and biases (None: those of the reference).
+    It has the name of its errors ("" for the reference's), its reduction, the factor of each head
+    (an output tensor), and the factors of the sums of squared weights and biases (None: those of
+    the reference).
     """
 
     kind: str
@@ -27,7 +28,7 @@ class Found(NamedTuple):
 
 def list_scales(loss: Loss, widths: Sequence[int]) -> dict[str, Callable[[int], tuple[float, ...]]]:
     """Return by the name of each reduction, such as "mean", a function from the number of rows to
-    the factor of each head's summed errors.
+    factors: one for the summed errors of each head (an output tensor).
     """
     of_rows = [error in OF_A_ROW for error in loss.errors(len(widths))]
     counts = [1 if one else width for one, width in zip(of_rows, widths, strict=True)]
@@ -99,7 +100,9 @@ def _describe_size(
 
 
 def _describe_heads(factors: Sequence[float]) -> list[str]:
-    """Return a sentence for each head whose factor differs from the reference's."""
+    """Return a sentence for each head (an output tensor) whose factor differs from the
+    reference's.
+    """
     other = [number for number, factor in enumerate(factors) if factor != 1]
     if len(other) > 1 and 0 not in factors:
         spelled = " and ".join(f"{factor:.4g}" for factor in factors)

@@ -157,7 +157,7 @@ def _take_inputs(order: Sequence[int], p: Blocks) -> Blocks:
 def _group(
     p: Blocks, chosen: Callable[[Block], bool], key: Callable[[Block], object]
 ) -> list[list[Block]]:
-    """Return the blocks for which `chosen` is true, grouped by `key`."""
+    """Return the blocks (parameter tensors) for which `chosen` is true, grouped by `key`."""
     groups: dict[object, list[Block]] = {}
     for block in p:
         if chosen(block):

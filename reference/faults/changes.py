@@ -74,8 +74,8 @@ def change_block(which: Which | Named, change: Change) -> ChangeOfBlocks:
 
 
 def change_first_entry(which: Which | Named, change: Change) -> ChangeOfBlocks:
-    """Return a function that changes the first nonzero entry of a block, or its first entry if all
-    are 0.
+    """Return a function that changes the first nonzero entry of a block (a parameter tensor), or
+    its first entry if all are 0.
     """
 
     def changed(w: Array) -> Array:
@@ -121,7 +121,7 @@ def multiply_by_size(where: Callable[[Change], Callable[..., Any]]) -> Callable[
     """Return a function that takes a relative size and returns a change: it multiplies numbers by 1
     + size.
 
-    `where` applies a change to a block or to answers.
+    `where` applies a change to a block (a parameter tensor) or to answers.
     """
     return lambda size, *given: where(multiply_by(1 + size))(*given)
 

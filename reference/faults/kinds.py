@@ -92,7 +92,9 @@ class Fault(ABC):
     across_draws: ClassVar[bool] = False  # may it take one draw's answers for another's?
 
     def at(self, size: float) -> Fault:
-        """Return a copy of this sized fault with a size, relative to the number that it changes."""
+        """Return a copy of this sized fault (a mistake) with a size, relative to the number that it
+        changes.
+        """
         spelled = f"{size:.0e}".replace("e-0", "e-")
         words, change = f"{self.words} off by {spelled}", partial(self.change, size)
         return replace(
@@ -106,18 +108,19 @@ class Fault(ABC):
         """
 
     def fits(self, network: Family) -> bool:
-        """Can a network have this fault?"""
+        """Can a network have this fault (a mistake)?"""
         return True
 
     def suits(self, loss: Loss, network: Family) -> bool:
-        """Can a loss of the network's outputs have this fault?"""
+        """Can a loss of the network's outputs have this fault (a mistake)?"""
         return set(loss.errors(1)) <= set(self.errors)
 
 
 class OnBlocks(Fault):
     """A change of blocks of parameters: `change` takes arrays by block and returns arrays by block.
 
-    A network cannot have this fault if the change does nothing in it, or if it lacks the blocks.
+    A network cannot have this fault (a mistake) if the change does nothing in it, or if it lacks
+    the blocks.
     """
 
     def changed(self, layout: Layout, vectors: Array) -> Array:

@@ -24,7 +24,8 @@ Encode = Callable[[dict[str, Any]], Any] | Literal["columns"]
 
 @dataclass(frozen=True, eq=False)
 class Given:
-    """The arguments of `fitted`, explained there, without the fitted object and the port.
+    """The arguments of `fitted`, explained there, without the fitted object and the port (a PyTorch
+    model).
 
     `unread` is the reason why the rows could not be read.
     """

@@ -49,7 +49,8 @@ NOT_ENCODING = (
 
 @dataclass(frozen=True, eq=False)
 class AnsweredRows:
-    """The rows for a port, the user's followed by the drawn ones, and R's answers.
+    """The rows for a port (a PyTorch model), the user's followed by the drawn ones, and R's
+    answers.
 
     The first `count` rows are the user's; 0 if none were given. `is_formula` says that the network
     was fitted by a formula: for a row with a missing value predict() then gives NA, else it stops.

@@ -32,10 +32,10 @@ class Stated:
     user states.
 
     `answer(blocks, x)`, for several groups of inputs `answer(blocks, x1, x2)`, is called once for
-    each draw. It takes the network's blocks by name and the inputs (R, width), in float64. It
-    returns the outputs (R, width), or a list with one array for each head. `budget` is relative: an
-    output may be off by `budget` times the largest absolute value of its head's outputs in the same
-    draw. `why` says where the budget comes from.
+    each draw (one problem of a stack). It takes the network's blocks by name and the inputs (R,
+    width), in float64. It returns the outputs (R, width), or a list with one array for each head.
+    `budget` is relative: an output may be off by `budget` times the largest absolute value of its
+    head's outputs in the same draw. `why` says where the budget comes from.
 
     Raises ValueError if `budget` is not a positive number, or `why` is empty.
     """

@@ -68,7 +68,9 @@ class Equations(Derived):
 
     @cached_property
     def parts(self) -> tuple[Block, ...]:
-        """The blocks in the form of the tape: a block (n,) becomes one column (n, 1)."""
+        """The blocks in the form of the tape: a block of parameters (n,) becomes one column (n,
+        1).
+        """
         return tuple(
             replace(block, places=block.places.reshape(len(block.places), -1))
             for block in self.layout.blocks
@@ -178,7 +180,9 @@ class _Counting(Plain):
 
 
 class _Looking(Tape[Values]):
-    """A tape for one draw of one row, which stores the activations and sums of the equations."""
+    """A tape for one draw (one problem of a stack) of one row, which stores the activations and
+    sums of the equations.
+    """
 
     def __init__(self) -> None:
         self.counting = _Counting(Contract())

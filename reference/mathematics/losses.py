@@ -84,7 +84,7 @@ class _OfProbabilities(Generic[V]):
         return p if self.fused else self.m.stored(p, name)
 
     def errors(self) -> Errors[V]:
-        """Return the errors, by the formulas of the head's kind of error."""
+        """Return the errors of a head (an output tensor), by the formulas of its kind of error."""
         formulas = {
             "entropy": self._entropy,
             "bce": self._entropy,

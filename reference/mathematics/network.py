@@ -223,8 +223,8 @@ class Network(Derived):
         return Layout(int(B.max()) + 1, tuple(blocks))
 
     def _list_blocks_of_head(self, head: int, rows: NDArray[np.intp]) -> list[Block]:
-        """Return the blocks of a head, given its rows of the matrix B of positions (see
-        `_places`).
+        """Return the blocks (parameter tensors) of a head, given its rows of the matrix B of
+        positions (see `_places`).
         """
         letter, blocks = LETTERS[head], []
         if self.hidden:

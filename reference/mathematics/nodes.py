@@ -49,7 +49,7 @@ class Node(Generic[V]):
 
     @property
     def height(self) -> int:
-        """The number of rows n of a block (n, k)."""
+        """The number of rows n of a block of parameters (n, k)."""
         assert self.shape[0] is not None
         return self.shape[0]
 

@@ -91,8 +91,8 @@ def _bounded(
 
 
 def _of_squares(loss: Bounded, o: Bounded, problem: Problem, contract: Contract) -> Bounded:
-    """Return a copy of the loss whose error is infinite in draws whose sums of squares may overflow
-    in an implementation.
+    """Return a copy of the loss whose error is infinite in draws (problems of a stack) whose sums
+    of squares may overflow in an implementation.
     """
     weights = np.maximum(problem.shares, 1.0)
     squares = ((abs(o.value - problem.targets) + o.error) ** 2 * weights).sum(axis=(1, 2))
@@ -103,7 +103,7 @@ def _of_squares(loss: Bounded, o: Bounded, problem: Problem, contract: Contract)
 
 def _add_stated_error(o: Bounded, heads: Sequence[int], share: float) -> Bounded:
     """Return a copy of the outputs with wider bounds: `share` times each head's largest output in a
-    draw is added. `heads` are the widths.
+    draw (one problem of a stack) is added. `heads` are the widths.
     """
     largest = []
     for part in np.split(abs(o.value), np.cumsum(heads)[:-1], axis=-1):
@@ -114,8 +114,8 @@ def _add_stated_error(o: Bounded, heads: Sequence[int], share: float) -> Bounded
 def _apply_proofs(
     answers: dict[str, Bounded], exact: dict[str, Bounded], problem: Problem, contract: Contract
 ) -> dict[str, Bounded]:
-    """Return a copy of the answers with the values in `exact`, and bounds of 0, in draws that are
-    proved to be exact.
+    """Return a copy of the answers with the values in `exact`, and bounds of 0, in draws (problems
+    of a stack) that are proved to be exact.
     """
     sharp = {}
     for name, proof in certificates(problem, contract).items():

@@ -91,7 +91,7 @@ class Sum(Generic[V]):
         return Sum(self.m, tuple(pairs), self.extra)
 
     def turned(self) -> Sum[V]:
-        """Return this sum with its result transposed in each draw."""
+        """Return this sum with its result transposed in each draw (one problem of a stack)."""
         pairs: list[tuple[V, V | None]] = []
         for left, right in self.pairs:
             if right is None:

@@ -154,7 +154,7 @@ def _with_inputs(truth: Truth, change: Callable[[Table], Array]) -> Callable[[Ta
 
 
 class _Search:
-    """The predictions of a port and of R, and their differences."""
+    """The predictions of a port (a PyTorch model) and of R, and their differences."""
 
     def __init__(self, truth: Truth, tables: Sequence[Table], outputs: Sequence[Array]) -> None:
         self.truth, self.tables, self.outputs = truth, tables, outputs

@@ -77,10 +77,11 @@ def _list_of_softmax(logits: Solve) -> Iterator[tuple[str, Solve]]:
 def find_order(
     mine: Array, right: Array, most_left: float
 ) -> tuple[NDArray[np.intp], float] | None:
-    """Return for each output of a port (`mine`) the number of R's output (`right`) that it equals,
+    """Return for each output of a port (a PyTorch model) the number of R's output that it equals,
     and the share of the difference that remains.
 
-    Return None if the remaining share of every order exceeds `most_left`. Predictions are (R, O).
+    `mine` and `right` are the predictions (R, O) of the port and of R. Return None if the remaining
+    share of every order exceeds `most_left`.
     """
     count = mine.shape[1]
     difference = np.linalg.norm(mine - right)
@@ -106,8 +107,8 @@ def _nearest_order(mine: Array, right: Array) -> NDArray[np.intp]:
 
 
 def describe_order(fit: FittedNet, order: Sequence[int]) -> str:
-    """Return in words the order that R's outputs have in a port; `order` has the number of R's
-    output for each.
+    """Return in words the order that R's outputs have in a port (a PyTorch model); `order` has the
+    number of R's output for each.
     """
     named = [
         f"output {place} is R's {fit.responses[other]}"

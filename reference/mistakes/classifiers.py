@@ -59,8 +59,8 @@ def _move_by_one(w: Array) -> Array:
 
 
 def _reverse_levels(problem: Problem) -> Problem:
-    """Return a copy of the problem in which the targets of each head have the classes in reverse
-    order.
+    """Return a copy of the problem in which the targets of each head (an output tensor) have the
+    classes in reverse order.
     """
     widths = problem.formulation.network.outputs
     heads = np.split(problem.targets, np.cumsum(widths)[:-1], axis=-1)

@@ -58,8 +58,8 @@ def _reduce_as(reduction: Reduction, before: Reduction) -> Change:
 
 
 def _take_error(error: Error, before: Error) -> Change:
-    """Return a function that changes the error of a loss in all heads from `before` to `error`; it
-    returns None for a loss that cannot have this mistake.
+    """Return a function that changes the error of a loss in all heads (output tensors) from
+    `before` to `error`; it returns None for a loss that cannot have this mistake.
     """
 
     def changed(loss: Loss, widths: Widths) -> Loss | None:
@@ -92,8 +92,8 @@ def _smooth(loss: Loss, widths: Widths) -> Loss | None:
 
 
 def _forget_head(number: int) -> Change:
-    """Return a function that leaves the errors of the head `number` out of a loss; -1 is the last
-    head.
+    """Return a function that leaves the errors of the head (an output tensor) `number` out of a
+    loss; -1 is the last head.
     """
 
     def changed(loss: Loss, widths: Widths) -> Loss | None:
@@ -121,8 +121,8 @@ def _decay_biases(problem: Problem) -> Problem:
 
 
 def _forget_total(tape: Tape[Any], head: Head[Any]) -> Errors[Any]:
-    """Return the errors of a head with the derivative p - t (probabilities minus targets), which is
-    right only if the targets of a row add up to 1.
+    """Return the errors of a head (an output tensor) with the derivative p - t (probabilities minus
+    targets), which is right only if the targets of a row add up to 1.
     """
     m, found = tape.m, find_any_errors(tape, head)
     z = found.by.sum.formed

@@ -159,7 +159,9 @@ def _take_root_of_sum(a: Answers, problem: Problem) -> Answers:
 
 
 def _exchange_targets(problem: Problem) -> Problem:
-    """Return a copy of the problem in which the targets of two heads are exchanged."""
+    """Return a copy of the problem in which the targets of two heads (output tensors) are
+    exchanged.
+    """
     width = problem.formulation.network.outputs[0]
     exchanged = np.concatenate([problem.targets[..., width:], problem.targets[..., :width]], -1)
     return replace(problem, targets=exchanged)

@@ -126,8 +126,8 @@ def _stop_gradient(tape: Tape[Any], node: Node[Any]) -> Node[Any]:
 
 
 def _make_detached(number: int, whole: bool) -> Wiring:
-    """Return a wiring in which one of two heads gives no gradient to the hidden layer or, if
-    `whole`, to any parameter.
+    """Return a wiring in which one of two heads (output tensors) gives no gradient to the hidden
+    layer or, if `whole`, to any parameter.
     """
 
     def change(network: Network, tape: Tape[Any], blocks: Nodes, x: Node[Any]) -> Node[Any]:

@@ -21,7 +21,7 @@ FINE = 2.0**-12  # lattice of the weights that need not be exact
 
 def lattice(rng: np.random.Generator, shape: tuple[int, ...], high: float, quantum: float) -> Array:
     """Draw random multiples of `quantum` of absolute value up to `high`; none is 0, since a zero
-    weight hides faults.
+    weight hides faults (mistakes).
     """
     most = round(high / quantum)
     steps = rng.integers(-most, most, shape, endpoint=True)

@@ -36,12 +36,12 @@ class Objective:
             return evaluate(self.plain, replace(self.problem, own=theta[None]))
 
     def __call__(self, theta: Array) -> tuple[float, Array]:
-        """Return the loss at theta, and its gradient (T,)."""
+        """Return the loss at theta, the network's parameters, and its gradient (T,)."""
         evaluated = self._evaluate(theta)
         return float(evaluated["loss"][0]), evaluated["gradient"][0]
 
     def residuals(self, theta: Array) -> Array:
-        """Return numbers whose squares add up to the loss at theta.
+        """Return numbers whose squares add up to the loss at theta, the network's parameters.
 
         They are the outputs minus the targets, flattened row by row (R O,), each times the root of
         its share in the loss. With decay, theta times the root of its decay (T,) follows.

@@ -53,7 +53,8 @@ def linear(seed: int = 0) -> Start:
 
 
 def _count_inputs(network: Network, block: Block) -> int:
-    """Return the number of inputs of the torch.nn.Linear that would hold a block.
+    """Return the number of inputs of the torch.nn.Linear that would hold a block (a parameter
+    tensor).
 
     Skip connections are a layer of their own, which has the outputs' biases if there are no hidden
     units.

@@ -234,8 +234,8 @@ def nnet_fit(
 
 
 def _in_r(problem: Problem, draw: int) -> tuple[Topology, Array, Array, Array]:
-    """Return the arguments of RSession.fit for one draw (a problem of the stack): the topology,
-    theta (T,), inputs (R, I) and targets (R, O).
+    """Return the arguments of RSession.fit for one draw (a problem of the stack): the topology, the
+    weights (T,), inputs (R, I) and targets (R, O).
     """
     network: Any = problem.formulation.network
     net = topology(network, find_error(problem))
@@ -357,8 +357,8 @@ least_squares = ReferenceTrainer(
 def nnet_gradients(problem: Problem) -> Callable[[int], tuple[float, float]]:
     """Return R nnet as the pacemaker (the reference) of a speed race for values and gradients.
 
-    It is a function from the number of a draw to the seconds that nnet takes for one value and
-    gradient, and infinity (there is no final loss).
+    It is a function from the number of a draw (one problem of a stack) to the seconds that nnet
+    takes for one value and gradient, and infinity (there is no final loss).
     """
     question = at_theta(r_nnet.as_evaluated(problem))
     seconds = LIVE.time_gradient(*_in_r(question, 0), 1)
