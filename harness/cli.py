@@ -85,7 +85,9 @@ def _load(entry: EntryPoint) -> Verb:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a verb; its exit code, or 2 and a sentence where what it was given cannot be used."""
+    """Run the subcommand that the arguments name, and return its exit code; 2, with a sentence, if
+    they cannot be used.
+    """
     for stream in (sys.stdout, sys.stderr):
         # a terminal may not know every character
         getattr(stream, "reconfigure", dict)(errors="backslashreplace")

@@ -13,7 +13,9 @@ NAMES_OF_OURS = (*OURS, "harness.py", "reference.py")  # of folders and files
 
 
 def explain_shadowing(name: str) -> str:
-    """Return a sentence if Python finds another package instead of ours; "" if it finds ours."""
+    """Return a sentence if Python imports another package under this name instead of nnet-parity's;
+    "" if it imports the right one.
+    """
     place = _find_place(name)
     if place == HERE / name:
         return ""
@@ -25,8 +27,8 @@ def explain_shadowing(name: str) -> str:
 
 
 def explain_hiding(name: str) -> str:
-    """Return a sentence if Python finds our package instead of a user's package or module of this
-    name.
+    """Return a sentence if Python imports nnet-parity's package instead of a user's package or
+    module of this name.
 
     Return "" if the user has none.
     """
@@ -44,7 +46,8 @@ def explain_hiding(name: str) -> str:
 
 
 def has_names_of_ours(folders: Iterable[Path]) -> bool:
-    """Does one of the folders hold a package or module that Python could import instead of ours?
+    """Does one of the folders hold a package or module that Python could import instead of
+    nnet-parity's `harness` or `reference`?
 
     pytest puts the folder of a test file on the path only when it imports the file.
     """

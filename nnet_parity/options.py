@@ -126,7 +126,9 @@ def get_r_mode(config: pytest.Config) -> str:
 
 
 def get_starts(config: pytest.Config) -> int:
-    """Return the number of starts of training, from the command line or the ini file."""
+    """Return the number of starts (initial parameters) of each trainer, from the command line or
+    the ini file.
+    """
     given = str(config.getoption("--parity-starts") or config.getini("parity_starts"))
     if not given.isdigit() or int(given) < FEWEST_STARTS:
         raise pytest.UsageError(
@@ -139,8 +141,8 @@ def get_seconds(config: pytest.Config, name: str) -> float | None:
     """Return the seconds of the option --parity-`name`, from the command line, the environment or
     the ini file.
 
-    Returns None if it is not given; then the default applies. An error names the place of a wrong
-    value.
+    Returns None if it is not given; then the default applies. An error names the option, variable
+    or ini setting with a wrong value.
     """
     option, key = f"--parity-{name}", f"parity_{name.replace('-', '_')}"
     switch = f"NNET_{key.upper()}"

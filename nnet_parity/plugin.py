@@ -1,7 +1,7 @@
-"""The pytest plugin: adds our options and collects cases.
+"""The pytest plugin: adds the options of nnet-parity and collects cases.
 
-Every run of pytest in an environment loads it, so it imports our other packages only if a suite has
-cases. With the first case it loads `harness.plugin.plugin`, which judges the cases.
+Every run of pytest in an environment loads it, so it imports `harness` and `reference` only if a
+suite has cases. With the first case it loads `harness.plugin.plugin`, which judges the cases.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def _is_known(parser: pytest.Parser, word: str) -> bool:
 
 
 class Guest:
-    """The state of one run of pytest.
+    """The state of one run of pytest, as far as this plugin needs it.
 
     It holds the running test, the results of its calls of `check`, the collected modules, the cases
     that `verify` got at import, and the cases that pytest collected.
@@ -333,8 +333,10 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
 
 @pytest.fixture
 def raced(request: pytest.FixtureRequest) -> Callable[..., Any]:
-    """Race an entry on a device in a dtype: `raced(entry, "cpu", "float64")`. Only with
-    --parity-speed.
+    """Return the function that runs a speed race: `raced(entry, "cpu", "float64")` races an entry
+    on a device in a dtype.
+
+    Only with --parity-speed.
     """
     return load_judge(request.config).make_racer(request)  # type: ignore[no-any-return]
 

@@ -113,7 +113,9 @@ def find_foreign(folder: Path) -> str:
 
 
 def find_baseline(path: str) -> str:
-    """Return the path of a baseline, or the path to which a run has moved it."""
+    """Return the path of an older report to compare with (the baseline), or the path to which a run
+    has moved it.
+    """
     moved = Path(path).parent / OLDER / Path(path).name
     if path and not os.path.lexists(path) and moved.is_file():
         return str(moved)
@@ -191,7 +193,7 @@ def _remove(folder: Path) -> None:
 
 
 def _remove_older(folder: Path) -> None:
-    """Remove the older report, and scripts that nobody needs any more."""
+    """Remove the older report, and scripts of failures that are out of date."""
     older = folder / OLDER
     _remove(older)
     with suppress(OSError):
@@ -203,10 +205,11 @@ def _remove_older(folder: Path) -> None:
 
 
 def _remove_scripts(folder: Path, now: float) -> None:
-    """Remove old scripts, and those beyond a number that are not of the last day.
+    """Remove scripts of failures: old ones and, if there are many, those that are not of the last
+    day.
 
-    Today's terminal, and yesterday's, may name the others. Folders in it are from an older version,
-    which had one for each run.
+    Texts on a terminal of the last day may still name the others. Folders among them are from an
+    older version, which had one for each run.
     """
     for half in folder.glob("**/.nnet-parity-*.half"):  # of a writer that was killed
         if now - half.stat().st_mtime > DAY:
@@ -222,7 +225,7 @@ def _remove_scripts(folder: Path, now: float) -> None:
 
 
 def _is_script(path: Path) -> bool:
-    """Has a run written a script?"""
+    """Has a run written this file or folder as a script of a failure?"""
     with path.open("rb") as file:
         return SCRIPT_MARK in file.read(HEAD_BYTES)
 

@@ -69,8 +69,8 @@ def tell_races(config: pytest.Config, count: int) -> None:
 
 
 def get_group(nodeid: str) -> str:
-    """Return the file and name of the case if the test is one of our trials; else the id of the
-    test.
+    """Return the group to which a test belongs: the file and name of its case if it is a trial,
+    else the id of the test.
     """
     if not TRIAL.search(nodeid):
         return nodeid
@@ -79,7 +79,7 @@ def get_group(nodeid: str) -> str:
 
 
 def get_weight(nodeids: Iterable[str]) -> int:
-    """Estimate the time of tests, in units of one trial that does not train."""
+    """Estimate the time that these tests take, in units of one trial without training."""
     weight = 0
     for nodeid in nodeids:
         weight += WEIGHT_OF_FIT if FITS.search(nodeid) else 1
@@ -103,8 +103,8 @@ class HeaviestFirst(OrderedDict[str, dict[str, bool]]):
         heappush(self._by_weight, (-get_weight(tests), self._added, group))
 
     def popitem(self, last: bool = True) -> tuple[str, dict[str, bool]]:
-        """Remove the heaviest group and return it; of equally heavy groups, the one that was added
-        first.
+        """Remove the group that takes longest and return it with its tests; of equally long groups,
+        the one that was added first.
         """
         group = heappop(self._by_weight)[-1]
         while group not in self:  # it was removed

@@ -36,7 +36,7 @@ MANY = 16  # rows: so many numbers are not near those of another column by chanc
 class Stages:
     """Records the intermediate results of a model with `rows` input rows.
 
-    The model is called once for each draw, in the context `record()`.
+    The model is called once for each draw (one problem of a stack), in the context `record()`.
     """
 
     def __init__(self, rows: int) -> None:
@@ -47,7 +47,7 @@ class Stages:
 
     @contextmanager
     def record(self) -> Iterator[None]:
-        """Record the results of one draw."""
+        """Record the results of one draw (one problem of a stack)."""
         columns: list[Array] = []
         self._in_loss = False
         with _make_recorder(self.rows, columns, self._take_apart):

@@ -205,8 +205,8 @@ class Model:
     def _slopes_at(
         self, problem: Problem, output: torch.Tensor, target: torch.Tensor
     ) -> torch.Tensor | None:
-        """Return the derivatives of the loss by the outputs (R, O) of one draw, in the same shape;
-        None in the cases that `loss_slopes` names.
+        """Return the derivatives of the loss by the outputs (R, O) of one draw (one problem of a
+        stack), in the same shape; None in the cases that `loss_slopes` names.
         """
         import torch
 

@@ -24,7 +24,8 @@ Size = Annotated[str, msgspec.Meta(pattern=r"^(structural|[1-9]e-[0-9]{2}) [a-z0
 
 @dataclass(frozen=True)
 class Rule:
-    """The judge or a published rule: its rate of false alarms, and its rates of faults caught.
+    """The judge or a published rule: its rate of false alarms, and its rates of faults (mistakes)
+    caught.
 
     `catch_rate` maps a text of the fault's size and the dtype, such as "1e-06 float32", to a rate.
     """

@@ -152,7 +152,9 @@ def _write_error(error: str, from_logits: bool, language: str) -> str:
 
 
 def _write_share(shares: Array, language: str) -> str:
-    """Return the weight of each error (R, K) of a head as code: one number, or one for each row."""
+    """Return the weight of each error (R, K) of a head (an output tensor) as code: one number, or
+    one for each row.
+    """
     if (shares == shares[0, 0]).all():
         return repr(float(shares[0, 0]))
     rows = shares[:, :1].tolist()

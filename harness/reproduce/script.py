@@ -242,8 +242,8 @@ def _enters(formulation: Formulation, own: int) -> list[tuple[int, float]]:
 def _groups(whole: Array, widths: tuple[int, ...], numbers: Callable[[Array], Code]) -> Code:
     """Return the text of a list with one array for each group of inputs or outputs.
 
-    `whole` (1, R, W) is a single draw: R rows, and the W columns of all groups. `widths` are the
-    numbers of columns of the groups; `numbers` writes an array as code.
+    `whole` (1, R, W) is a single draw (one problem of a stack): R rows, and the W columns of all
+    groups. `widths` are the numbers of columns of the groups; `numbers` writes an array as code.
     """
     parts = np.split(whole, np.cumsum(widths)[:-1], axis=-1)
     return Code(f"[{', '.join(numbers(part[0]) for part in parts)}]")

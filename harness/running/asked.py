@@ -42,7 +42,8 @@ def collect_asked(cache: Cache) -> Asked | None:
 def _list_rows(problems: Sequence[Problem]) -> set[int]:
     """Return the numbers of input rows that occur in problems.
 
-    Problems whose answers are exact do not count: their numbers are too simple to show every fault.
+    Problems whose answers are exact do not count: their numbers are too simple to show every fault
+    (a mistake).
     """
     return {problem.rows for problem in problems if not problem.exact}
 

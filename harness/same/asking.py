@@ -1,4 +1,6 @@
-"""Evaluates both models at the same points in a dtype on a device, and compares their answers."""
+"""Evaluates two models at the same parameters and data, in a dtype on a device, and compares their
+answers.
+"""
 
 from __future__ import annotations
 
@@ -30,8 +32,8 @@ AS_BUILT = "as built"
 
 @dataclass(frozen=True, eq=False)
 class Outside:
-    """An operation of the subject whose result is outside its own error bound, and the share of the
-    bound that it uses.
+    """An operation of the subject whose result is outside its own rounding bound. `share` is its
+    error divided by the bound.
     """
 
     operation: Located
@@ -40,16 +42,20 @@ class Outside:
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """The result of evaluating both models at one point, in the reference's parameters.
+    """The result of evaluating both models with the same parameters and data (`ask`).
 
-    `first` has, for each answer that differs, the operations at which the subject's numbers leave
-    the reference's. `outside` are operations outside their local bounds, `unruled` those without a
-    rule. `swapped` maps an output to the other output of the reference that it equals. `random` is
-    the reason why random numbers prevent a comparison, `missing` the reason why the subject's
-    randomness certainly differs, and `broken` the reason why a model has no answers. `not_finite`
-    describes answers that are not finite on some side. `digest` is a digest of all answers and
+    `compared` are the comparisons of their answers.
+
+    `first` has, by the name of each answer that differs, the first operations of the subject whose
+    results the reference does not compute. `outside` are operations outside their own rounding
+    bounds; `unruled` are operations for which no bound is known. `swapped` maps the name of an
+    output to that of another output of the reference, which it equals. `random` is the reason why
+    random numbers prevent a comparison, `missing` the reason why the subject's randomness certainly
+    differs, and `broken` the reason why a model has no answers. `not_finite` has a sentence by the
+    name of each answer that is not finite on some side. `digest` is a digest of all answers and
     operations. `backwards` are the subject's own autograd functions whose backward pass is not the
-    derivative of their forward pass. `left` is the line at which numbers leave torch.
+    derivative of their forward pass. `left` is the line of source at which numbers leave torch, as
+    for NumPy.
     """
 
     ask: Ask
@@ -71,7 +77,9 @@ class Result:
 
 
 def list_asks(models: Models) -> list[Ask]:
-    """Return the points: the parameters as built, then random ones, on all batches."""
+    """Return the points at which both models are evaluated: first the parameters as built, then
+    random ones, each with every batch.
+    """
     given, batches = models.given, list(models.batches)
     if len(batches) == 1 and is_drawn(given.data):
         for number in range(given.draws):
@@ -99,8 +107,8 @@ def list_asks(models: Models) -> list[Ask]:
 class Asker:
     """Evaluates both models in a setting: a dtype, a device and a mode (train() or eval()).
 
-    `known` has the results of the mode that was judged before. They are used again if both models
-    give the same numbers there, bit by bit, by the same operations.
+    `known` has the results of the mode that was judged before. A result is used again if both
+    models compute the same numbers in this mode, bit by bit, by the same operations.
     """
 
     def __init__(self, models: Models, setting: Setting, known: Sequence[Result] = ()) -> None:
@@ -154,7 +162,12 @@ class Asker:
         stored: State,
         ran: Mapping[str, Tensor],
     ) -> Result:
-        """Compare the evaluations of both models."""
+        """Compare the evaluations of both models, `mine` of the subject and `theirs` of the
+        reference.
+
+        `stored` are the reference's tensors at the start, by name, and `ran` its answers of a run
+        without recording.
+        """
         try:
             subject, reference = mine.shadow(ask), theirs.shadow(ask)
         except Exception as error:
@@ -191,7 +204,9 @@ class Asker:
     def _allow_rounded(
         self, subject: Shadow, reference: Shadow, mine: Respondent, theirs: Respondent
     ) -> bool:
-        """Allow constants of both models to be rounded; return whether there are any."""
+        """Allow constants of both models to be rounded to their dtype; return whether there are
+        any.
+        """
         own = list_rounded(subject, reference, mine.module)
         others = list_rounded(reference, subject, theirs.module)
         subject.allow_rounded(own)
@@ -202,9 +217,11 @@ class Asker:
 def locate_first(
     subject: Shadow, reference: Shadow, differs: Compared, owner: str
 ) -> list[Located]:
-    """Return the operations at which an answer leaves the reference's numbers.
+    """Return the first operations that explain why the answer `differs` differs, with their lines
+    of source.
 
-    `owner` is stored with operations of the reference that the subject lacks.
+    `owner` is the reference's name. It is stored with operations that the reference has and the
+    subject lacks.
     """
     theirs = set(map(id, reference.watched.run.operations))
     located = []
@@ -215,8 +232,8 @@ def locate_first(
 
 
 def find_leaving(subject: Shadow, reference: Shadow) -> str:
-    """Return the first line at which numbers leave torch in one of the models; "" if there is
-    none.
+    """Return the first line of source at which numbers leave torch (as for NumPy) in one of the
+    models; "" if there is none.
     """
     lines = [*subject.watched.run.read_numbers, *reference.watched.run.read_numbers]
     file, _, number = next(iter(lines), "").rpartition(":")
@@ -230,14 +247,16 @@ def describe_function(call: Function) -> str:
 
 
 def _list_outside(shadow: Shadow) -> list[Outside]:
-    """Return the operations outside their local bounds, the worst first."""
+    """Return the subject's operations whose results are outside their own rounding bounds, the
+    worst first.
+    """
     wrong = [one for one in shadow.checked if one.ruled and one.share > 1]
     wrong.sort(key=lambda one: -one.share)
     return [Outside(locate(one.operation), one.share) for one in wrong]
 
 
 def _list_unruled(subject: Shadow, reference: Shadow) -> list[Located]:
-    """Return the operations without a rule, one of each kind."""
+    """Return the operations for which no rounding bound is known, one of each kind."""
     by_name: dict[str, Located] = {}
     for one in (*subject.checked, *reference.checked):
         if not one.ruled:
@@ -248,7 +267,9 @@ def _list_unruled(subject: Shadow, reference: Shadow) -> list[Located]:
 def _find_swapped(
     subject: Shadow, reference: Shadow, compared: Sequence[Compared]
 ) -> dict[str, str]:
-    """Return, for outputs that differ, the other output of the reference that they equal."""
+    """Return a dict from outputs of the subject that differ to other outputs of the reference that
+    they equal, by name.
+    """
     outputs = [one.answer for one in compared if one.answer.startswith("output")]
     swapped = {}
     for one in compared:
@@ -267,8 +288,8 @@ def _find_swapped(
 def _describe_infinite(
     mine: Respondent, theirs: Respondent, ran: Mapping[str, Tensor], reference: Shadow
 ) -> dict[str, str]:
-    """Return, for each output that is not finite, the number of elements that are not, on both
-    sides.
+    """Return sentences by the name of each output that is not finite: how many of its elements are
+    not, on both sides.
     """
     sentences = {}
     for name, tensor in ran.items():

@@ -29,10 +29,11 @@ def compare_as_run(
     run: Callable[[], Tensors],
     ran: Tensors,
 ) -> tuple[Sequence[Compared], float]:
-    """Compare the answers of two evaluations, and the subject's answers `ran` of its usual run.
+    """Compare the answers of two models, each recorded and repeated in float64 (its shadow), and
+    the subject's answers `ran` of a run without recording.
 
-    `run` runs it once more. Also return the factor by which an answer of fused attention is outside
-    its bound if its single steps are inside; else 0.
+    `run` runs the subject once more. Also return the factor by which an answer is outside its bound
+    with a fused attention kernel, if it is inside with single steps; else 0.
     """
 
     def judge(answers: Tensors) -> list[Compared]:

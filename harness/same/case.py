@@ -42,7 +42,7 @@ class ModelsOf(Key[Any]):
 
 @dataclass(frozen=True)
 class EvidenceIn(Key[Any]):
-    """Cache key for the evidence of both models in a setting."""
+    """Cache key for the results of both models on a device, in a dtype and a mode."""
 
     judge: Same
     device: str
@@ -132,7 +132,9 @@ def same(
 
 @dataclass(frozen=True, eq=False)
 class SameModels:
-    """A comparison of two models: the only reference of a case, which judges its trials."""
+    """A comparison of two models. It is the only reference of its case, and judges the case's
+    trials itself.
+    """
 
     given: Given = field(repr=False)
     source: str = "computed"
@@ -143,7 +145,7 @@ class SameModels:
 
     @property
     def checks(self) -> tuple[str, ...]:
-        """The questions in each mode."""
+        """The names of the checks in each mode, such as "same-function-train"."""
         return tuple(f"{question}-{mode}" for mode in self.given.modes for question in QUESTIONS)
 
     def title(self) -> str:
@@ -162,7 +164,7 @@ class SameModels:
         return None
 
     def answering(self, file: str, case: str, states_only: bool, mode: Any) -> Self:
-        """Return this object: it does not use R."""
+        """Return this object unchanged, since it does not use R."""
         return self
 
     def judge(self, trial: Trial, cache: Cache) -> Verdict:
@@ -208,7 +210,8 @@ class SameModels:
     def find_evidence(
         self, models: Any, trial: Trial, mode: str, known: Sequence[Any], say: Say
     ) -> Any:
-        """Return the results of all evaluations in a setting, or the reason why there are none.
+        """Return the results of all evaluations in the trial's dtype and device and in a mode, or
+        the reason why there are none.
 
         `known` has the results of the other mode. `say` gets progress messages.
         """

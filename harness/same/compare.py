@@ -69,19 +69,22 @@ class ByName:
 
 @dataclass(frozen=True)
 class Compared:
-    """The comparison of one answer of two models.
+    """The comparison of one answer (an output, the loss, a gradient) of two models.
 
-    `factor` is the largest difference of their shadows, divided by the difference that float64
+    The shadow of a model is its evaluation, repeated in float64.
+
+    `factor` is the largest difference of both shadows, divided by the difference that float64
     rounding allows. It is taken over a random weighted sum of the answer's elements and the element
-    that differs most. `where`, `actual`, `expected` and `allowed` are the figures of this element.
-    `resolution` is the allowed difference divided by `size`, the norm of the answer.
+    that differs most. `where` is the index of this element, and `actual`, `expected` and `allowed`
+    are its two values and the allowed difference. `resolution` is the allowed difference divided by
+    `size`, the norm of the answer.
 
     `run_factor` is the largest difference between the model's answer, as it ran in its own dtype,
     and its shadow, divided by the rounding error of its operations. `run_resolution` is the latter
     divided by the size of the answer. `bits_lost` is the number of bits that the subject may lose
     beyond those lost if all its operations ran in the claimed dtype, most of them in `lost_in`.
     `bits_worse` is the number of bits beyond the reference's loss, if the reference has a useful
-    bound. `unruled` are operations without a rule: then there is no bound.
+    bound. `unruled` are operations for which no rounding bound is known: then there is no bound.
     """
 
     answer: str
@@ -108,9 +111,11 @@ def compare(
     generator: torch.Generator,
     ran: Tensors | None = None,
 ) -> list[Compared]:
-    """Compare all answers of two evaluations, in the reference's parameters.
+    """Compare all answers of two models, with gradients by the reference's parameters.
 
-    `ran` are the subject's answers of a usual run; by default the recorded answers are judged.
+    `carry` is the derivative of the map from the reference's parameters to the subject's;
+    `generator` draws random weights. `ran` are the subject's answers of a run without recording; by
+    default the recorded answers are judged.
     """
     both = _Both(subject, reference, carry, ran)
     names = list(reference.watched.answers)
@@ -127,10 +132,11 @@ def compare(
 
 @dataclass(frozen=True, eq=False)
 class _Judged:
-    """A question with the differences found, and the error bounds of both models.
+    """A weighted sum of an answer's elements (`question`), with the differences found and the error
+    bounds of both models.
 
-    `difference` is that of both shadows, `run_difference` that of the subject's usual run from its
-    shadow.
+    `difference` is that of both shadows (evaluations repeated in float64). `run_difference` is that
+    of the subject's answer, as it ran in its own dtype, from its shadow.
     """
 
     question: Question
@@ -145,17 +151,23 @@ class _Judged:
 
     @property
     def factor(self) -> float:
-        """The difference of both shadows divided by the allowed one."""
+        """The difference of both shadows (evaluations repeated in float64), divided by the allowed
+        one.
+        """
         return divide(self.difference, self.allowed)
 
     @property
     def run_factor(self) -> float:
-        """The difference of the usual run's answer from its shadow, divided by the allowed one."""
+        """The difference of the subject's answer, as it ran in its own dtype, from its float64
+        repetition, divided by the allowed one.
+        """
         return divide(self.run_difference, self.mine.as_run)
 
 
 class _Both:
-    """Two shadows, and the answers of both in the reference's parameters."""
+    """The shadows of two models (their evaluations repeated in float64), and the answers of both,
+    with gradients by the reference's parameters.
+    """
 
     def __init__(
         self, subject: Shadow, reference: Shadow, carry: Carry, ran: Tensors | None
@@ -168,7 +180,9 @@ class _Both:
         self.ran = self._pull({name: widen(tensor) for name, tensor in observed.items()})
 
     def _pull(self, answers: Tensors) -> Tensors:
-        """Return answers with gradients converted to gradients by the reference's parameters."""
+        """Return a copy of the answers in which gradients by the subject's parameters are converted
+        to gradients by the reference's.
+        """
         mine = {
             name.removeprefix(GRADIENT): answer
             for name, answer in answers.items()
@@ -187,8 +201,10 @@ class _Both:
         return self.shadows.get(name)
 
     def measure(self, question: Question) -> tuple[float, float]:
-        """Return the weighted difference of both shadows, and of the usual run's answer from its
-        shadow.
+        """Return two absolute differences of the weighted sum of an answer's elements.
+
+        The first is that of both shadows (evaluations repeated in float64), the second that of the
+        subject's answer, as it ran in its own dtype, from its shadow.
         """
         name, weights = question.name, question.weights
         difference = blank_infinite(self.shadows[name]) - blank_infinite(self.expected(name))
@@ -197,8 +213,8 @@ class _Both:
         return abs(float((difference * weights).sum())), abs(float(ran_sum))
 
     def measure_run(self, name: str) -> Tensor | None:
-        """Return the difference of the usual run's answer from its shadow; None if the shapes
-        differ.
+        """Return the difference of the subject's answer, as it ran in its own dtype, from its
+        float64 repetition; None if the shapes differ.
         """
         shadow = self.shadows[name]
         answer = self.ran.get(name, torch.full_like(shadow, torch.nan))
@@ -207,8 +223,8 @@ class _Both:
         return torch.where(answer == shadow, 0.0, answer - shadow)
 
     def leaves(self, judged: Sequence[_Judged]) -> bool:
-        """Do numbers leave torch in one of the models, while the models differ by no more than the
-        rounding errors of their runs?
+        """Do numbers leave torch in one of the models, so that they were not followed, while the
+        models differ by no more than the rounding errors of their runs?
         """
         runs = self.subject.watched.run, self.reference.watched.run
         if not any(run.read_numbers for run in runs):
@@ -225,9 +241,10 @@ class _Both:
         ]
 
     def list_run_questions(self, judged: Sequence[_Judged]) -> list[Question]:
-        """Return, for each answer, the element of the usual run that is furthest from its shadow.
+        """Return, for each answer, the element whose value, as the subject ran in its own dtype, is
+        furthest from its float64 repetition.
 
-        Elements are left out that use only a small part of their share of the bound of the sum.
+        Elements with a small difference are left out, compared with the bound on the answer's sum.
         """
         questions = []
         for one in judged:
@@ -242,8 +259,8 @@ class _Both:
         return questions
 
     def compare_shapes(self, name: str) -> Compared | None:
-        """Compare shapes, integers, infinities and NaN; return None if the answers are numbers to
-        be judged.
+        """Compare the shapes, integers, infinities and NaN of an answer; return None if they agree,
+        and numbers remain to be compared.
         """
         expected, actual = self.expected(name), self.actual(name)
         if actual is None and name.startswith("gradient ") and not bool((expected != 0).any()):
@@ -262,16 +279,16 @@ class _Both:
         return None if expected.numel() else Compared(name, "not seen")
 
     def list_questions(self, name: str, generator: torch.Generator) -> list[Question]:
-        """Return the questions about an answer, without elements that are infinite on both
-        sides.
+        """Return the weighted sums by which an answer is judged, without elements that are infinite
+        on both sides.
         """
         expected, actual = self.expected(name), self.actual(name)
         assert actual is not None
         return list_questions(name, blank_infinite(expected), blank_infinite(actual), generator)
 
     def weigh(self, question: Question) -> tuple[Tensor, Tensor]:
-        """Return the weighted sum of the subject's answer and that of the reference's, in
-        autograd's graphs.
+        """Return the weighted sum of the subject's answer and that of the reference's, so that
+        autograd can differentiate them.
         """
         name, weights = question.name, question.weights
         expected = (blank_infinite(self.reference.read(name)) * weights).sum()
@@ -295,8 +312,8 @@ def _judge_questions(both: _Both, questions: Sequence[Question]) -> list[_Judged
 
 
 def _conclude(both: _Both, name: str, judged: Sequence[_Judged]) -> Compared:
-    """Return the comparison of an answer from its judged questions; the first is the sum of all
-    elements.
+    """Return the comparison of an answer from its judged weighted sums; the first of these is the
+    sum of all elements.
     """
     whole = judged[0]
     elements = [one for one in judged[1:] if not one.question.of_run]
@@ -349,7 +366,9 @@ def divide(part: float, whole: float) -> float:
 
 
 def bits(more: float, less: float) -> float:
-    """Return log2(more / less), the number of bits by which one error is larger; 0 if it is not."""
+    """Return log2(more / less), the number of bits by which the error `more` exceeds the error
+    `less`; 0 if it does not.
+    """
     if more <= less or less == 0 or not math.isfinite(more):
         return 0.0
     return math.log2(more / less)

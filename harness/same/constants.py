@@ -15,10 +15,12 @@ SHORT = 12  # significant bits of a constant that is taken as exact: 0.5, 3, 10
 
 
 def list_rounded(shadow: Shadow, other: Shadow, module: Any) -> dict[int, Tensor]:
-    """Return the errors of a model's constants that may be off by one rounding, by version.
+    """Return the rounding errors of a model's constants, by the number of the array in memory that
+    holds the constant.
 
-    Such a constant is stored in a dtype narrower than float64, is no parameter of the module, and
-    is not among the constants of the other model.
+    The numbers are indices of `shadow.watched.run.versions`. Only constants are listed that are
+    stored in a dtype narrower than float64, are no parameter of the module, and are not among the
+    constants of the other model.
     """
     pool = Pool(other.leaves().values(), 0.0)
     own = {each.untyped_storage().data_ptr() for each in module.parameters()}

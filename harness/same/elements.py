@@ -17,10 +17,10 @@ SMALL = 2.0**-30  # of an element itself: smaller differences of small elements 
 
 @dataclass(frozen=True, eq=False)
 class Question:
-    """A weighted sum of an answer's elements.
+    """A weighted sum of an answer's elements, by which two models are compared.
 
-    `where` is the only element with a weight, if it is a single one. `of_run` says that it was
-    chosen by the answer of the usual run.
+    `name` is the answer's name. `where` is the index of the only element with a weight, if there is
+    only one. `of_run` says that this element was chosen by the answer of a run without recording.
     """
 
     name: str
@@ -32,10 +32,10 @@ class Question:
 def list_questions(
     name: str, expected: Tensor, actual: Tensor, generator: torch.Generator
 ) -> list[Question]:
-    """Return the questions about an answer.
+    """Return the weighted sums by which the answer `name` is compared.
 
-    They are a random weighted sum of all elements, the element that differs most, and the one that
-    differs most relative to its size. The latter two are left out if they differ only by a few
+    They are a random weighted sum of all elements, the element that differs most, and the element
+    that differs most relative to its size. The latter two are left out if they differ only by a few
     roundings.
     """
     questions = [Question(name, draw_signs(expected, generator))]
@@ -53,7 +53,9 @@ def list_questions(
 
 
 def ask_element(name: str, like: Tensor, place: int, of_run: bool = False) -> Question:
-    """Return the question about one element, given its position in the flattened answer."""
+    """Return the weighted sum that has only one element, given its position in the flattened
+    answer.
+    """
     weights = torch.zeros_like(like)
     weights.view(-1)[place] = 1.0
     indices = torch.unravel_index(torch.tensor(place), like.shape)
@@ -66,11 +68,13 @@ def have_same_infinities(one: Tensor, other: Tensor) -> bool:
 
 
 def _blank_finite(tensor: Tensor) -> Tensor:
-    """Return 0 for finite elements, 2 for NaN, and the sign of an infinity."""
+    """Return a copy of a tensor in which finite elements are 0, NaN is 2, and infinities are 1 or
+    -1.
+    """
     sign = torch.where(torch.isinf(tensor), torch.sign(tensor), 0.0)
     return torch.where(torch.isnan(tensor), 2.0, sign)
 
 
 def blank_infinite(tensor: Tensor) -> Tensor:
-    """Return an answer with 0 in place of infinities and NaN."""
+    """Return a copy of a tensor in which infinities and NaN are 0."""
     return tensor.nan_to_num(0.0, 0.0, 0.0)

@@ -18,7 +18,7 @@ BOUNDED = ("same", "differs", "too wide")  # outcomes of answers that have bound
 
 @dataclass(frozen=True, eq=False)
 class Shown:
-    """The most telling comparison of one answer, and the evaluation that it belongs to."""
+    """One answer's comparison of two models, and the evaluation that it belongs to."""
 
     answer: str
     compared: Compared
@@ -54,9 +54,7 @@ class Evidence:
         return list(names)
 
     def failures(self) -> list[Shown]:
-        """Return the answers that differ in any evaluation, each with the first evaluation in which
-        it does.
-        """
+        """Return the answers that differ in any evaluation, each with the first such evaluation."""
         return [shown for name in self.list_names() if (shown := self._find_failure(name))]
 
     def _find_failure(self, name: str) -> Shown | None:
@@ -67,8 +65,8 @@ class Evidence:
         return None
 
     def judged(self) -> list[Shown]:
-        """Return the answers that some evaluation shows to be the same, each with the evaluation
-        that used most of its bound.
+        """Return the answers that some evaluation shows to be the same, each with the evaluation in
+        which the difference was largest relative to its bound.
         """
         judged = []
         for name in self.list_names():
@@ -91,7 +89,9 @@ class Evidence:
         return None
 
     def unjudged(self) -> dict[str, str]:
-        """Return the outcome of each answer that no evaluation has judged."""
+        """Return, by name, the outcome (a word such as "too wide") of each answer that no
+        evaluation has judged.
+        """
         judged = {shown.answer for shown in self.judged()}
         return {
             one.answer: one.outcome
@@ -101,8 +101,8 @@ class Evidence:
         }
 
     def zeros(self) -> list[str]:
-        """Return the gradients whose bounds are too wide somewhere, and that are 0 within rounding
-        there.
+        """Return the names of gradients that are 0 within rounding in all evaluations in which
+        their bounds are too wide for a comparison.
         """
         are_zero: dict[str, bool] = {}
         for result in self.results:
@@ -115,7 +115,7 @@ class Evidence:
         return [name for name, small in are_zero.items() if small]
 
     def unruled(self) -> list[Located]:
-        """Return the operations without a rule, one of each kind."""
+        """Return the operations for which no rounding bound is known, one of each kind."""
         by_name: dict[str, Located] = {}
         for result in self.results:
             for each in result.unruled:
@@ -134,25 +134,29 @@ class Evidence:
         return list(dict.fromkeys(each for result in self.results for each in result.backwards))
 
     def worst_run(self) -> Shown | None:
-        """Return the answer of the usual run that uses most of its bound, among those with a narrow
-        bound.
+        """Return the answer of a run in the model's own dtype whose error is largest relative to
+        its bound, among answers with a narrow bound.
 
-        A wide bound proves nothing, since bounds are of first order. An answer that is not finite
-        although its shadow is, is judged by any bound.
+        A wide bound proves nothing, since bounds are of first order. An answer that is not finite,
+        although its float64 repetition is, is judged by any bound.
         """
         every = [one for name in self.list_names() for one in self._list_compared(name)]
         judged = [one for one in every if is_judged_as_run(one.compared)]
         return max(judged or every, key=lambda shown: shown.compared.run_factor, default=None)
 
     def find_lost(self) -> tuple[float, Shown] | None:
-        """Return the largest number of bits lost by operations in a narrower dtype, and its answer:
-        medians over the evaluations.
+        """Return the largest number of bits lost by operations in a narrower dtype than the claimed
+        one, and the answer that loses them.
+
+        The number is a median over the evaluations.
         """
         return self._find_bits(lambda one: one.bits_lost)
 
     def find_worse(self) -> tuple[float, Shown] | None:
-        """Return the largest number of bits lost beyond those of the reference's operations, and
-        its answer: medians over the evaluations.
+        """Return the largest number of bits that the subject loses beyond the reference's loss, and
+        the answer that loses them.
+
+        The number is a median over the evaluations.
         """
         return self._find_bits(lambda one: one.bits_worse)
 
@@ -166,7 +170,7 @@ class Evidence:
         return max(bits_by_answer, key=lambda one: one[0], default=None)
 
     def _list_compared(self, name: str) -> list[Shown]:
-        """Return the comparisons of an answer that have bounds."""
+        """Return those comparisons of an answer that have rounding bounds."""
         return [
             Shown(one.answer, one, result)
             for result in self.results
@@ -176,7 +180,9 @@ class Evidence:
 
 
 def is_judged_as_run(one: Compared) -> bool:
-    """Is the answer of the usual run judged, by a narrow bound or because it is not finite?"""
+    """Is the answer of a run in the model's own dtype judged? It is if its bound is narrow, or if
+    it is not finite.
+    """
     return one.run_resolution <= WIDEST or math.isinf(one.run_factor)
 
 

@@ -17,10 +17,11 @@ from harness.shadow.shadow import Shadow
 def find_first(subject: Shadow, reference: Shadow, differs: Compared) -> list[Operation]:
     """Return the operations to blame for an answer that differs, in the order in which they ran.
 
-    They are the subject's operations at which the answer leaves the reference's numbers. They are
-    operations of the reference that the subject lacks if a layer before them lacks numbers of the
-    reference, or if all the subject's numbers occur in the reference. If the difference is as small
-    as rounding, it is the operation that computed the answer.
+    They are the subject's first operations, on the way to the answer, that compute numbers which
+    the reference does not compute. They are operations of the reference that the subject lacks if a
+    layer before them lacks numbers of the reference, or if all the subject's numbers occur in the
+    reference. If the difference is as small as rounding, it is the operation that computed the
+    answer.
     """
     near = _find_nearness(reference, differs)
     pool = Pool(list_numbers(reference.replay), near)
@@ -37,7 +38,7 @@ def find_first(subject: Shadow, reference: Shadow, differs: Compared) -> list[Op
 
 
 def _find_last(subject: Shadow, differs: Compared) -> list[Operation]:
-    """Return the operation that computed an answer."""
+    """Return the operation that computed the answer, as a list of one; empty if there is none."""
     place = subject.watched.answers.get(differs.answer)
     for operation in reversed(subject.watched.run.operations):
         if any(each and place and each.version == place.version for each in operation.results):
@@ -53,6 +54,9 @@ def _is_left_out(
     first: Sequence[Operation],
 ) -> bool:
     """Is an operation of the reference left out in the subject?
+
+    `lacking` are the reference's operations whose numbers the subject does not compute, `first` the
+    subject's whose numbers the reference does not compute. `pool` has all numbers of the reference.
 
     It must come before the first operation that differs, in a layer that computes no number of its
     own in the subject.
@@ -73,7 +77,9 @@ def _is_left_out(
 
 
 def _find_nearness(reference: Shadow, differs: Compared) -> float:
-    """Return the largest relative difference at which numbers count as the same."""
+    """Return the relative difference up to which two numbers count as the same, when the cause of
+    the difference is searched.
+    """
     expected = reference.read(differs.answer).detach()
     largest = float(abs(expected).max())
     difference = abs(differs.actual - differs.expected)

@@ -29,10 +29,11 @@ from harness.shadow.watch import Watched
 
 @dataclass(frozen=True, eq=False)
 class Ask:
-    """The point at which both models are evaluated: the reference's parameters and a batch.
+    """The parameters and data with which both models are evaluated: the reference's tensors by
+    name, and a batch.
 
-    `draw` is the number of the draw of parameters, 0 for those as built. If there is a batch
-    `before`, both models are first called on it with the parameters as built.
+    `draw` is 0 for the parameters as built, else the number of the set of random parameters. If
+    there is a batch `before`, both models are first called on it with the parameters as built.
     """
 
     label: str
@@ -54,7 +55,9 @@ class Setting:
 
     @property
     def dtypes(self) -> tuple[str, str]:
-        """The dtypes of both models; the parameters and data are exact in both."""
+        """The dtypes of the subject and of the reference, in which the parameters and data can be
+        stored exactly.
+        """
         return self.dtype, self.dtype_reference
 
 
@@ -72,7 +75,8 @@ class Respondent:
         self.digest = ""
 
     def prepare(self, ask: Ask, state: State, built: State) -> None:
-        """Set the parameters, after a call of the model as built if the ask has a batch `before`.
+        """Set the tensors of the model to `state`. If `ask` has a batch `before`, the model with
+        the tensors `built` is called on it first.
 
         Buffers that are not in `state` keep the values that this call left.
         """
@@ -119,19 +123,24 @@ class Respondent:
         return answers
 
     def run(self, ask: Ask) -> Mapping[str, Tensor]:
-        """Return the answers of a usual run, without recording."""
+        """Return the answers of a run without recording, by name."""
         answers = evaluate(self.module, self._question(ask, ask.batch))
         answers = {name: tensor.detach().clone() for name, tensor in answers.items()}
         self._set()
         return answers
 
     def shadow(self, ask: Ask) -> Shadow:
-        """Return the shadow of a recorded evaluation, at the parameters before they are rounded."""
+        """Return the recorded evaluation, repeated in float64 at the parameters before they are
+        rounded to the model's dtype.
+        """
         watched = watch_evaluation(self.module, self._question(ask, ask.batch))
         return Shadow(watched, self.dtype, self._list_exact(watched))
 
     def _list_exact(self, watched: Watched) -> dict[int, Tensor]:
-        """Return the exact parameters that the module stores rounded, by version."""
+        """Return the exact values (flat, float64) of parameters that the module stores rounded.
+
+        The keys are numbers of arrays in the recorded memory: indices of `watched.run.versions`.
+        """
         live, _ = list_live(self.module)
         exact: dict[int, Tensor] = {}
         for name, exact_numbers in self.state.items():
@@ -163,10 +172,10 @@ def digest_answers(answers: Mapping[str, Tensor]) -> str:
 
 
 def compare_draws(mine: Respondent, theirs: Respondent, ask: Ask) -> tuple[str, str]:
-    """Return why two models that draw random numbers cannot be compared, and why their randomness
-    certainly differs.
+    """Return two reasons: why two models that draw random numbers cannot be compared, and why their
+    randomness certainly differs.
 
-    Both are "" if they draw the same numbers, or none.
+    Both are "" if the models draw the same numbers, or none.
     """
     if draw_the_same(mine.drawn, theirs.drawn):
         return "", ""

@@ -23,7 +23,9 @@ MOST_NAMED = 6
 
 
 def name_element(shown: Shown) -> str:
-    """Return the name of an element of an answer, with the draw: "output[3, 2] (drawn 1)"."""
+    """Return the name of an element of an answer, with the number of the random parameters:
+    "output[3, 2] (drawn 1)".
+    """
     index = ", ".join(map(str, shown.compared.where))
     return f"{shown.answer}{f'[{index}]' if index else ''} ({shown.result.ask.label})"
 
@@ -112,7 +114,7 @@ def describe_limits(models: Models) -> str:
 
 
 def describe_widening(models: Models) -> str:
-    """Return why the subject has more functions than the reference; "" if it does not."""
+    """Return why the subject can compute functions that the reference cannot; "" if it cannot."""
     given = models.given
     wide = [free for free in models.free if free.widens]
     if not wide:
@@ -179,14 +181,14 @@ def describe_unjudged(models: Models, evidence: Evidence) -> tuple[Status, str] 
 
 
 def describe_unruled(evidence: Evidence) -> str:
-    """Return a sentence on operations without a rounding rule."""
+    """Return a sentence on operations for which no rounding bound is known."""
     names = [describe_operation(each) for each in evidence.unruled()]
     verb = "has" if len(names) == 1 else "have"
     return f"{list_names(names)} {verb} no rule of rounding yet, so nothing is said of what follows"
 
 
 def describe_difference(shown: Shown) -> str:
-    """Return the headline of an answer that differs."""
+    """Return the first line of a failure in which an answer differs."""
     compared = shown.compared
     if compared.outcome == "not finite":
         return shown.result.not_finite.get(shown.answer, f"{shown.answer} is not finite")
@@ -210,7 +212,9 @@ def count_bits(actual: float, expected: float) -> int:
 
 
 def describe_shape(models: Models, shown: Shown, mode: str) -> str:
-    """Return the headline of answers that do not correspond."""
+    """Return the first line of a failure in which answers do not correspond, for example because
+    their shapes differ.
+    """
     given = models.given
     if is_output(shown.answer):
         mine = list_shapes(models.subject.outputs.get(mode, {}))
@@ -225,7 +229,9 @@ def describe_shape(models: Models, shown: Shown, mode: str) -> str:
 
 
 def describe_outside(outside: Outside, result: Result, dtype: str) -> str:
-    """Return the headline of an operation outside its own bound."""
+    """Return the first line of a failure in which an operation is outside its own rounding
+    bound.
+    """
     operation = describe_operation(outside.operation)
     if math.isinf(outside.share):
         return (
@@ -262,7 +268,9 @@ def describe_well_computed(evidence: Evidence, dtype: str) -> str:
 
 
 def describe_backwards(names: Sequence[str]) -> str:
-    """Return the headline of functions with a wrong backward pass."""
+    """Return the first line of a failure in which autograd functions, of these names, have a wrong
+    backward pass.
+    """
     return (
         f"the backward pass of {list_names(names)} is not the derivative of its forward pass; if it"
         ' is meant, write own_backward="why"'
@@ -270,7 +278,9 @@ def describe_backwards(names: Sequence[str]) -> str:
 
 
 def describe_lost(bits: float, shown: Shown, dtype: str) -> str:
-    """Return the headline of precision that is lost in a narrower dtype."""
+    """Return the first line of a failure in which precision is lost in a narrower dtype; `bits` is
+    the number of bits lost.
+    """
     headline = f"{shown.answer} may lose {bits:.0f} bits more than {dtype} must"
     operation = shown.compared.lost_in
     if operation is None:
@@ -326,7 +336,9 @@ def list_notes(
 def _describe_circumstances(
     evidence: Evidence, failures: Sequence[Shown]
 ) -> list[tuple[HintKind, str]]:
-    """Return in which draws the answers differ, unless they differ in all."""
+    """Return a note that names the random parameters with which the answers differ; none if they
+    differ with all.
+    """
     failing = [
         result
         for result in evidence.results

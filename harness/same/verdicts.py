@@ -52,7 +52,7 @@ class Judged:
 def judge_models(
     trial: Trial, models: Models, evidence: Evidence, question: str, mode: str
 ) -> Verdict:
-    """Return the verdict on one of QUESTIONS in a mode."""
+    """Return the verdict on `question`, one of QUESTIONS, in a mode ("train" or "eval")."""
     judged = Judged(trial, models, evidence, mode)
     if evidence.broken:
         return failure(trial, Status.BROKEN, evidence.broken)
@@ -130,8 +130,8 @@ def _fail_function(judged: Judged, failures: list[Shown]) -> Verdict:
 
 
 def find_worst(evidence: Evidence) -> Shown | None:
-    """Return the answer that a failure shows: one with another shape, else the first that
-    differs.
+    """Return the answer that a failure shows: an answer with another shape or else the first answer
+    that differs.
     """
     failures = evidence.failures()
     shapes = [each for each in failures if each.compared.outcome in UNPAIRED]

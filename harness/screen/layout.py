@@ -18,8 +18,8 @@ HEADINGS = Figures("checks", "bound used", "against")
 def lay_out(groups: Sequence[Group], width: int, is_verbose: bool = False) -> list[Line]:
     """Return the lines of groups of rows, none of them wider than `width` columns.
 
-    A row has one line, and a longer text is shortened. If `is_verbose`, it has as many lines as it
-    needs, and its details.
+    A row takes one line, and a longer text is shortened. If `is_verbose`, a row takes as many lines
+    as it needs, followed by its details.
     """
     width = max(width, NARROWEST)
     label_width = 16 if width >= WIDE else 12
@@ -42,8 +42,8 @@ def lay_out(groups: Sequence[Group], width: int, is_verbose: bool = False) -> li
 
 
 def _choose_widths(figures: Sequence[Figures], room: int) -> list[int]:
-    """Return the widths of the columns of figures; the last column is left out if there is no room
-    for it.
+    """Return the widths of the columns to the right of a row's text, for `room` columns of the
+    terminal. The last column is left out if there is no room for it.
     """
     if not figures:
         return []
@@ -54,7 +54,9 @@ def _choose_widths(figures: Sequence[Figures], room: int) -> list[int]:
 
 
 def _join(text: str, figures: Figures, widths: Sequence[int]) -> str:
-    """Return a text with its figures in columns: numbers right-aligned, names left-aligned."""
+    """Return a text followed by the columns `figures` in these widths: numbers right-aligned, names
+    left-aligned.
+    """
     checks, used, *against = [
         each.rjust(width) if number < 2 else each
         for number, (each, width) in enumerate(zip(figures, widths, strict=False))
@@ -65,7 +67,9 @@ def _join(text: str, figures: Figures, widths: Sequence[int]) -> str:
 def _lay_out_row(
     row: Row, room: int, text_width: int, widths: Sequence[int], is_verbose: bool
 ) -> list[Line]:
-    """Return the lines of a row, `room` columns wide."""
+    """Return the lines of a row, `room` columns wide: the text in `text_width` columns, then the
+    figures in `widths`.
+    """
     mark = f"{row.mark} " if row.mark else ""
     if row.is_part:
         mark = "    "
@@ -95,7 +99,9 @@ def _lay_out_row(
 
 
 def _label(label: str, bodies: Sequence[Line], width: int) -> list[Line]:
-    """Return the lines of a group with its label, which wraps onto several lines if it is long."""
+    """Return the lines of a group (`bodies`) with its label to the left, which wraps onto several
+    lines if it is long.
+    """
     lines = []
     for head, body in zip_longest(wrap(label, width - 1), bodies):
         text = (head or "").ljust(width)

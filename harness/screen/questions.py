@@ -32,7 +32,7 @@ SHORT = {"live": "R live", "recorded": "R recorded"}
 def group_questions(report: Report, whole: str) -> list[Group]:
     """Return a row for each claim of each question, failures first; no question is left out.
 
-    `whole` is the place of the whole report.
+    `whole` names the file of the whole report.
     """
     groups: dict[str, list[Row]] = {
         "failed": [],
@@ -62,7 +62,12 @@ def group_questions(report: Report, whole: str) -> list[Group]:
 
 
 def _list_failed(question: str, failed: Sequence[Verdict], of: int, whole: str) -> list[Row]:
-    """Return the rows of a question with failures: the question, and a row for each cause."""
+    """Return the rows of a question with failures: the question, and a row for each cause of
+    `failed`.
+
+    `of` is the number of all checks of the question, and `whole` names the file of the whole
+    report.
+    """
     rows = [Row(question, "✗", "red", tail=f"{len(failed)} of {count_checks(of)} failed")]
     causes = list_causes(failed)
     for cause in causes[:MOST_CAUSES]:
@@ -83,8 +88,8 @@ def _make_cause(cause: Cause) -> Row:
 
 
 def _make_equal(question: str, sound: Sequence[Verdict], own: str) -> Row:
-    """Return the row of a question whose claims of equality hold; `own` is the case's own
-    sentence.
+    """Return the row of a question whose claims of equality hold, from their verdicts `sound`;
+    `own` is the case's own sentence, or "".
     """
     if all(verdict.check == "fit" for verdict in sound):
         used = f"p = {get_p_value(sound):.2g}"
@@ -96,7 +101,7 @@ def _make_equal(question: str, sound: Sequence[Verdict], own: str) -> Row:
 
 
 def _name_witnesses(verdicts: Sequence[Verdict]) -> str:
-    """Return the sources of the answers, R first: "R live, NumPy"."""
+    """Return the sources of the reference's answers, R first: "R live, NumPy"."""
     names = list(dict.fromkeys(map(_name_witness, rank_by_strength(verdicts))))
     names = [shorten(name, MOST_LETTERS) for name in names]
     if len(names) > MOST_NAMES:
@@ -111,7 +116,9 @@ def _name_witness(verdict: Verdict) -> str:
 
 
 def _make_different(question: str, sound: Sequence[Verdict], own: str) -> Row:
-    """Return the row of a question whose claimed differences were shown."""
+    """Return the row of a question whose claimed differences were shown, from their verdicts
+    `sound`; `own` is the case's own sentence, or "".
+    """
     names = name_some(verdict.subject for verdict in sound)
     text = f"{question} {own or _describe_example(sound, names)}"
     details = [describe_difference(sound)]
@@ -119,8 +126,8 @@ def _make_different(question: str, sound: Sequence[Verdict], own: str) -> Row:
 
 
 def _describe_example(sound: Sequence[Verdict], names: str) -> str:
-    """Return the figures of the best example of a difference or, for ends of training, the
-    names.
+    """Return the figures of the best example of a difference or, for comparisons of trained
+    networks, the text `names`.
     """
     best = get_best_example(sound)
     if best.actual is None or best.expected is None or best.allowed is None:

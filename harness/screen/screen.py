@@ -28,8 +28,8 @@ def make_screen(
 ) -> list[Line]:
     """Return the lines of the screen, which is `width` columns wide.
 
-    There is a line for each question, failures first, then the unchecked parts with the reasons. If
-    `is_verbose`, nothing is shortened.
+    There is a line for each question, failures first. Then come the parts that could not be
+    checked, with the reasons. If `is_verbose`, nothing is shortened.
     """
     whole, place, complaints = ending
     groups = [*group_questions(report, whole), *_group_notes(report, whole)]
@@ -48,7 +48,7 @@ def make_screen(
 
 
 def _group_notes(report: Report, whole: str) -> list[Group]:
-    """Return the limits of the evidence that passed trials give, as groups of rows."""
+    """Return the limits of the evidence of passed trials, as groups of rows."""
     caveats = list_caveats(list_sound(report.verdicts, "equal"))
     are_whole = len(caveats) <= MOST_CAVEATS
     rows = [Row(caveat, is_whole=are_whole) for caveat in caveats[:MOST_CAVEATS]]
@@ -58,7 +58,7 @@ def _group_notes(report: Report, whole: str) -> list[Group]:
 
 
 def _group_reasons(report: Report, whole: str, is_verbose: bool) -> list[Group]:
-    """Return the reasons why there is no evidence and, if `is_verbose`, the devices that this
+    """Return the reasons why trials could not be judged and, if `is_verbose`, the devices that this
     machine lacks.
     """
     without = [verdict for verdict in report.verdicts if verdict.status in NO_EVIDENCE]

@@ -1,3 +1,3 @@
-"""Shadow execution: repeats a model's operations in float64, and bounds the rounding error of its
-answers.
+"""Shadow execution: a model's operations are recorded and repeated in float64 (the shadow), and the
+rounding errors of its answers are bounded.
 """

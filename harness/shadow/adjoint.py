@@ -21,12 +21,13 @@ MOST = 2**25  # derivatives that are held at once: 256 MiB
 
 
 class Nodes:
-    """The results of a replay that carry an error, and their errors in K scenarios.
+    """The results of operations, repeated in float64, that carry an error; there are K scenarios of
+    errors, such as one for each dtype.
 
     `errors` has for each scenario the errors of the results of every operation; None counts as 0.
     `held` are numbers that no operation computed (inputs, constants), with their error in each
-    scenario. `operations` has the number of the operation that computed each node; None for `held`
-    ones.
+    scenario. `operations` has the operation's number for each node (a result); None for `held`
+    numbers.
     """
 
     def __init__(
@@ -54,10 +55,11 @@ class Nodes:
             self.errors.append(torch.stack([_flat(each, numbers) for each in scenario_errors], 1))
 
     def reach(self, numbers: Sequence[Tensor]) -> Tensor:
-        """Return the effect of each node's error on N numbers, as an array (N, nodes, K).
+        """Return the effect of each node's error on N numbers, as an array (N, nodes, K); a node is
+        a result of an operation.
 
-        A number is a tensor of one element in the graph of the replay. An infinite error does not
-        count if its derivative is 0.
+        A number is a tensor of one element that autograd can differentiate by the nodes. An
+        infinite error does not count if its derivative is 0.
         """
         reach = torch.zeros(len(numbers), len(self.results), self.scenarios, dtype=torch.float64)
         acting = [row for row, number in enumerate(numbers) if number.requires_grad]
@@ -83,10 +85,11 @@ def _flat(error: Error, result: Tensor) -> Tensor:
 
 
 def _weigh(slopes: Tensor, errors: Tensor) -> Tensor:
-    """Return the sums of |derivative| times error over the elements of an operation's result, (N,
-    K).
+    """Return, for each of N numbers and K scenarios (N, K), the sum of |derivative| times error
+    over the elements of an operation's result.
 
-    `slopes` has the derivatives of N numbers by the result, `errors` its errors in K scenarios.
+    `slopes` has the derivatives of the numbers by the result, and `errors` the result's errors in
+    the scenarios.
     """
     reach = abs(slopes) @ errors
     if not bool(torch.isfinite(reach).all()):
@@ -99,7 +102,8 @@ def _differentiate(numbers: Sequence[Tensor], results: Sequence[Tensor]) -> list
     """Return the derivatives of N numbers by each result, (N, ...); None for a result on which no
     number depends.
 
-    All numbers go back in one pass, or one after the other if torch cannot batch an operation.
+    All numbers are differentiated in one backward pass, or one after the other if torch cannot
+    batch an operation.
     """
     together = torch.stack([number.reshape(()) for number in numbers])
     each = torch.eye(len(numbers), dtype=torch.float64, device=together.device)

@@ -35,7 +35,11 @@ class Arrivals:
                     self.makers[place.version] = operation
 
     def list_passed_on(self, layer: str, backward: bool) -> list[Tensor]:
-        """Return the arrays that other layers read; all arrays for the model itself, ""."""
+        """Return the arrays of a layer that other layers read; all arrays if `layer` is "", the
+        whole model.
+
+        `backward` chooses the arrays of the backward pass.
+        """
         return [
             array
             for (reader, back), arrays in self.read.items()
@@ -44,8 +48,8 @@ class Arrivals:
         ]
 
     def list_given(self, operation: Operation) -> dict[Operation, Tensor]:
-        """Return the floating-point arrays that an operation reads, by the operations that computed
-        them.
+        """Return the floating-point arrays that an operation reads, by the operation that computed
+        each.
         """
         tensors = {}
         for place in list_places((operation.args, operation.kwargs)):
@@ -59,10 +63,11 @@ class Arrivals:
 def trace_arrivals(
     subject: Replay, reference: Replay, operations: Sequence[Operation]
 ) -> list[Operation]:
-    """Return the operations to blame: for each given one itself, or the operations that computed
-    its inputs.
+    """Return the operations to blame: for each of the given operations itself, or the operations
+    that computed its inputs.
 
-    The latter are blamed if the reference's layers of the same name never pass on these inputs.
+    The latter are blamed if these inputs occur nowhere among the numbers that the reference's
+    layers of the same name pass on.
     """
     if not operations:
         return []
@@ -89,7 +94,8 @@ def trace_arrivals(
 
 
 def is_another(tensor: Tensor, known: Sequence[Tensor]) -> bool:
-    """Does a tensor differ from all known arrays of its shape, or of its transpose's shape?
+    """Does a tensor differ from all of the `known` arrays with its shape, or with the shape of its
+    transpose?
 
     Return False if there are no such arrays, or if an array of another shape has the same numbers:
     it may be the tensor itself.

@@ -116,9 +116,10 @@ def may_branch(run: Run, operation: Operation) -> bool:
 
 
 def takes_other_branch(replay: Replay, operation: Operation) -> bool:
-    """May an operation take another branch in the shadow than in the observed run?
+    """May an operation have taken another branch when it was repeated in float64 (the shadow) than
+    in the recorded run?
 
-    It may if it chooses by its own inputs, or if its masks or indices differ.
+    It may if it chooses a branch by its own inputs, or if its masks or indices differ.
     """
     if operation.functional in BRANCHING:
         return True
@@ -136,10 +137,11 @@ def _list_decisions(run: Run, operation: Operation) -> list[Place]:
 def add_branches(
     errors: Sequence[Error], observed: Sequence[Tensor | None], shadow: Sequence[Tensor | None]
 ) -> Sequence[Error]:
-    """Return the errors of an operation's results, plus the differences of the results on the
-    observed numbers and on the shadow's.
+    """Return the errors of an operation's results, each plus the absolute difference of the results
+    from the recorded inputs and from the shadow's inputs.
 
-    `observed` is empty if the operation does not branch.
+    The shadow is the run repeated in float64. `observed` is empty if the operation does not choose
+    between branches.
     """
     if not observed:
         return errors

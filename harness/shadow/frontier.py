@@ -22,9 +22,9 @@ NOISE = 3e-14  # of the same, at least: shadows of one function differ by about 
 
 
 class Pool:
-    """All numbers of one side, sorted.
+    """All numbers that one model has computed, sorted.
 
-    A number matches within the share `near` of the largest number of its tensor.
+    A number is looked up with a tolerance: `near` times the largest number of its tensor.
     """
 
     def __init__(self, tensors: Iterable[Tensor], near: float) -> None:
@@ -35,7 +35,7 @@ class Pool:
         self.infinite = bool(torch.isinf(joined).any())
 
     def has(self, tensor: Tensor) -> bool:
-        """Do all numbers of a tensor occur here, within rounding?"""
+        """Do all numbers of a tensor occur among these numbers, within the tolerance?"""
         numbers = tensor.detach().reshape(-1).contiguous()
         if bool(torch.isnan(numbers).any()) or (bool(torch.isinf(numbers).any()) > self.infinite):
             return False
@@ -51,15 +51,16 @@ class Pool:
 
 
 def list_numbers(replay: Replay) -> list[Tensor]:
-    """Return all numbers that a replay has read or computed."""
+    """Return all tensors that a repeated run has read or computed."""
     return list(replay.numbers.values())
 
 
 def find_frontier(replay: Replay, answer: Place, pool: Pool) -> list[Operation]:
-    """Return the operations, in their order, at which the computation of an answer leaves the
-    numbers of a pool.
+    """Return the operations, in their order, at which the computation of an answer first yields
+    numbers that are not in a pool.
 
-    Return none if the answer itself is found.
+    `answer` is the answer's place in memory, and the pool has the numbers of the other model. The
+    list is empty if the numbers of the answer itself are in the pool.
     """
     operations = replay.run.operations
     makers = _find_makers(operations)
@@ -95,7 +96,9 @@ def _layer_of(operation: Operation) -> tuple[str, bool]:
 
 
 def _find_makers(operations: Sequence[Operation]) -> dict[int, int]:
-    """Return the number of the operation that wrote each version."""
+    """Return, by the number of each version (the contents of an array between two writes), the
+    number of the operation that wrote it.
+    """
     makers = {}
     for number, operation in enumerate(operations):
         for place in operation.results:
@@ -107,6 +110,9 @@ def _find_makers(operations: Sequence[Operation]) -> dict[int, int]:
 def _trace(replay: Replay, version: int, makers: dict[int, int]) -> list[int]:
     """Return the numbers of the operations that wrote a version, or earlier versions of the same
     memory.
+
+    A version is the contents of an array between two writes. `makers` has the operation's number by
+    version.
     """
     writers = []
     current: int | None = version

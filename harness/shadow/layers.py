@@ -78,7 +78,9 @@ def find_line(frame: FrameType | None) -> str:
 
 @cache
 def find_owner(file: str) -> Literal["user", "harness", "library"]:
-    """Return whose code a file holds. This room, torch and Python itself are libraries."""
+    """Return whose code a file holds: the user's, this project's or a library's. The files of this
+    room, torch and Python itself count as libraries.
+    """
     if file.startswith((TORCH, WATCHING, "<frozen", "<string")):
         return "library"
     if file.startswith(OURS):

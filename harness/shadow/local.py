@@ -30,11 +30,11 @@ LEAST = 5e-324  # makes 0 / 0 a share of 0
 
 @dataclass(frozen=True, eq=False)
 class Checked:
-    """One operation, judged: the error bound of each result, and the largest share of it that is
-    used.
+    """One judged operation: the error bound of each result (`errors`), and the largest error
+    divided by its bound (`share`).
 
     `share` is above 1 if a result is outside its bound; `undefined` counts numbers that were not
-    judged. `ruled` is False for an operation without a rule, whose errors are infinite.
+    judged. `ruled` is False for an operation for which no bound is known; its errors are infinite.
     `in_float64` are the errors if the same operation ran in float64. `exact` are the results in
     float64 of an operation that chooses between branches.
     """
@@ -108,7 +108,8 @@ def _make_endless(result: Tensor | None) -> Error:
 
 
 def _in_float64(call: Call, dtype: str, errors: Sequence[Error]) -> Sequence[Error]:
-    """Return the errors of evaluating once in float64.
+    """Return the error bounds of a call if it ran in float64 instead of `dtype`, where its bounds
+    are `errors`.
 
     A bound grows at least in proportion to the roundoff, so the bound of float32 may be scaled
     down. For a dtype with two roundoffs the bound is computed again. The precision of float64
@@ -124,11 +125,12 @@ def _in_float64(call: Call, dtype: str, errors: Sequence[Error]) -> Sequence[Err
 
 
 def measure(found: Tensor, exact: Tensor, error: Error) -> tuple[float, int]:
-    """Return the largest share of its bound that a result uses, and the number of undefined
+    """Return the largest error of a result divided by its bound, and the number of undefined
     elements.
 
-    An element that is exactly right uses nothing, whatever its bound. An element is undefined if
-    exact arithmetic gives none, or if it is not finite and may be beyond the range of the dtype.
+    `found` is the result, `exact` the same in float64, and `error` the bound. An element that is
+    exactly right counts as 0, whatever its bound. An element is undefined if exact arithmetic gives
+    none, or if it is not finite and may be beyond the range of the dtype.
     """
     if not exact.is_floating_point():
         return (0.0 if torch.equal(found, exact) else torch.inf), 0

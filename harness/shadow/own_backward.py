@@ -48,7 +48,11 @@ def is_derivative(shadow: Shadow, call: Function) -> bool:
 
 
 def _derive(outputs: list[Tensor], inputs: list[Tensor], given: list[Tensor]) -> Shadow:
-    """Return the derivatives (in the shadow) by each input, by the number of the input."""
+    """Return the derivatives of the outputs by each input, recorded and repeated in float64; their
+    names are the numbers of the inputs.
+
+    `given` are the gradients by the outputs.
+    """
 
     def differentiate() -> dict[str, Tensor]:
         slopes = torch.autograd.grad(
@@ -60,8 +64,10 @@ def _derive(outputs: list[Tensor], inputs: list[Tensor], given: list[Tensor]) ->
 
 
 def _agree(shadow: Shadow, call: Function, version: int, derived: Shadow, name: str) -> bool:
-    """Does the gradient returned for the inputs in one memory equal the derivative, within its
-    bound?
+    """Does the gradient that a Function returned equal the derivative, within its bound?
+
+    All inputs are compared together that share the memory `version`. `derived` has the derivative
+    by this memory under `name`.
     """
     expected = derived.read(name)
     signs = draw_signs(expected, torch.Generator().manual_seed(0))

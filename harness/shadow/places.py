@@ -1,4 +1,6 @@
-"""Places of tensors in memory: views of a flat tensor."""
+"""Places of tensors in memory: a tensor is a view of a flat array, given by size, strides and
+offset.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,11 @@ from torch import Tensor
 
 
 class Place(NamedTuple):
-    """The place of a tensor: a version of its memory, and the size, strides and offset in it."""
+    """The place of a tensor in memory.
+
+    `version` is the number of an array of memory between two writes; `size`, `stride` and `offset`
+    are those of the tensor in it.
+    """
 
     version: int
     size: tuple[int, ...]
@@ -18,8 +24,8 @@ class Place(NamedTuple):
 
 
 def find_order(place: Place, whole: int) -> tuple[int, ...] | None:
-    """Return the axes of a place in the order of its memory, if it covers all `whole` numbers once;
-    else None.
+    """Return the axes of a place in the order in which memory runs through them; None unless the
+    place covers all `whole` numbers of the memory once.
     """
     return None if place.offset else _find_order(place.size, place.stride, whole)
 
@@ -41,7 +47,7 @@ def _find_order(
 
 
 def read_place(numbers: Tensor, place: Place) -> Tensor:
-    """Return the tensor at a place of a flat tensor, as a view."""
+    """Return the tensor at a place of the flat tensor `numbers`, as a view."""
     order = find_order(place, numbers.numel())
     if order is None:
         return numbers.as_strided(place.size, place.stride, place.offset)

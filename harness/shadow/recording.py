@@ -21,7 +21,7 @@ from harness.shadow.rewriting import Noted, rewrite
 
 
 class Given(NamedTuple):
-    """The arguments of a call, with places for tensors."""
+    """The arguments of a call, in which each tensor is replaced by its place in memory."""
 
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
@@ -29,8 +29,8 @@ class Given(NamedTuple):
 
 @dataclass(eq=False)
 class Version:
-    """The numbers of a storage (a flat tensor) between two writes; `before` is the version
-    before.
+    """The numbers of a storage (a flat tensor) between two writes; `before` is the number of the
+    version before it.
     """
 
     numbers: Tensor
@@ -39,7 +39,8 @@ class Version:
 
 @dataclass(frozen=True, eq=False)
 class Operation:
-    """One call of an operation: its arguments and results, with places for tensors.
+    """One call of an operation: its arguments and results, in which each tensor is replaced by its
+    place in memory.
 
     `layer` is the name of the module that ran it, `line` the user's line of source that called it.
     A `backward` operation belongs to the layer and line of the forward operation whose gradient it
@@ -62,8 +63,8 @@ class Operation:
 
     @cached_property
     def functional(self) -> str:
-        """The name of the operation that computes the same but writes nowhere: "aten::add" for
-        "aten::add_".
+        """The name of the operation that computes the same without writing into its arguments:
+        "aten::add" for "aten::add_".
         """
         return self.name if self.name.endswith("__") else self.name.removesuffix("_")
 
@@ -167,7 +168,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._made_by: dict[int, int] = {}  # the forward operation of each node of autograd's
 
     def place(self, tensor: Tensor) -> Place:
-        """Return the place of a tensor, at the newest version of its memory.
+        """Return the place of a tensor: the newest version of its memory (its contents since the
+        last write), with size, strides and offset.
 
         Raises Unwatched for a tensor that is not an ordinary array of real numbers.
         """
@@ -210,7 +212,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return results
 
     def _to_places(self, given: Any) -> Any:
-        """Return arguments with places instead of tensors."""
+        """Return the arguments of an operation with each tensor replaced by its place in memory."""
         if isinstance(given, Tensor):
             return self.place(given)
         if isinstance(given, tuple | list):
@@ -240,7 +242,9 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _note(
         self, called: Any, places: Any, results: Any, writes: bool, hidden: Sequence[Tensor]
     ) -> None:
-        """Add an operation to the run, unless it only makes views.
+        """Add the operation `called` to the run, unless it only makes views.
+
+        `writes` says that it writes into arguments.
 
         The `hidden` arguments become its last results: it writes to them, although its schema does
         not say so.

@@ -1,8 +1,8 @@
 """Repeats a recorded run in float64, with derivatives by all results.
 
 A result has two values in float64. Its *shadow* is computed by all operations from the first to
-this one in float64. Its *local* value is computed by its one operation in float64, from the inputs
-that were observed.
+this one in float64. Its *local* value is computed by its own operation alone in float64, from the
+inputs that were recorded.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ Results = tuple[Tensor | None, ...]
 
 @dataclass(eq=False)
 class Replay:
-    """A run in float64: the numbers of each version, and the results of each operation.
+    """A recorded run, repeated in float64: the numbers of each version (of memory, between two
+    writes), and the results of each operation.
 
     A result is a node of autograd's graph, so that later numbers can be differentiated by it.
     """
@@ -34,12 +35,14 @@ class Replay:
     results: list[Results] = field(default_factory=list)
 
     def read(self, place: Place) -> Tensor:
-        """Return the shadow of the tensor at a place."""
+        """Return the tensor at a place, as repeated in float64."""
         return read_place(self.get(place.version), place)
 
     def get(self, version: int) -> Tensor:
-        """Return the flat shadow of a version; a version that no operation wrote has the observed
-        numbers.
+        """Return the flat array of a version (the contents of memory between two writes), as
+        repeated in float64.
+
+        A version that no operation wrote has the recorded numbers.
         """
         numbers = self.numbers.get(version)
         if numbers is None:
@@ -50,7 +53,9 @@ class Replay:
         return numbers
 
     def put(self, place: Place, result: Tensor) -> None:
-        """Write a result to its place, and copy everything else in the same memory."""
+        """Write a result to its place in memory; everything else in that memory is copied from the
+        version before.
+        """
         version = self.run.versions[place.version]
         whole = version.numbers.numel()
         order = find_order(place, whole)
@@ -75,10 +80,11 @@ def replay(
     exact: Mapping[int, Tensor] | None = None,
     operations: Sequence[Operation] | None = None,
 ) -> Replay:
-    """Return the shadow of a run: all its operations, or only some, repeated in float64.
+    """Return a run repeated in float64 (its shadow): all its operations, or only some.
 
-    `exact` has the numbers of some versions (flat, float64) to use instead of the observed ones.
-    Raises the errors of torch if an operation cannot be repeated.
+    `exact` has the numbers (flat, float64) to use instead of the recorded ones, by the number of
+    the version (the contents of memory between two writes). Raises the errors of torch if an
+    operation cannot be repeated.
     """
     repeated = Replay(run)
     for version, numbers in (exact or {}).items():
@@ -111,7 +117,7 @@ def repeat_operation(operation: Operation, args: Any, kwargs: Any) -> Results:
 
 
 def repeat_as_run(operation: Operation, args: Any, kwargs: Any) -> Results:
-    """Return the results of an operation repeated in its own dtype, widened to float64."""
+    """Return the results of an operation repeated in its own dtype, converted to float64."""
     outputs = list_outputs(operation.called)
     kwargs = {name: kwargs[name] for name in kwargs if name not in outputs}
     return _widen_results(find_functional(operation)(*args, **kwargs))
@@ -139,8 +145,8 @@ def _widen_result(result: Any) -> Tensor | None:
 
 
 def find_gaps(run: Run, operation: Operation, results: Results) -> list[int]:
-    """Return the numbers of an operation's floating-point results that its repetition does not
-    return.
+    """Return the positions of those floating-point results of an operation that its repetition does
+    not return.
     """
     gaps = []
     for number, place in enumerate(operation.results):
@@ -152,10 +158,10 @@ def find_gaps(run: Run, operation: Operation, results: Results) -> list[int]:
 
 
 def fill_gaps(run: Run, operation: Operation, results: Results) -> Results:
-    """Return the repeated results, with observed numbers for those that the repetition does not
-    return.
+    """Return the repeated results of an operation, completed by recorded numbers for results that
+    the repetition does not return.
 
-    They take part in differentiation; their error is infinite (see `local`).
+    Autograd can differentiate by these too; their error is infinite (see `local`).
     """
     gaps = find_gaps(run, operation, results)
     if not gaps:
@@ -169,7 +175,8 @@ def fill_gaps(run: Run, operation: Operation, results: Results) -> Results:
 
 
 def find_functional(operation: Operation) -> Any:
-    """Return the torch operation that computes the same but writes nowhere.
+    """Return the torch operation that computes the same as a recorded one, without writing into its
+    arguments.
 
     Its overload follows from the arguments: the names of overloads differ between the two.
     """
@@ -194,7 +201,9 @@ def widen(tensor: Tensor) -> Tensor:
 
 
 def fill(given: Any, read: Any) -> Any:
-    """Return arguments with tensors instead of places; `read` returns the tensor at a place."""
+    """Return the arguments of a recorded call with each place replaced by its tensor, which `read`
+    returns.
+    """
     if isinstance(given, Place):
         return read(given)
     if isinstance(given, dict):
@@ -205,7 +214,7 @@ def fill(given: Any, read: Any) -> Any:
 
 
 def _widen_dtype(value: Any) -> Any:
-    """Return float64 for a floating-point dtype; any other argument as it is."""
+    """Return float64 for a floating-point dtype; any other argument unchanged."""
     if isinstance(value, torch.dtype) and value.is_floating_point:
         return torch.float64
     return value

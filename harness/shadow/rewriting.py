@@ -27,7 +27,9 @@ class Noted(NamedTuple):
 
 
 def rewrite(noted: Noted) -> Iterator[Noted]:
-    """Yield the operations that replace one; most operations are replaced by themselves."""
+    """Yield the operations to record in place of `noted`; most operations are recorded
+    unchanged.
+    """
     name = noted.called._schema.name
     if name.startswith(FOREACH):
         yield from _split(noted)
@@ -38,7 +40,7 @@ def rewrite(noted: Noted) -> Iterator[Noted]:
 
 
 def _split(noted: Noted) -> Iterator[Noted]:
-    """Return the operation on each tensor of a list."""
+    """Yield an operation on a single tensor for each element of an operation on lists."""
     name = noted.called._schema.name.removeprefix(FOREACH).removesuffix("_")
     called = _find_single(name, noted.called._schema.overload_name)
     for number, result in enumerate(noted.results):
@@ -50,7 +52,7 @@ def _split(noted: Noted) -> Iterator[Noted]:
 
 
 def _find_single(name: str, overload: str) -> Any:
-    """Return the operation on one tensor."""
+    """Return the torch operation on one tensor, such as add for _foreach_add."""
     packet = getattr(torch.ops.aten, NAMES.get(name, name))
     single = OVERLOADS.get(overload, overload)
     for each in (single, f"Tensor_{single}", "default", "Tensor"):
@@ -60,12 +62,12 @@ def _find_single(name: str, overload: str) -> Any:
 
 
 def _take(argument: Any, number: int) -> Any:
-    """Return the element of this number of a list; anything else is the same for all numbers."""
+    """Return the element at position `number` of a list; any other argument unchanged."""
     return argument[number] if type(argument) in (tuple, list) else argument
 
 
 def _multiply_by_mask(noted: Noted) -> Noted:
-    """Return the product of an input with the mask and the scale of a dropout."""
+    """Return a dropout as the product of its input, the mask that it has drawn, and the scale."""
     share, trains = noted.args[1], noted.args[2]
     scale = 1.0
     if trains is not False:

@@ -24,11 +24,11 @@ from harness.shadow.watch import Watched
 class Reach:
     """The largest error of a number, from the errors of all operations.
 
-    `in_float64` bounds the error of the shadow itself, and `as_run` the error of the number as the
-    model computes it. `as_declared` is the bound if every operation ran in the claimed dtype.
-    `unruled` are the operations without a rule that the number depends on. `lost` has, for each
-    operation in a narrower dtype, its part of `as_run` beyond its part of `as_declared`, the
-    largest first.
+    `in_float64` bounds the error of the number in the shadow (the run repeated in float64), and
+    `as_run` the error of the number as the model computes it. `as_declared` is the bound if every
+    operation ran in the claimed dtype. `unruled` are the operations that the number depends on and
+    for which no rounding bound is known. `lost` has, for each operation in a narrower dtype, its
+    part of `as_run` beyond its part of `as_declared`, the largest first.
     """
 
     in_float64: float
@@ -41,8 +41,9 @@ class Reach:
 class Shadow:
     """A recorded evaluation repeated in float64, with the error bounds of its operations.
 
-    `dtype` is the dtype that the model claims to compute in. `exact` has, by version, exact numbers
-    that the evaluation stored rounded.
+    `dtype` is the dtype that the model claims to compute in. `exact` has exact numbers that the
+    evaluation stored rounded, by the number of their version (the contents of memory between two
+    writes).
     """
 
     def __init__(
@@ -54,12 +55,14 @@ class Shadow:
         self.replay: Replay = replay(watched.run, self.exact)
 
     def read(self, name: str) -> Tensor:
-        """Return an answer of the shadow, in autograd's graph."""
+        """Return an answer as repeated in float64, so that autograd can differentiate it."""
         return self.replay.read(self.watched.answers[name])
 
     def leaves(self) -> dict[int, Tensor]:
-        """Return the numbers that no operation has computed, by version: parameters, inputs and
-        constants.
+        """Return the arrays that no operation has computed (parameters, inputs, constants),
+        repeated in float64.
+
+        The keys are numbers of versions: a version is the contents of memory between two writes.
         """
         computed = {
             place.version
@@ -89,8 +92,8 @@ class Shadow:
 
     @property
     def _rounded_numbers(self) -> list[tuple[Tensor, Sequence[Error]]]:
-        """The numbers that the run stored rounded, with the error that this causes in each
-        scenario.
+        """The numbers that the run stored rounded, each with the error that this causes in the
+        three scenarios of `nodes`.
         """
         rounded: list[tuple[Tensor, Sequence[Error]]] = []
         for version, numbers in self.exact.items():
@@ -101,18 +104,24 @@ class Shadow:
         return rounded
 
     def allow_rounded(self, constants: Mapping[int, Tensor]) -> None:
-        """Allow errors of constants, by version, that are rounded where they are created, as
-        torch.tensor(0.1) in float32 is.
+        """Allow constants to be rounded where they are created, as torch.tensor(0.1) in float32 is.
+
+        `constants` has their errors by the number of the version (the contents of memory between
+        two writes).
         """
         self._rounded = constants
         self.__dict__.pop("nodes", None)
 
     def reach(self, numbers: Sequence[Tensor]) -> list[Reach]:
-        """Return the `Reach` of some numbers of the shadow (tensors of one element)."""
+        """Return bounds on the errors of some numbers of the shadow (tensors of one element in the
+        run repeated in float64).
+        """
         return [self._sum_up(each) for each in self.nodes.reach(numbers)]
 
     def _sum_up(self, reach: Tensor) -> Reach:
-        """Return the `Reach` of one number from the effects of all nodes (nodes, 3)."""
+        """Return the bounds on one number's error. `reach` (nodes, 3) has the effect of each
+        operation's result on it, in the three scenarios of `nodes`.
+        """
         unruled, lost = [], []
         beyond = (reach[:, 1] - reach[:, 2]).tolist()
         for node, operation in enumerate(self.nodes.operations):

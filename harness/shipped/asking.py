@@ -43,10 +43,10 @@ class Port:
 class Predicted:
     """A port's predictions (R, O) for the rows of a table.
 
-    `others` are predictions of further calls that differ in any number: a text on how the port was
-    called, the rows, and the predictions. `incomplete` are the predictions for rows with a missing
-    value; None if there are none. `classes` are the results of the port's own classes() for the
-    rows without a tie; None if it has no such method.
+    `others` are predictions of further calls that differ in any number: a text on how the port (a
+    PyTorch model) was called, the rows, and the predictions. `incomplete` are the predictions for
+    rows with a missing value; None if there are none. `classes` are the results of the port's own
+    classes() for the rows without a tie; None if it has no such method.
     """
 
     outputs: Array
@@ -105,7 +105,8 @@ def _weights(module: Any) -> Array:
 def predict(
     port: Port, table: Table, width: int, dtype: str, names: Sequence[str] = ()
 ) -> Predicted | Missing:
-    """Return a port's predictions (R, width) and its classes, or the reason why there are none.
+    """Return the predictions (R, width) of a port (a PyTorch model with trained weights) and its
+    classes, or the reason why there are none.
 
     `names` are the names of the classes.
     """
@@ -176,9 +177,11 @@ def _call(
 def _ask_again(
     port: Port, given: Sequence[torch.Tensor], width: int, outputs: Array
 ) -> Iterator[tuple[str, slice, Array]]:
-    """Call a port in its other modes, on a part of the rows, and on single rows.
+    """Call a port (a PyTorch model) again: in its other modes (train, eval), on a part of the rows,
+    and on single rows.
 
-    Yield the predictions of each call that differ from the first ones.
+    Yield (how it was called, rows, predictions) for each call whose predictions differ from the
+    first `outputs`.
     """
     import torch
 

@@ -19,7 +19,8 @@ def ask_classes(module: Any, given: Sequence[Any], names: Sequence[str]) -> NDAr
     """Return the numbers of the classes (R,) from a module's own classes(); None if it has no such
     method.
 
-    It gives a name for each row, or the number of a class. Raises WrongAnswer for anything else.
+    The method must return a name for each row, or the number of a class. Raises WrongAnswer for
+    anything else.
     """
     classes = getattr(module, "classes", None)
     if not callable(classes):
@@ -57,7 +58,8 @@ def most_probable(outputs: Array) -> NDArray[np.intp]:
 def find_wrong_class(
     truth: Truth, table: Table, outputs: Array, classes: NDArray[np.intp] | Missing | None
 ) -> str:
-    """Return a sentence on the first row whose class is not R's, else "".
+    """Return a sentence on the first row for which a port (a PyTorch model) predicts another class
+    than R; "" if there is none.
 
     `classes` are the results of the port's own classes() for the rows without a tie. If it has no
     such method (None), the most probable classes count.
@@ -84,8 +86,10 @@ def find_wrong_class(
 
 
 def _find_order(truth: Truth, mine: NDArray[np.intp], expected: NDArray[np.intp]) -> str:
-    """Return R's name of each of the port's classes, if the port only numbers them differently,
-    else "".
+    """Return in words which class of R each of the port's classes is, if the port (a PyTorch model)
+    only numbers them differently; else "".
+
+    `mine` and `expected` are the port's and R's number of the class of each row.
     """
     pairs = sorted(set(zip(mine.tolist(), expected.tolist(), strict=True)))
     first, second = {one for one, _ in pairs}, {other for _, other in pairs}

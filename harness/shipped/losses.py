@@ -29,14 +29,14 @@ def errors_of(error: str, p: Array, t: Array) -> Array:
 
 
 def _entropy(p: Array, t: Array) -> Array:
-    """Return t log(t / p), 0 for a target that is not positive."""
+    """Return t log(t / p) for targets t and predictions p; 0 for a target that is not positive."""
     terms: Array = -t * (np.log(p + NNET_FLOOR) - np.log(t))
     return np.where(t > 0, terms, 0.0)
 
 
 def target_slopes(error: str, p: Array, t: Array, p_error: Array) -> Array:
-    """Return the largest derivative (R, O) of an error of classes by its targets, for predictions
-    within p_error of p.
+    """Return the largest derivative (R, O) of a classification error by its targets, for
+    predictions within p_error of p.
     """
     lowest = np.maximum(p - p_error, NNET_FLOOR)
     slopes: Array = abs(np.log(lowest))

@@ -26,7 +26,8 @@ DRAWS = 3
 
 
 def confirms_meaning(port_trial: PortTrial, held: Held) -> bool:
-    """Does the port compute the network at random parameters, with the assumed meaning?
+    """Does the port (a PyTorch model) compute the network's equations at random parameters, if each
+    of its parameters is the weight that was assumed?
 
     Also returns False if this cannot be tested: the parameters are not the network's in another
     order, or the inputs of the network are unknown.
@@ -45,8 +46,8 @@ def confirms_meaning(port_trial: PortTrial, held: Held) -> bool:
 
 
 def _draw(formulation: Formulation, table: Table, rng: np.random.Generator) -> Array:
-    """Return random theta for which the arguments of the units are of ordinary size on a table's
-    rows.
+    """Return random network parameters (T,) for which the arguments of the hidden and output units
+    are of ordinary size on a table's rows.
     """
     theta = rng.normal(size=formulation.network.layout.size)
     inputs = np.asarray(table.inputs)
@@ -72,7 +73,7 @@ def _is_bias_of(bias: Block, weight: Block) -> bool:
 
 
 def _with_parameters(port: Port, own: Array) -> Port:
-    """Return a copy of a port with other parameters (P,)."""
+    """Return a copy of a port (a PyTorch model) with the parameters `own` (P,), flattened."""
     import torch
 
     module: Any = copy.deepcopy(port.module)
@@ -86,7 +87,9 @@ def _with_parameters(port: Port, own: Array) -> Port:
 
 
 def _computes(port_trial: PortTrial, port: Port, theta: Array, table: Table) -> bool:
-    """Does a port compute the network at theta on a table's rows?"""
+    """Does a port (a PyTorch model) compute the network with the parameters `theta` on a table's
+    rows?
+    """
     dtype, width = port_trial.trial.dtype, table.predictions.shape[1]
     predicted = predict(port, replace(table, incomplete=()), width, dtype)
     if not isinstance(predicted, Predicted):

@@ -1,4 +1,5 @@
-"""A port and the truth about it in one trial, with cached answers and bounds.
+"""A port (a PyTorch model with trained weights) and the fitted object that it shall reproduce, in
+one trial, with cached answers and bounds.
 
 In shapes, R counts rows and O outputs.
 """
@@ -27,7 +28,7 @@ CLIPPED_OFF = 3.06e-7  # 1 / (1 + exp(15)): what nnet's clip takes off a logisti
 
 @dataclass(frozen=True)
 class BuiltPort(Key[Port | Missing]):
-    """Cache key for a port, built on a device."""
+    """Cache key for a port (a PyTorch model), built on a device."""
 
     subject: str
     device: str
@@ -43,7 +44,7 @@ class PortPredictions(Key[list[Predicted] | Missing]):
 
 @dataclass(frozen=True)
 class HeldWeights(Key[Held | Missing]):
-    """Cache key for a port's weights."""
+    """Cache key for a port's weights, in the order of the network's."""
 
     subject: str
     device: str
@@ -51,7 +52,7 @@ class HeldWeights(Key[Held | Missing]):
 
 @dataclass(frozen=True)
 class SensitivityOf(Key[Sensitivity]):
-    """Cache key for the sensitivity of a port's predictions on a table."""
+    """Cache key for how strongly rounding affects a port's predictions on a table."""
 
     subject: str
     device: str
@@ -70,7 +71,9 @@ class PredictionBounds(Key[tuple[Bounded, Bounded]]):
 
 @dataclass(frozen=True)
 class Cause(Key[str]):
-    """Cache key for the misreading that explains a port, in words."""
+    """Cache key for the mistake in reading the fitted object that explains a port's wrong
+    predictions, in words.
+    """
 
     subject: str
     device: str
@@ -78,7 +81,9 @@ class Cause(Key[str]):
 
 @dataclass(frozen=True, eq=False)
 class PortTrial:
-    """A port and the truth about it, in one trial."""
+    """A port (a PyTorch model with trained weights) and the fitted object that it shall reproduce,
+    in one trial.
+    """
 
     trial: Trial
     cache: Cache
@@ -110,8 +115,8 @@ class PortTrial:
 
     @property
     def contracts(self) -> list[Contract]:
-        """The contracts that a correct port may have: with nnet's clip of the logistic, or without;
-        one of them if the subject states which.
+        """The contracts (properties of the arithmetic) that a correct port may have: with nnet's
+        clip of the logistic's argument, or without it; only one if the subject states which.
         """
         promised = self.trial.subject.contract(self.trial.dtype)
         if promised.logistic_clip is not None:
@@ -119,7 +124,8 @@ class PortTrial:
         return [replace(promised, logistic_clip=NNET_CLIP), promised]
 
     def predictions_of(self, table: Table, contract: Contract) -> tuple[Bounded, Bounded]:
-        """Return the bounds (1, R, O) on the port's predictions, and on those of the fitted object.
+        """Return the predictions (1, R, O) that a port (a PyTorch model) with this contract shall
+        compute, and those of the fitted object, both with error bounds.
 
         If the inputs of the network are unknown, the bounds follow from the port's derivatives, see
         `sensitivity`. A port without nnet's clip may then differ by the largest effect of the clip.
@@ -165,10 +171,10 @@ class PortTrial:
         return Bounded(value, mine + self.clip_allowance(table, contract)), Bounded(value, theirs)
 
     def clip_allowance(self, table: Table, contract: Contract) -> Array:
-        """Return the largest effect of nnet's clip on each output (O,), for a port that does not
-        copy it.
+        """Return the largest effect of nnet's clip of the logistic's argument on each output (O,),
+        for a port (a PyTorch model) that does not clip.
 
-        It is needed if it is unknown which units are beyond the clip.
+        It is needed if it is unknown for which units the argument is beyond the clip.
         """
         outputs = sum(self.truth.network.outputs)
         if table.inputs is not None or contract.logistic_clip is not None:
@@ -208,8 +214,8 @@ class PortTrial:
 
     @property
     def form(self) -> Equivalent | None:
-        """The equivalent form of the fitted weights that the port has; None if it has other
-        weights.
+        """The form of the fitted weights that the port has, such as another order of the hidden
+        units; None if it has other weights.
         """
         held = self.held
         if isinstance(held, Missing):
@@ -218,8 +224,8 @@ class PortTrial:
         return compared.form if compared.same else None
 
     def explain(self) -> str:
-        """Return the misreading that explains the port's predictions or weights; "" if there is
-        none.
+        """Return the mistake in reading the fitted object that explains the port's predictions or
+        weights; "" if none does.
         """
         trial = self.trial
         predicted, held = self.predicted, self.held

@@ -60,8 +60,8 @@ def _describe_fail(
 ) -> Verdict:
     """Return the verdict on wrong predictions.
 
-    If the port is outside its own bounds, the verdict shows the element with the largest difference
-    from nnet's equations among all elements outside.
+    If the port (a PyTorch model) is outside its own rounding bounds, the verdict shows the element
+    outside with the largest difference from nnet's equations.
     """
     trial, hints = port_trial.trial, list_hints(port_trial, predicted)
     witness = "R"
@@ -79,7 +79,7 @@ def _find_largest(
     port_trial: PortTrial, predicted: Sequence[Predicted], judgement: Judgement, contract: Contract
 ) -> tuple[Judgement, bool]:
     """Return the judgement with the figures of the largest difference outside the port's own
-    bounds, and whether it comes from a clip of R that the port does not copy.
+    rounding bounds, and whether R's clip of the logistic's argument causes it.
     """
     largest, clips = -1.0, False
     for stack, (table, one) in enumerate(zip(port_trial.truth.tables, predicted, strict=True)):
@@ -111,15 +111,17 @@ def _find_largest(
 
 
 def with_name(answer: Missing, trial: Trial) -> Missing:
-    """Return why an answer is missing, with the port's name."""
+    """Return a copy of `answer` (why an answer is missing) in which the reason names the port (a
+    PyTorch model).
+    """
     return replace(answer, why=f"{trial.subject.name} {answer.why}")
 
 
 def _judge_under_any(
     port_trial: PortTrial, predicted: Sequence[Predicted]
 ) -> tuple[Judgement, Contract]:
-    """Judge the predictions under the first contract under which they pass, else under the one with
-    the nearest result.
+    """Judge the predictions under each contract that a correct port may have. Return the first
+    judgement that passes, else the nearest, with its contract.
     """
     judged = []
     for contract in port_trial.contracts:
@@ -133,7 +135,7 @@ def _judge_under_any(
 def _judge_under(
     port_trial: PortTrial, predicted: Sequence[Predicted], contract: Contract
 ) -> Judgement:
-    """Judge the predictions under one contract of the port."""
+    """Judge the predictions under one contract (properties of the port's arithmetic)."""
     subjects, references, owners = [], [], []
     for table, one in zip(port_trial.truth.tables, predicted, strict=True):
         mine, theirs = port_trial.predictions_of(table, contract)
@@ -145,7 +147,9 @@ def _judge_under(
 
 
 def _find_missing_rows(port_trial: PortTrial, predicted: Sequence[Predicted]) -> str:
-    """Return a sentence if the port predicts a number for a row with a missing value, else ""."""
+    """Return a sentence if the port (a PyTorch model) predicts a number for a row with a missing
+    value, else "".
+    """
     for table, one in zip(port_trial.truth.tables, predicted, strict=True):
         if one.incomplete is None:
             continue
@@ -165,8 +169,8 @@ def _find_missing_rows(port_trial: PortTrial, predicted: Sequence[Predicted]) ->
 def _judge_other_answers(
     port_trial: PortTrial, predicted: Sequence[Predicted], contract: Contract
 ) -> Verdict | None:
-    """Return a verdict if another call of the port gives other predictions, or its classes are not
-    R's.
+    """Return a verdict if another call of the port (a PyTorch model) gives other predictions, or
+    its classes are not R's.
     """
     trial = port_trial.trial
     sentence = _find_other_outputs(port_trial, predicted, contract)
@@ -180,7 +184,9 @@ def _judge_other_answers(
 def _find_other_outputs(
     port_trial: PortTrial, predicted: Sequence[Predicted], contract: Contract
 ) -> str:
-    """Return a sentence if another call of the port gives predictions outside their bounds."""
+    """Return a sentence if another call of the port (a PyTorch model) gives predictions outside
+    their bounds.
+    """
     for table, one in zip(port_trial.truth.tables, predicted, strict=True):
         bound, _ = port_trial.predictions_of(table, contract)
         for words, rows, outputs in one.others:
@@ -212,7 +218,7 @@ def _describe_pass(port_trial: PortTrial, judgement: Judgement, contract: Contra
 
 
 def _storage(port_trial: PortTrial, contract: Contract) -> float:
-    """Return the largest bound on the port's predictions, including the rounding of stored
+    """Return the largest error bound on the port's predictions, including the rounding of stored
     weights.
     """
     most = 0.0
@@ -223,8 +229,8 @@ def _storage(port_trial: PortTrial, contract: Contract) -> float:
 
 
 def list_hints(port_trial: PortTrial, predicted: Sequence[Predicted]) -> tuple[Hint, ...]:
-    """Return explanations of wrong predictions: a misreading, and whether the formula or the
-    weights are wrong.
+    """Return explanations of wrong predictions: a mistake in reading the fitted object, and whether
+    the formula or the weights are wrong.
     """
     hints = []
     if cause := port_trial.explain():
@@ -245,7 +251,7 @@ def list_hints(port_trial: PortTrial, predicted: Sequence[Predicted]) -> tuple[H
 
 
 def _whose_weights(held: Held, theta: Array) -> str:
-    """Return the end of a sentence on whether a port has the fitted weights (T,)."""
+    """Return the end of a sentence that says whether a port has the fitted weights theta (T,)."""
     if not held.matches:
         return "; these are not R's"
     difference = abs(held.theta - theta)
@@ -255,7 +261,9 @@ def _whose_weights(held: Held, theta: Array) -> str:
 
 
 def _formula_or_weights(port_trial: PortTrial, predicted: Sequence[Predicted], held: Held) -> str:
-    """Return a sentence on whether the port computes the network at its own weights."""
+    """Return a sentence that says whether the port computes the network's equations with its own
+    weights: then the weights are wrong, else the formula.
+    """
     name = port_trial.trial.subject.name
     for contract in port_trial.contracts:
         same = True

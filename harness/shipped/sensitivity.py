@@ -34,7 +34,7 @@ class Sensitivity:
 
     `sizes` is S (R, O), and `by_inputs` the part of it that comes from the inputs. `may_clip` says
     whether an argument of a logistic may be beyond nnet's clip, where R's logistic is exactly 0 or
-    1. `is_known` is False if the port has no derivatives.
+    1. `is_known` is False if the port (a PyTorch model) has no derivatives.
     """
 
     sizes: Array
@@ -53,8 +53,8 @@ def measure_sensitivity(port: Port, table: Table, width: int, dtype: str) -> Sen
 
 
 def _measure_sizes(port: Port, table: Table, width: int, dtype: str) -> tuple[Array, Array] | None:
-    """Return S (R, width) and the part of it that comes from the inputs; None if the port has no
-    derivatives.
+    """Return S (R, width), the sum over inputs and weights p of |do/dp| |p| plus |o| for each
+    prediction o, and the inputs' part of it; None if the port has no derivatives.
     """
     import torch
 

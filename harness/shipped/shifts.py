@@ -1,4 +1,6 @@
-"""Equivalent weights of a softmax: adding the same to all classes gives the same function."""
+"""Equivalent weights of a softmax: adding the same numbers to the weights of all classes gives the
+same function.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +15,8 @@ ROUNDINGS = 4  # of a difference and a sum, here and in the port
 
 
 def shift_classes(network: Family, theta: Array, fitted: Equivalent) -> Equivalent | None:
-    """Return the fitted weights, shifted equally for all classes so that the first class has its
-    weights from theta.
+    """Return a copy of the fitted weights, shifted equally for all classes so that the first class
+    has its weights from theta.
 
     Return None if the outputs are no softmax, or if nothing changes.
     """

@@ -1,4 +1,5 @@
-"""The truth about a port: the predictions, the claimed loss and the weights of a fitted object.
+"""The truth about a port (a PyTorch model with trained weights): the predictions, the claimed loss
+and the weights of an object fitted in R.
 
 In shapes, R counts rows, K raw columns, I inputs of the network, O outputs and T weights. theta is
 the vector of the network's weights.
@@ -30,7 +31,7 @@ R_CONTRACT = Contract(  # of the fitted object itself
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Rows for a port to predict, and the predictions of the fitted object.
+    """Rows for a port (a PyTorch model) to predict, and the predictions of the fitted object.
 
     `given` are the rows as the port takes them, one array (R, K) for each of its arguments.
     `inputs` (R, I) are the numbers that enter the network, None if unknown. `predictions` (R, O)
@@ -82,8 +83,8 @@ class FittedLoss:
 
 @dataclass(frozen=True, eq=False)
 class Equivalent:
-    """Other weights theta (T,), within `error` (T,), with which a network of raw rows makes the
-    same predictions.
+    """Weights theta (T,), within `error` (T,), that differ from the fitted ones but give the same
+    predictions for raw rows.
 
     `words` describes the change of the weights.
     """
@@ -94,15 +95,15 @@ class Equivalent:
 
 
 class Explain(Protocol):
-    """A function that finds the misreading by which a port's predictions or weights can be
-    explained.
+    """A function that finds the mistake in reading a fitted object by which a port's predictions or
+    weights can be explained.
     """
 
     def __call__(self, truth: Truth, outputs: Sequence[Array], held: Array | None, say: Say) -> str:
-        """Return the misreading in words; "" if none explains the port.
+        """Return the mistake in words; "" if none explains the port.
 
-        `outputs` (R, O) are the port's predictions for each table. `held` (T,) are its weights by
-        their meaning, None if the meaning is unclear.
+        `outputs` (R, O) are the port's predictions for each table. `held` (T,) are its weights in
+        the network's order, None if it is unclear which is which.
         """
 
 
@@ -139,8 +140,8 @@ class Truth:
         loss: Loss = SUM_OF_SQUARES,
         targets: Array | None = None,
     ) -> Problem:
-        """Return the problem that a port of a dtype answers: the fitted weights, in an equivalent
-        `form`, on a table's inputs.
+        """Return the problem (weights and data) that a port in a dtype answers: the fitted weights,
+        in an equivalent `form`, on a table's inputs.
 
         The port's weights and inputs may be off by the rounding of their storage. The targets (R,
         O) are 0 by default.
@@ -159,7 +160,7 @@ class Truth:
     def exact_problem(
         self, table: Table, loss: Loss = SUM_OF_SQUARES, targets: Array | None = None
     ) -> Problem:
-        """Return the problem that the fitted object itself answers."""
+        """Return the problem (weights and data) that the fitted object itself answers."""
         problem = self._plain_problem(table, loss, targets)
         input_error = _written(table)
         if table.are_estimated:

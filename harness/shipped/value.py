@@ -85,11 +85,12 @@ def judge_value(port_trial: PortTrial) -> Verdict:
 
 
 def _claimed_bounds(problem: Problem, written: Array, comparison_offset: float) -> Bounded:
-    """Return the bounds on the loss that R claims for a problem of one draw.
+    """Return the loss that R claims for a problem, with an error bound.
 
-    Its weights may have moved after R computed the loss, by less than R notices. The rows may have
-    been written with 15 digits, as write.csv() does: then inputs (by at most `written` (R, I)) and
-    targets differ from the fitted ones.
+    Its weights may have moved after R computed the loss, by less than R notices: a change is lost
+    if it does not change the weight plus `comparison_offset`. The rows may have been written with
+    15 digits, as write.csv() does: then inputs (by at most `written` (R, I)) and targets differ
+    from the fitted ones.
     """
     before = 0.0 if problem.input_error is None else problem.input_error
     bounds = problem.formulation.network.oracle(
@@ -111,7 +112,9 @@ def _claimed_bounds(problem: Problem, written: Array, comparison_offset: float) 
 
 
 def _as_nnet(contract: Contract) -> Contract:
-    """Return the contract of a loss that is computed from a port's probabilities, as nnet does."""
+    """Return a copy of a contract for a loss that is computed from a port's probabilities, as nnet
+    computes it.
+    """
     return replace(
         contract,
         from_probabilities=True,

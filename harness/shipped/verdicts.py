@@ -29,7 +29,11 @@ PREDICTIONS, VALUE, PARAMETERS = CHECKS = ("predictions", "value", "parameters")
 
 
 def judge_port(trial: Trial, cache: Cache, truth: Truth) -> Verdict:
-    """Return the verdict on one of CHECKS."""
+    """Return the verdict on the trial's check: the port's predictions, its loss ("value"), or its
+    weights ("parameters").
+
+    `truth` has the fitted object's.
+    """
     port_trial = PortTrial(trial, cache, truth)
     judges: dict[str, Callable[[PortTrial], Verdict]] = {
         PREDICTIONS: judge_predictions,
@@ -40,7 +44,9 @@ def judge_port(trial: Trial, cache: Cache, truth: Truth) -> Verdict:
 
 
 def judge_parameters(port_trial: PortTrial) -> Verdict:
-    """Return the verdict on the port's weights, each compared at its place in the network."""
+    """Return the verdict on the weights of a port (a PyTorch model), each compared with the fitted
+    weight at the same place of the network.
+    """
     trial, held = port_trial.trial, port_trial.held
     if isinstance(held, Missing):
         if held.status is Status.ABSENT:

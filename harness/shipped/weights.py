@@ -34,10 +34,11 @@ NAMED = 6  # units in a sentence
 
 @dataclass(frozen=True, eq=False)
 class Held:
-    """The weights of a port as theta (T,) of the network.
+    """The weights of a port (a PyTorch model with trained weights) as theta (T,), the vector of the
+    network's weights.
 
-    `guessed` says that their meaning was found by names and shapes, not stated by the user.
-    `matches` says that each weight is R's at its place in nnet.
+    `guessed` says that it was found by names and shapes which weight is which, not stated by the
+    user. `matches` says that each weight equals R's at the same place in nnet.
     """
 
     theta: Array
@@ -84,9 +85,9 @@ class _Units:
 
 
 def read_weights(subject: Subject, port: Port, truth: Truth) -> Held | Missing:
-    """Return a port's weights as theta, or the reason why their meaning is unclear.
+    """Return a port's weights as theta (T,), or the reason why it is unclear which weight is which.
 
-    If names and shapes allow several meanings, the one under which the weights equal the fitted
+    If names and shapes allow several assignments, the one under which the weights equal the fitted
     ones is chosen, if there is one.
     """
     try:
@@ -110,8 +111,8 @@ def read_weights(subject: Subject, port: Port, truth: Truth) -> Held | Missing:
 
 
 def _list_mappings(subject: Subject, truth: Truth) -> Sequence[Words]:
-    """Return the ways in which a port's parameters may be the network's blocks; none if a parameter
-    is empty.
+    """Return the ways to assign a port's parameters to the network's blocks (parameter tensors);
+    none if a parameter is empty.
     """
     own = subject.own(truth.network)
     if any(block.places.size == 0 for block in own.blocks):
@@ -130,8 +131,8 @@ def _narrower(first: str, second: str) -> str:
 
 
 def _find_allowed(held: Held, fitted: Equivalent) -> Array:
-    """Return the allowed error of each weight (T,): the rounding of its storage, of the map from
-    the port's own parameters, and of 15 digits.
+    """Return the allowed error of each weight (T,): the rounding errors of its storage, of the map
+    from the port's own parameters, and of writing 15 digits.
     """
     sizes = np.maximum(abs(fitted.theta), abs(held.theta) * (held.formulation.summands > 1))
     stored = Contract(held.dtype).roundoff * (1 + held.formulation.forward_roundings) * sizes
@@ -141,7 +142,9 @@ def _find_allowed(held: Held, fitted: Equivalent) -> Array:
 
 
 def _find_shares(held: Held, theta: Array, fitted: Equivalent) -> Array:
-    """Return for each weight (T,) its difference divided by the allowed one."""
+    """Return for each weight (T,) the difference of theta from the fitted weight, divided by the
+    allowed difference.
+    """
     difference = abs(theta - fitted.theta)
     allowed = _find_allowed(held, fitted)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -171,8 +174,8 @@ def compare_weights(held: Held, truth: Truth) -> Compared:
 def _list_forms(
     held: Held, truth: Truth, plain: Equivalent
 ) -> Iterator[tuple[Equivalent, Equivalent, Sequence[str]]]:
-    """Yield weights equivalent to the fitted ones, the corresponding form in which a port computes,
-    and descriptions of the changes.
+    """Yield weights equivalent to the fitted ones, as (weights to compare with, the same in the
+    port's own form, descriptions of the changes).
     """
     for fitted in (plain, *truth.equivalents):
         for turning in _list_turnings(truth.network, held.theta, fitted):
@@ -197,8 +200,10 @@ def _describe(held: Held, fitted: Equivalent, words: Sequence[str]) -> str:
 
 
 def _list_turnings(network: Family, theta: Array, fitted: Equivalent) -> list[_Turning]:
-    """Return the turning that changes nothing and, if it is another, the one that brings the fitted
-    weights nearest to theta.
+    """Return ways to reorder and turn over the hidden units of the fitted weights: none at all and,
+    if it is another, the way that brings them nearest to theta.
+
+    A unit is turned over if the signs of its incoming and outgoing weights change.
     """
     activation, units = network.activations[0], _units_of(network.layout)
     turnings = [_Turning(None, activation, np.zeros(0, np.intp), np.zeros(0, np.intp))]
@@ -226,15 +231,15 @@ def _units_of(layout: Layout) -> _Units | None:
 
 
 def _pick(theta: Array, places: NDArray[np.intp]) -> Array:
-    """Return the entries of theta at these places; 0 for -1 (no connection)."""
+    """Return the entries of theta at these positions; 0 for position -1 (no connection)."""
     return np.where(places < 0, 0.0, theta[places])
 
 
 def _match_units(
     units: _Units, theta: Array, fitted: Array, activation: str
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return for each hidden unit of theta the nearest fitted unit, each used once, and its sign
-    (-1 if it is turned over).
+    """Return, for each hidden unit of theta, the number of the nearest fitted unit (each used
+    once), and its sign: -1 if the signs of its weights are changed.
     """
     from scipy.optimize import linear_sum_assignment
 
@@ -252,7 +257,8 @@ def _match_units(
 
 @dataclass(frozen=True, eq=False)
 class _Turning:
-    """Another order of the hidden units, and a sign for each: -1 if it is turned over.
+    """Another order of the hidden units, and a sign for each: -1 if the unit is turned over (the
+    signs of its weights change).
 
     `order` (H,) holds for each unit the number of the fitted unit in its place. Without `units`
     nothing changes.

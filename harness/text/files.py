@@ -65,8 +65,8 @@ def temporary_folder() -> Iterator[Path]:
 def append_whole(path: Path, text: str) -> None:
     """Append a text to a file to which others append as well.
 
-    Either all of the text is appended or, if that fails (OSError), nothing. A pipe that nobody
-    reads, or not fast enough, is not waited for.
+    Either all of the text is appended or, if that fails (OSError), nothing. If the file is a pipe
+    whose reader is missing or slow, this does not wait.
     """
     with open(path, "ab", buffering=0, opener=_open_without_waiting) as file:
         size = os.fstat(file.fileno()).st_size
@@ -102,8 +102,8 @@ def _write_half(half: Path, content: str | bytes) -> None:
 def _remove_old(folder: Path, now: float) -> None:
     """Remove the temporary files that are older than OLD.
 
-    `now` is by the clock of the folder's file system, which may differ from this machine's. A
-    process id would not tell whether a writer lives: it may run in another container.
+    `now` is the time by the clock of the folder's file system, which may differ from this
+    machine's. A process id would not tell whether a writer lives: it may run in another container.
     """
     with os.scandir(folder) as entries:
         for entry in entries:

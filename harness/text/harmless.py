@@ -7,7 +7,8 @@ DRIVING = r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u
 
 
 def printable(text: str) -> str:
-    """Return a text that cannot control a terminal, a direction of writing or GitHub's log.
+    """Return a copy of a text without characters that could control a terminal, the direction of
+    writing or GitHub's log.
 
     Control characters and unpaired surrogates (halves of characters) are left out.
     """
@@ -17,12 +18,13 @@ def printable(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """Return `printable` text on one line."""
+    """Return a copy of a text as `printable` makes it, on one line."""
     return printable(" ".join(text.splitlines()))
 
 
 def shown(thing: object, most: int = 80, say: Callable[[object], str] = repr) -> str:
-    """Return the text of an object (its repr, or the result of `say`), cut to `most` characters.
+    """Return the text of an object, which is its repr or the result of `say`, cut to `most`
+    characters.
 
     Raises nothing: an object whose repr raises is named by its class.
     """

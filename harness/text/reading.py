@@ -20,8 +20,8 @@ WITHOUT_WAITING = getattr(os, "O_NONBLOCK", 0)  # a pipe that nobody writes to w
 def read_regular(path: str | PathLike[str], most: int) -> bytes:
     """Return the bytes of a regular file that has at most `most` of them.
 
-    Raises ValueError for any other file, by the end of a sentence that begins with its name:
-    "is a pipe, expected a file". Raises OSError if the file cannot be read.
+    Raises ValueError for any other file. The message is the end of a sentence that begins with the
+    file's name, as "is a pipe, expected a file". Raises OSError if the file cannot be read.
     """
     with open_regular(path, most) as file:
         content = file.read(most + 1)

@@ -27,8 +27,8 @@ def path_word(path: str | Path) -> str:
 
 
 def find_python(start: Path) -> str:
-    """Return this Python as a person types it in the folder `start`: a path in this folder,
-    "python" if a shell finds it, or else the whole path.
+    """Return the command that runs this Python from the folder `start`: a relative path if it is in
+    this folder, "python" if a shell finds it, or else the whole path.
     """
     executable = sys.executable
     if not executable:

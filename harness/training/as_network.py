@@ -21,12 +21,13 @@ from harness.core.verdict import Status
 def express_in_network(
     problem: Problem, observation: Observation, factors: Mapping[str, float], dtype: str
 ) -> tuple[Problem, Observation]:
-    """Return the states of a training run as states of the network, and the step from each state.
+    """Return the states of a training run, expressed in the network's parameters, with the gradient
+    and the step from each state.
 
-    The problem's gradients are converted to gradients by theta, and multiplied by the `factors` by
-    block: these are the gradients that the network's own optimiser would use. Raises ValueError if
-    there is no own parameter that changes only one entry of theta, or if a factor is for an unknown
-    block.
+    The problem has one draw for each state. Its gradients are converted to gradients by theta (the
+    network's parameters), and multiplied by the `factors`, a dict by the names of blocks: these are
+    the gradients that the network's own optimiser would use. Raises ValueError if some entry of
+    theta has no own parameter that changes only this entry, or if a factor is for an unknown block.
     """
     formulation = problem.formulation
     after = observation.values[STEP]
@@ -59,7 +60,8 @@ def _by_theta(formulation: Formulation, gradients: Array) -> Array:
 
 
 def _rounding(formulation: Formulation, before: Array, after: Array, dtype: str) -> Array:
-    """Return the largest rounding error (D, T) of the entries of theta that are sums.
+    """Return the largest rounding error (D, T) of the entries of theta that are sums of own
+    parameters, for the states `before` and `after` a step.
 
     Each summand is rounded to the dtype after the step, relative to its own size, which may be far
     larger than the sum. The sums before and after the step are formed in float64.
@@ -72,7 +74,9 @@ def _rounding(formulation: Formulation, before: Array, after: Array, dtype: str)
 
 
 def _by_entry(formulation: Formulation, factors: Mapping[str, float]) -> Array:
-    """Return the factor of each entry of theta (T,); 1 for blocks without a factor."""
+    """Return the factor of each entry of theta (T,), the network's parameters, from factors by the
+    names of blocks; 1 for blocks without a factor.
+    """
     layout = formulation.network.layout
     names = [block.name for block in layout.blocks]
     for name in factors:
@@ -107,12 +111,13 @@ def describe_sums(name: str, formulation: Formulation, recipe: Recipe | None = N
 
 
 def _find_sums(formulation: Formulation) -> dict[str, set[float]]:
-    """Return the sums in words, as in "b = hidden.bias + hidden.extra", each with its rates.
+    """Return the entries of theta that are sums, in words such as "b = hidden.bias + hidden.extra",
+    each with its rates.
 
-    The rate of a sum is the SGD step of the sum divided by the step of a single parameter. It
-    equals the sum of the squares of the coefficients: the diagonal entry of matrix times its
-    transpose. Entries are left out if their parameters also enter other entries, which identify
-    them, or are held at 0.
+    A rate is the SGD step of the sum divided by the step of a single parameter. It equals the sum
+    of the squares of the coefficients: the diagonal entry of matrix times its transpose. Entries
+    are left out if their parameters also enter other entries, which identify them, or are held at
+    0.
     """
     if formulation.summands.max(initial=0) < 2:
         return {}

@@ -48,7 +48,7 @@ class Learner(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class SingleLearner:
-    """A single model, with the parameters of one start."""
+    """A single model in training, with the parameters of one start."""
 
     problem: Problem
     model: Model

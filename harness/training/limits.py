@@ -29,8 +29,8 @@ class Limits(NamedTuple):
     layout: Layout
 
     def check(self, own: Array, when: str) -> None:
-        """Raise LeftRange if own parameters (D, P) are outside their range; NaN does not count as
-        outside.
+        """Raise LeftRange if own parameters (D, P) are outside their range; `when` says at which
+        point of training. NaN does not count as outside.
         """
         outside = np.argwhere((own < self.low) | (own > self.high))
         if not len(outside):
@@ -43,7 +43,11 @@ class Limits(NamedTuple):
 
 
 def validate(who: str, stays: object) -> None:
-    """Raise TypeError unless ranges are one pair of numbers, or pairs by the name of a tensor."""
+    """Raise TypeError unless `stays` (ranges) is a pair of numbers, or a dict of pairs by the name
+    of a tensor.
+
+    `who` is the name of the trainer in errors.
+    """
     ranges = list(stays.values()) if isinstance(stays, Mapping) else [stays]
     for each in ranges:
         if not _is_range(each):
@@ -62,7 +66,10 @@ def _is_range(given: object) -> bool:
 
 
 def make_limits(who: str, stays: Stays, layout: Layout, dtype: str) -> Limits:
-    """Return the limits of all own parameters, rounded to the dtype as a clamp rounds them.
+    """Return the limits of all own parameters, rounded to the dtype as torch.clamp rounds them.
+
+    `stays` is a pair (smallest, largest), or a dict of pairs by the name of a tensor; `who` is the
+    name of the trainer in errors.
 
     Raises ValueError for the name of a tensor that the model does not have.
     """

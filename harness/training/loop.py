@@ -192,7 +192,9 @@ class Training:
         return max(self._evaluations, self._calls)
 
     def _iterate(self, iterate: Callable[[Any, list[Any]], None]) -> torch.Tensor:
-        """Take one step by the user's own function; return the loss before the step."""
+        """Take one step by the user's own function `iterate`, and return the loss before the
+        step.
+        """
         losses = self._evaluate()
         iterate(losses, self.learner.parameters)
         return losses
@@ -202,7 +204,7 @@ class Training:
         return to_array(self.learner.parameters, self.learner.problem.draws, -1)
 
     def states(self) -> Array:
-        """Return the own parameters before every step and after the last step (K + 1, D, P)."""
+        """Return the own parameters before every step and after the last step, (K + 1, D, P)."""
         draws = self.learner.problem.draws
         return np.stack([to_array(state, draws, -1) for state in self._states])
 
@@ -212,8 +214,8 @@ class Training:
         return np.stack([to_array(gradients, draws, -1) for gradients in self._gradients])
 
     def count_finite_steps(self) -> int:
-        """Count the steps before the first one that begins at a state with a start that is not
-        finite.
+        """Count the steps before the first step that begins with a parameter that is not finite, in
+        any start.
         """
         for step, state in enumerate(self.states()):
             if not np.isfinite(state).all():

@@ -139,9 +139,10 @@ class Trained:
         return self.subject.formulation(network)
 
     def starting(self, network: Family, population: Population, starts: int, dtype: str) -> Problem:
-        """Return the problem of the starts and their data.
+        """Return the problem (parameters and data) with the starts and their data, on the network.
 
-        Raises TypeError if `start` does not return an array of shape (D, P).
+        `starts` is the number D of starts. Raises TypeError if `start` does not return an array of
+        shape (D, P).
         """
         formulation = self.formulation(network)
         count = starts if self.stacked else min(starts, self.most)
@@ -161,12 +162,12 @@ class Trained:
         return population.problem(formulation, own, dtype)
 
     def as_trained(self, start: Problem) -> Problem:
-        """Return the starts unchanged."""
+        """Return the starts unchanged: this trainer trains exactly these parameters."""
         return start
 
     def describe_penalties(self, loss: Loss) -> str:
-        """Return a sentence if the loss has decay and the optimiser a weight_decay as well; ""
-        otherwise.
+        """Return a sentence if the case's loss has weight decay and the optimiser a weight_decay as
+        well; "" otherwise.
 
         Both act. SGD and Adam add weight_decay times the parameters to the gradient, which
         corresponds to half of it as a decay of the loss.
@@ -180,8 +181,8 @@ class Trained:
         )
 
     def _describe_limits(self, start: Problem) -> str:
-        """Return sentences on two penalties and on sums of parameters, of which only the sum is
-        identified; "" if there are none.
+        """Return sentences on two simultaneous weight penalties, and on parameters of which only
+        the sum is identified; "" if there are none.
         """
         sums = describe_sums(self.title(), start.formulation, self.recipe)
         return "; ".join(filter(None, [self.describe_penalties(start.loss), sums]))
@@ -208,7 +209,7 @@ class Trained:
         return Training(learner, procedure, device, visits)
 
     def fit(self, start: Problem, dtype: str, device: str, say: Say) -> Fitted | Missing:
-        """Train from every start.
+        """Train from every start, and return the results.
 
         If the model raises an error, or the training of a start passes its deadline, return this as
         the reason for the missing fit.
@@ -294,12 +295,14 @@ class Trained:
 
 
 def _join(of_runs: list[Array]) -> Array:
-    """Join arrays of several runs, each (K, D, ...), along the axis of starts."""
+    """Join arrays of several runs, each (K, D, ...) for K steps and D starts, along the axis of
+    starts.
+    """
     return np.concatenate(of_runs, axis=1)
 
 
 def _flatten(by_step: Array) -> Array:
-    """Reshape (K, D, P) to (K D, P)."""
+    """Reshape (K, D, P) to (K D, P), for K steps, D starts and P parameters."""
     return by_step.reshape(-1, by_step.shape[2])
 
 

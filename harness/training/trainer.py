@@ -26,7 +26,8 @@ Floor = Callable[[Array, Array], Bounded]
 
 @dataclass(frozen=True, eq=False)
 class Population:
-    """The data on which all trainers of a case are trained, and the criterion for fitting as well.
+    """The data on which all trainers of a case are trained, and the criterion by which their
+    results are compared.
 
     `data(D)` returns the inputs (D, R, I) and targets (D, R, O) for D starts; the data of each
     start must not depend on D. With a `quality`, trainers are compared by their shares of good
@@ -37,8 +38,7 @@ class Population:
 
     With `per`, sums of squares are scaled to `per` rows. Predictions are judged at the inputs
     `marks`, which the report lists by name, and at the inputs `grid` (G, I), which the report
-    draws. `table` is the heading in the report's table of changes under which the case's fits are
-    rows.
+    draws. `table` is the heading, in the report's table, under which the case's fits are listed.
     """
 
     data: Callable[[int], tuple[Array, Array]]
@@ -77,9 +77,11 @@ class Population:
                 )
 
     def problem(self, formulation: Formulation, own: Array, dtype: str) -> Problem:
-        """Return the problem of starts (D, P) and their data, all rounded to the dtype.
+        """Return the problem (parameters and data) with the starts `own` (D, P) and their data, all
+        rounded to the dtype.
 
-        Raises TypeError if `data` does not return two arrays.
+        `formulation` maps own parameters to the network's. Raises TypeError if `data` does not
+        return two arrays.
         """
         with users():
             arrays = self.data(len(own))
@@ -92,8 +94,10 @@ class Population:
         return Problem("start", formulation, own, inputs, targets, self.loss)
 
     def prediction_problem(self, end: Problem, dtype: str) -> Problem:
-        """Return the problem whose outputs are the predictions of trained networks at the marks and
-        on the grid. Its targets are 0.
+        """Return a problem whose outputs are the predictions of trained networks at the inputs
+        `marks` and `grid`. Its targets are 0.
+
+        `end` has the final parameters.
         """
         marks = np.reshape(list(self.marks.values()), (-1, self.grid.shape[1]))
         at = np.concatenate([marks, self.grid])
@@ -157,8 +161,8 @@ class Fitted:
         evaluations: Sequence[int] = (),
         restarts: Sequence[int] = (),
     ) -> Self:
-        """Make the results from the final own parameters (D, P) and the claimed losses (D,) of all
-        starts.
+        """Return the results of training, from the final own parameters (D, P) and the claimed
+        losses (D,) of all starts.
         """
         finite = np.isfinite(own).all(axis=1)
         has_loss = np.isfinite(claimed)
@@ -213,12 +217,14 @@ class Trainer(Protocol):
         """Return the reason why this trainer cannot be used; None if it can."""
 
     def starting(self, network: Family, population: Population, starts: int, dtype: str) -> Problem:
-        """Return the problem of its starts and their data."""
+        """Return the problem (parameters and data) with this trainer's starts and their data;
+        `starts` is their number.
+        """
 
     def as_trained(self, start: Problem) -> Problem:
-        """Return starts with the network and parameters that this trainer really trains.
+        """Return the starts with the network and the parameters that this trainer really trains.
 
-        Two trainers have the same starts if they are the same in this form.
+        Two trainers have the same starts if these are equal.
         """
 
     def fit(self, start: Problem, dtype: str, device: str, say: Say) -> Fitted | Missing:
@@ -230,10 +236,10 @@ class Trainer(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Ended:
-    """The fits of one trainer to the data of a population.
+    """The fits (trained networks) of one trainer to the data of a population.
 
-    `losses` (D,) are the oracle's losses at the final parameters, infinity for a fit that is not
-    finite; `errors` (D,) bound their rounding.
+    `losses` (D,) are the losses at the final parameters, computed by the equations with error
+    bounds, infinity for a fit that is not finite; `errors` (D,) bound their rounding.
     """
 
     trainer: Trainer

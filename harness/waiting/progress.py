@@ -28,13 +28,13 @@ class Pace:
     """Estimates how long the rest of a loop takes, from the time that its rounds have taken."""
 
     def __init__(self, of: int) -> None:
-        """Start the clock of a loop of so many rounds."""
+        """Start the clock of a loop of `of` rounds."""
         self.of, self.began = of, perf_counter()
 
     def describe_left(self, done: int) -> str:
         """Return the time that is left after `done` rounds, as in ", about 40 s left".
 
-        Return "" if nothing is done yet, or if it is shorter than anybody waits.
+        Return "" if nothing is done yet, or if the time is very short.
         """
         if not done:
             return ""

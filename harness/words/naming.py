@@ -16,13 +16,13 @@ TITLES = {
 
 
 def title(quantity: str) -> str:
-    """Return the name of a quantity for people."""
+    """Return the name of a quantity for people, such as "loss gradient"."""
     return TITLES.get(quantity, quantity)
 
 
 def tensors(problem: Problem, quantity: str) -> tuple[list[str], NDArray[np.intp]]:
-    """Return the names of a quantity's tensors, and for each element of one draw the number of its
-    tensor.
+    """Return the names of the tensors that make up a quantity such as the gradient, and for each
+    element of one draw (a single problem) the number of its tensor.
     """
     network, own = problem.formulation.network, problem.formulation.own
     if quantity == "loss":
@@ -38,8 +38,8 @@ def tensors(problem: Problem, quantity: str) -> tuple[list[str], NDArray[np.intp
 
 
 def element(problem: Problem, quantity: str, index: tuple[int, ...]) -> str:
-    """Return the name of one element of a quantity, such as `left.weight[3, 2] = W1[3, 2]` or
-    `o2[row 1, 0]`.
+    """Return the name of one element of a quantity (outputs, gradient, ...), such as
+    `left.weight[3, 2] = W1[3, 2]` or `o2[row 1, 0]`.
 
     `index` is the position in the stack's array; its first number, the draw, is not in the name.
     """
@@ -63,7 +63,7 @@ def list_names(names: Sequence[str]) -> str:
 
 
 def distinct_digits(a: float, b: float) -> tuple[str, str]:
-    """Return two figures as text, with the fewest digits (at least five) that show their
+    """Return two numbers as texts, with the fewest digits (at least five) that show their
     difference.
     """
     digits = 5
@@ -73,8 +73,8 @@ def distinct_digits(a: float, b: float) -> tuple[str, str]:
 
 
 def format_share(budget_used: float) -> str:
-    """Return the used share of a bound in percent, as "34 %". It has more digits if two would round
-    it up to 100.
+    """Return the used share of a bound in percent, as "34 %". It has two digits, or more if two
+    would round it up to 100.
     """
     percent = 100 * budget_used
     return f"{percent:.4g} %" if 99.5 <= percent < 100 else f"{percent:.2g} %"
@@ -88,8 +88,8 @@ def describe_used(budget_used: float, dtype: str) -> str:
 
 
 def format_factor(budget_used: float) -> str:
-    """Return a factor with four significant digits; from 1e3 to 1e12 without an exponent:
-    865,900.
+    """Return a factor with four significant digits, such as "865,900"; without an exponent from 1e3
+    to 1e12.
     """
     rounded = f"{budget_used:.4g}"
     if 1000 <= budget_used <= 1e12:

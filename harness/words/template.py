@@ -59,7 +59,9 @@ def _template(name: str, make_harmless: Callable[[str], str]) -> Template:
 
 
 def by(things: Iterable[T], field: str) -> list[tuple[object, list[T]]]:
-    """Group things by one of their fields, in the order of the first occurrence of its values."""
+    """Group objects by the values of one of their fields, in the order in which the values first
+    occur.
+    """
     return list(grouped(things, attrgetter(field)).items())
 
 
@@ -72,8 +74,8 @@ def figure(value: float | None) -> str:
 
 
 def place(value: float, among: Sequence[float | None]) -> float:
-    """Return the position of a number among others on a logarithmic scale, from 0 to 100
-    percent.
+    """Return the position of a number on a logarithmic scale from the smallest to the largest of
+    `among`, from 0 to 100 percent.
     """
     logs = [math.log10(max(each, 1e-30)) for each in (*among, value) if each is not None]
     return round(100 * (logs[-1] - min(logs)) / (max(logs) - min(logs) or 1), 1)

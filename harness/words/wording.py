@@ -33,7 +33,9 @@ def with_finding(verdict: Verdict, finding: Finding) -> Verdict:
 
 
 def heading(verdict: Verdict, against: str) -> str:
-    """Return the first line of a failure, which names the trial that failed."""
+    """Return the first line of a failure, which names the trial that failed and the reference
+    `against` which it was judged.
+    """
     where = f"({verdict.device}, {verdict.dtype})"
     reach = verdict.finding.reach if verdict.finding else None
     if reach is not None:
@@ -50,7 +52,9 @@ def headline(verdict: Verdict) -> str:
 
 
 def blame(verdict: Verdict) -> str:
-    """Return a sentence that names the sides outside their own bounds; "" if there is none."""
+    """Return a sentence that names which of subject and reference are outside their own rounding
+    bounds; "" if none is.
+    """
     finding = verdict.finding
     if finding is None or not finding.blamed:
         return ""
@@ -76,15 +80,15 @@ def describe_reason(verdict: Verdict) -> str:
 
 
 def follow(verdict: Verdict, first: str, reason: str) -> Verdict:
-    """Return a verdict that follows from the first failure of its cause, with a sentence of it.
+    """Return a copy of a verdict that says that its failure has the same cause as an earlier one.
 
-    `first` is the id of this first failure, `reason` says what failed there.
+    `first` is the id of the earlier failure, and `reason` says what failed there.
     """
     return replace(verdict, follows=first, why=one_line(f"follows from {first}: {reason}"))
 
 
 def describe_reach(reach: Reach) -> str:
-    """Return which other trials fail for the cause of a failure, and which checks are right."""
+    """Return in words which other trials fail for the same cause, and which checks pass."""
     trials = f"{reach.trials} more trial{'s' if reach.trials > 1 else ''}"
     others = list_names([title(check) for check in reach.checks])
     said = f"the same cause fails {trials}"
@@ -125,7 +129,7 @@ def _sentences(verdict: Verdict, finding: Finding) -> Iterator[str]:
 
 
 def _details(verdict: Verdict, finding: Finding) -> Iterator[str]:
-    """Yield the lines on answers that differ by more than rounding."""
+    """Yield the lines of a failure on answers that differ by more than rounding."""
     if finding.actual is not None:
         yield _worst(finding)
     if finding.first_outside:
@@ -165,7 +169,7 @@ def describe_operation(found: Located) -> str:
 
 
 def _reproduction(finding: Finding) -> Iterator[str]:
-    """Yield the lines on how to reproduce the failure."""
+    """Yield the lines of a failure that say how to reproduce it."""
     if finding.script:
         yield f"reproduce: {shell_line(path_word(finding.python), path_word(finding.script))}"
     elif finding.no_script:
@@ -193,7 +197,9 @@ def _describe_difference(verdict: Verdict, finding: Finding) -> str:
 
 
 def _quantity_outside(finding: Finding) -> str:
-    """Return the name of the finding's quantity, with its tensors outside if others are inside."""
+    """Return the name of the finding's quantity; if only some of its tensors are outside their
+    bounds, with their names.
+    """
     what, first = title(finding.quantity), finding.first_outside
     if first is None or not first.within or not first.tensors:
         return what

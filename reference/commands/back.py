@@ -119,7 +119,9 @@ def _expect_free(given: Namespace) -> None:
 
 
 def _read_theta(given: Namespace, net: FittedNet) -> Array:
-    """Return the weights of the port's network in a form that the object can hold."""
+    """Return the weights of the port (a PyTorch module of the fitted network) in a form that R's
+    object can hold.
+    """
     tensors = read_tensors(given.weights)
     if tensors.fit not in ("", net.digest) and not given.force:
         raise ValueError(

@@ -145,10 +145,11 @@ def _make_case(named: Named, given: Namespace) -> Case:
 
 
 def _make_subject(named: Named, network: Network) -> Subject:
-    """Return the model as a subject.
+    """Return the model as a subject (a model under test).
 
-    If names and shapes do not determine the blocks of its parameters, they are found by trying,
-    else assumed. Raises ValueError if the parameters do not fit a network of these sizes.
+    If names and shapes do not determine which parameter is which block of the network, this is
+    found by trying, else assumed. Raises ValueError if the parameters do not fit a network of these
+    sizes.
     """
     subject = Subject(named.thing, name=named.name)
     try:
@@ -167,7 +168,7 @@ def _make_subject(named: Named, network: Network) -> Subject:
 
 
 def _show_sizes(proposal: Proposal) -> str:
-    """Return the sizes of a network, with its skip connections."""
+    """Return the sizes of a proposed network, with its skip connections, as text."""
     network = proposal.network
     if not isinstance(network, Network):
         return ""
@@ -191,8 +192,8 @@ def _propose(named: Named) -> Proposal | None:
 
 
 def _explain(named: Named, case: Case) -> str:
-    """Return a sentence if a model that failed computes another network than the requested one;
-    else "".
+    """Return a sentence if a failing model computes another network than the requested one; else
+    "".
     """
     if not isinstance(case.network, Network):
         return ""
@@ -238,7 +239,9 @@ def _path(text: str) -> Path:
 
 
 def _read_data(text: str) -> Any:
-    """Return data in a form for `same`: a shape, words, or an object of a Python file."""
+    """Return the data that an option describes, in a form for `same`: a shape, words, or an object
+    of a Python file.
+    """
     if ".py" in text:
         return load_named(text, _say).thing
     try:

@@ -139,7 +139,7 @@ def torch() -> Iterator[Finding]:
 
 
 def r() -> Iterator[Finding]:
-    """Start R, and check the versions of R, nnet and rpy2."""
+    """Start R (the statistics program), and check the versions of R, nnet and rpy2."""
     lost = "recordings and NumPy judge"
     if os.environ.get(SWITCH) == "recorded":
         why = f"R was left out ({SWITCH}=recorded, which --no-r sets): run again without it"
@@ -191,8 +191,10 @@ def compiler() -> Finding:
 
 
 def _program(name: str, program: str, package: str, why: str, lost: str) -> Finding:
-    """Ask a program for its version; if the program is missing, name the package that
-    contains it.
+    """Run a program to find its version; if it is missing, name the `package` that contains it.
+
+    `name` is the title of the finding, `why` the purpose of the program, and `lost` the feature
+    that does not work without it.
     """
     code, output = _run(which(program) or program, "--version")
     version = output.partition("\n")[0]

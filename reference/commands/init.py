@@ -73,7 +73,7 @@ def _init(given: Namespace) -> int:
 
 
 def _describe(named: Named, file: Path, proposal: Proposal | None, seen: Seen) -> list[str]:
-    """Return lines on the written test, its evidence, and the next steps."""
+    """Return lines on the written test, the kind of evidence that it gives, and the next steps."""
     run = shell_line("pytest", path_word(_show(file)))
     name = named.name
     lines = [f"wrote    {_show(file)}"]

@@ -65,7 +65,9 @@ def read_network(given: Namespace) -> tuple[Network, Loss]:
 
 
 def _read_error(given: Namespace) -> Error | None:
-    """Return the error by which nnet() fits the outputs; None for squares."""
+    """Return the kind of error by which nnet() fits the outputs, such as "entropy"; None for
+    squares.
+    """
     for error in ERRORS:
         if vars(given)[error]:
             return error

@@ -100,7 +100,7 @@ def port(parser: ArgumentParser) -> Callable[[Namespace], int]:
 
 @dataclass(frozen=True)
 class Question:
-    """The raw rows on which a port is compared, and the answers to them.
+    """The raw rows on which a port (a PyTorch model) is compared, and the answers to them.
 
     The first `count` rows are the user's, the others are drawn. `versions` are those of R, empty if
     the answers come from nnet's equations; `data` describes the rows.
@@ -159,7 +159,9 @@ def _port_fit(given: Namespace) -> int:
 
 
 def _ask(net: FittedNet, given: Namespace) -> Question:
-    """Return the rows to compare on, and the answers to them from R if it is installed."""
+    """Return the rows on which the port (a PyTorch model) is compared, with the answers to them
+    from R if it is installed.
+    """
     session: RSession | None = LIVE
     try:
         versions = LIVE.versions()
@@ -195,7 +197,7 @@ def _ask(net: FittedNet, given: Namespace) -> Question:
 def _with_labels(
     question: Question, net: FittedNet, given: Namespace, session: RSession | None
 ) -> Question:
-    """Return a question with the classes of its rows among the answers."""
+    """Return a copy of a question in which the answers include R's class of each row."""
     answers, asked = question.answers, (session, given.fit, "", given.trust)
     labels = find_labels(net, question.rows, answers.predictions, *asked)
     return replace(question, answers=replace(answers, labels=labels))
@@ -208,7 +210,7 @@ def _certify(
     given: Namespace,
     say: Say,
 ) -> Certificate:
-    """Run the port, compare it, and return its certificate."""
+    """Run the port (a PyTorch model), compare it, and return its certificate."""
     say("judging the port")
     from_raw = has_columns(net)
     arguments: dict[str, Any] = {"clip": None if given.smooth else NNET_CLIP}
@@ -243,7 +245,9 @@ def _certify(
 
 
 def _list_caveats(net: FittedNet, answers: Answers, clipped: float) -> tuple[str, ...]:
-    """Return sentences on the limits of a port's certificate."""
+    """Return sentences on the limits of a port's certificate; `clipped` is the share of hidden
+    units beyond nnet's clip of the logistic's argument.
+    """
     caveats = [SCALING, "gradients and training are not compared"]
     if net.terms is not None and not has_columns(net):
         caveats.append("model.py has no columns(): R's model.matrix makes its inputs")
@@ -264,7 +268,7 @@ def _list_caveats(net: FittedNet, answers: Answers, clipped: float) -> tuple[str
 
 
 def _describe(net: FittedNet) -> str:
-    """Return a net in words: its units, and the call of nnet."""
+    """Return a fitted net in words: its units, and the call of nnet."""
     top = net.topology
     skip = " with skip" if top.hidden and top.has_skip else ""
     kind = "linear" if top.output == "identity" else top.output
@@ -301,7 +305,9 @@ def _write(folder: Path, files: dict[str, str | bytes], force: bool) -> None:
 
 
 def _known(path: Path) -> dict[str, str]:
-    """Return the digests of the files in an older certificate."""
+    """Return the SHA-256 digests of the files in an older certificate, by the names of the
+    files.
+    """
     try:
         held = json.loads(read_regular(path, MOST_OF_CERTIFICATE))
         return dict(held["files"]) if held["written_by"] == BY else {}

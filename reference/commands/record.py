@@ -178,7 +178,7 @@ def _record_fitted(fitted: FittedObject, path: Path, given: Namespace) -> str:
 
 @ours()
 def _ask(case: Case, recorder: Recorder, starts: int) -> None:
-    """Make all calls to R that judging the case needs; the recorder stores their answers. Raises
+    """Make all calls to R that judging the case needs; the recorder stores R's answers. Raises
     RError if R fails.
     """
     limit_threads()
@@ -196,7 +196,7 @@ def _ask(case: Case, recorder: Recorder, starts: int) -> None:
 
 
 def _list_answers(case: Case, cache: Cache, trial: Trial, one: Any) -> list[Any]:
-    """Return the answers of `one`, the subject or reference of a trial, to the problems of the
+    """Return the answers of `one`, the subject or the reference of a trial, to all problems of the
     trial.
     """
     if trial.check in ENDS:

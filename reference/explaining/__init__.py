@@ -1,3 +1,3 @@
-"""Explains a failure: searches for a mistake, or another scaling, that would give the observed
-answers.
+"""Explains a failure: searches for a mistake in the equations, or another scaling of the data, that
+would give the observed answers.
 """

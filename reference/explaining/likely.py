@@ -46,9 +46,10 @@ def likely(
     contract: Contract,
     say: Say = silent,
 ) -> str:
-    """Return the mistake that explains observed answers, in words; "" if there is none.
+    """Return in words the mistake that explains observed answers; "" if there is none.
 
-    See `offered`; a step of an optimiser has mistakes of its own.
+    `outside` is the first quantity (outputs, loss, ...) outside its bounds, see `offered`. For a
+    step of an optimiser, other mistakes are tried.
     """
     if outside == STEP:
         return likely_step(problems, observed, contract)
@@ -57,8 +58,10 @@ def likely(
 
 
 def as_computed(contract: Contract) -> Contract:
-    """Return the contract for computing faults: float64, with the logarithms of another
-    contract.
+    """Return the contract with which the answers of mistakes are computed: float64, but with the
+    limits on logarithms that `contract` declares.
+
+    A contract states how an implementation computes: its dtype, and such limits.
     """
     return Contract(
         from_probabilities=contract.from_probabilities,
@@ -116,7 +119,9 @@ def offered(
 
 
 def _describe_fault(fault: Fault, network: Family) -> str:
-    """Return a fault in words; a network of one head has no first one."""
+    """Return a fault (a mistake in the equations) in words. If the network has one head (an output
+    tensor), the words do not call it the first.
+    """
     if len(network.outputs) > 1:
         return fault.words
     words = fault.words.replace("first head's", "outputs'")
@@ -124,8 +129,8 @@ def _describe_fault(fault: Fault, network: Family) -> str:
 
 
 class _Search:
-    """The observed and the right answers of every stack; `outside` is the first quantity outside
-    its bounds.
+    """The observed and the right answers of every stack (a problem with all its draws); `outside`
+    is the first quantity outside its bounds.
     """
 
     def __init__(
@@ -160,7 +165,9 @@ class _Search:
         self.scale_there = self.scales[stack][outside][draw : draw + 1]
 
     def _leave_out_lost_draws(self) -> None:
-        """Do not count the later quantities of draws whose observed loss is not finite."""
+        """Ignore, in draws (problems of a stack) whose observed loss is not finite, the quantities
+        that are computed after `outside`.
+        """
         for seen, scales in zip(self.observed, self.scales, strict=True):
             if "loss" not in seen or self.outside == "loss":
                 continue
@@ -169,7 +176,9 @@ class _Search:
                 scales[name][lost] = 0.0
 
     def propose(self) -> Iterator[Fault]:
-        """Yield faults that are made from the observed answers."""
+        """Yield faults (mistakes in the equations) that are constructed from the observed
+        answers.
+        """
         stacks = list(map(Stack, self.problems, self.observed, self.right))
         if self.outside == "forward":
             yield from find_orders(stacks)
@@ -179,14 +188,16 @@ class _Search:
             yield find_accumulated(self.problems[0].runs)
 
     def is_early(self, fault: Fault) -> bool:
-        """May a fault change the first quantity that is outside?"""
+        """May a fault (a mistake in the equations) already change the first quantity outside its
+        bounds?
+        """
         return QUANTITIES.index(fault.spoils) <= QUANTITIES.index(self.outside)
 
     def solve_if_near(
         self, run: Callable[[Problem], Answers], across_draws: bool
     ) -> list[Answers] | None:
-        """Return a fault's answers by `run`, one for each stack, if they are near the observed
-        answers in `outside`; else None.
+        """Return the answers that a mistake gives, computed by `run` for each stack of problems, if
+        its quantity `outside` is near the observed one; else None.
 
         They are near if they leave little of the difference between observed and right answers over
         all stacks. Most faults are ruled out early: at the draw with the largest difference or, if
@@ -207,10 +218,11 @@ class _Search:
         return [found[stack] for stack in range(len(found))]
 
     def unexplained(self, fault: Fault, wrong: Sequence[Answers]) -> dict[str, float] | None:
-        """Return the share of the difference that a fault leaves, by quantity; None if it does not
-        explain the difference.
+        """Return the share of the difference from the right answers that remains unexplained by a
+        fault (a mistake), by quantity; None if it does not explain the difference.
 
-        The quantities are `outside` and the later ones that the fault changes.
+        `wrong` are the fault's answers for each stack. The quantities are `outside` and the later
+        ones that the fault changes.
         """
         first, observed = QUANTITIES.index(self.outside), self.observed
         left: dict[str, float] = {}
@@ -228,8 +240,8 @@ class _Search:
         return left
 
     def _apart(self, name: str, answers: Sequence[Mapping[str, Array]]) -> float:
-        """Return the size (Euclidean norm) of the difference between the observed answers of a
-        quantity and others, over all stacks.
+        """Return the size (Euclidean norm) of the difference between the observed answers and
+        `answers` for the quantity `name`, over all stacks.
 
         The difference in each draw is relative to the draw's right answers.
         """
@@ -238,14 +250,15 @@ class _Search:
         )
 
     def _apart_in(self, stack: int, name: str, answers: Mapping[str, Array]) -> float:
-        """Return the same as `_apart`, for one stack."""
+        """Return the same as `_apart`, for the stack with this number."""
         return _norm(_apart(self.scales[stack][name], self.observed[stack][name], answers[name]))
 
     def _explains(self, stack: int, fault: Fault, wrong: Answers, names: Sequence[str]) -> bool:
-        """Does a fault leave little of the differences in a stack, or no more than rounding?
+        """Do the answers `wrong` of a fault agree with the observed ones in a stack, up to a small
+        share of the difference from the right ones, or up to rounding?
 
-        Its bounds are computed only if it leaves more than little, since they take several times as
-        long as answers.
+        Rounding bounds are computed only if the share is not small, since they take several times
+        as long as answers.
         """
         seen = self.observed[stack]
         doubts = []
@@ -262,8 +275,8 @@ class _Search:
 
 
 def _take_own_gradient(answers: Answers, problem: Problem) -> Answers:
-    """Return answers with the gradient by the subject's own parameters (D, P), instead of by theta
-    (D, T).
+    """Return a copy of the answers in which the gradient is by the subject's own parameters (D, P),
+    instead of by theta (D, T).
 
     D counts draws, P the model's own parameters, and T the network's parameters (theta).
     """
@@ -305,5 +318,5 @@ def _norm(array: Array) -> float:
 
 
 def _differ(name: str, a: Iterable[Mapping[str, Array]], b: Iterable[Mapping[str, Array]]) -> bool:
-    """Do two answers of a quantity differ in any stack?"""
+    """Do the answers `a` and `b` to the quantity `name` differ in any stack?"""
     return any((x[name] != y[name]).any() for x, y in zip(a, b, strict=True))

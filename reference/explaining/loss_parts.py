@@ -58,7 +58,9 @@ KINDS = (
 
 
 def find_losses(stacks: Sequence[Stack]) -> Iterator[Fault]:
-    """Yield faults whose loss explains the observed losses."""
+    """Yield faults (mistakes) with another loss than the case's that explains the observed
+    losses.
+    """
     first = stacks[0].problem
     if not all("loss" in stack.observed for stack in stacks) or first.loss.weights is not None:
         return
@@ -72,8 +74,10 @@ def find_losses(stacks: Sequence[Stack]) -> Iterator[Fault]:
 
 
 class _Fit(NamedTuple):
-    """The factors that fit the losses of a stack with this number of rows: of each head's summed
-    errors, and of the sums of squared weights and biases.
+    """The factors that fit the losses of a stack of problems.
+
+    They are those of the summed errors of each head (an output tensor), and of the sums of squared
+    weights and biases. `rows` is the number of rows in the stack's problem.
     """
 
     rows: int
@@ -137,8 +141,8 @@ def _sum_squares(problem: Problem) -> Array:
 
 
 def _make(problem: Problem, kind: Kind, fits: Sequence[_Fit]) -> Fault | None:
-    """Return a fault with the loss that fits all stacks; None if there is none, or if it is the
-    case's own.
+    """Return a fault (a mistake) with the loss that fits all stacks; None if there is none, or if
+    it is the case's own loss.
     """
     loss, widths = problem.loss, problem.formulation.network.outputs
     found = _choose(problem, kind.name, fits)
@@ -163,9 +167,11 @@ def _make(problem: Problem, kind: Kind, fits: Sequence[_Fit]) -> Fault | None:
 
 
 def _negate(found: Found, loss: Loss, words: str) -> Fault | None:
-    """Return a fault that multiplies the errors by a negative number, which a Loss cannot express.
+    """Return a fault (a mistake) that multiplies the errors by a negative number, which a Loss
+    cannot express.
 
-    Return None if the heads' factors differ, or if errors or reduction are not the reference's.
+    `words` describes it. Return None if the factors of heads (output tensors) differ, or if errors
+    or reduction are not the reference's.
     """
     if len(set(found.factors)) > 1 or found.reduction != loss.reduction or found.kind:
         return None
@@ -177,8 +183,9 @@ def _negate(found: Found, loss: Loss, words: str) -> Fault | None:
 
 
 def _choose(problem: Problem, kind: str, fits: Sequence[_Fit]) -> Found | None:
-    """Return the simplest reduction and factors that are the same in all stacks; None if there are
-    none.
+    """Return the simplest reduction and factors that fit all stacks; None if there are none.
+
+    `kind` is the name of the errors.
     """
     loss, widths = problem.loss, problem.formulation.network.outputs
     own = np.broadcast_to(np.asarray(loss.factor, dtype=float), (len(widths),))
@@ -197,13 +204,17 @@ def _choose(problem: Problem, kind: str, fits: Sequence[_Fit]) -> Found | None:
 
 
 def _clean(every: Array) -> Array:
-    """Return the median of the factors over all stacks, with negligible ones set to 0."""
+    """Return the median over all stacks of each factor, with negligible factors set to 0."""
     middle = np.median(every, axis=0)
     return np.asarray(np.where(abs(middle) < ALIKE * abs(middle).max(), 0.0, middle))
 
 
 def _rank(is_own: bool, factors: Sequence[float]) -> int:
-    """Return a rank of the simplicity of factors: 0 is the simplest."""
+    """Return a rank for how simple a loss is: 0 is the simplest.
+
+    `is_own` says that the reduction is the case's own. `factors` has a factor for each head (an
+    output tensor), divided by that of the case.
+    """
     if len(set(factors)) > 1:
         return 4 if is_own else 5
     if is_own and factors[0] in (1, 0.5, 2, -1):
@@ -220,8 +231,8 @@ def _snap(factor: float) -> float:
 
 
 def _share_penalty(loss: Loss, fits: Sequence[_Fit]) -> tuple[float, float] | None:
-    """Return the median penalty of all stacks; None if it is the reference's, or if no Loss can
-    have it.
+    """Return the median over all stacks of the factors of squared weights and squared biases; None
+    if they are the reference's, or if no Loss can have them.
     """
     every = np.stack([fit.penalty for fit in fits])
     shared = _clean(every)

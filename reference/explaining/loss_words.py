@@ -15,8 +15,9 @@ OUTPUTS, TOGETHER = "mean_of_outputs", "mean_of_all"  # reductions that Loss doe
 class Found(NamedTuple):
     """A loss that explains observed losses.
 
-    It has the name of its errors ("" for the reference's), its reduction, the factor of each head,
-    and the factors of the sums of squared weights and biases (None: those of the reference).
+    It has the name of its errors ("" for the reference's), its reduction, the factor of each head
+    (an output tensor), and the factors of the sums of squared weights and biases (None: those of
+    the reference).
     """
 
     kind: str
@@ -26,8 +27,8 @@ class Found(NamedTuple):
 
 
 def list_scales(loss: Loss, widths: Sequence[int]) -> dict[str, Callable[[int], tuple[float, ...]]]:
-    """Return, for each reduction, a function from a number of rows to the factors of the heads'
-    summed errors.
+    """Return by the name of each reduction, such as "mean", a function from the number of rows to
+    factors: one for the summed errors of each head (an output tensor).
     """
     of_rows = [error in OF_A_ROW for error in loss.errors(len(widths))]
     counts = [1 if one else width for one, width in zip(of_rows, widths, strict=True)]
@@ -45,7 +46,9 @@ def list_scales(loss: Loss, widths: Sequence[int]) -> dict[str, Callable[[int], 
 
 
 def as_loss(found: Found, loss: Loss, widths: Sequence[int]) -> Loss:
-    """Return the reference's loss, changed to the loss `found`."""
+    """Return a copy of `loss` (the reference's) in which reduction and factors are those of
+    `found`.
+    """
     factors = list(found.factors)
     reductions: dict[str, Reduction] = {name: name for name in get_args(Reduction)}
     reductions |= {OUTPUTS: "sum", TOGETHER: "mean_of_rows"}
@@ -97,7 +100,9 @@ def _describe_size(
 
 
 def _describe_heads(factors: Sequence[float]) -> list[str]:
-    """Return a sentence for each head whose factor differs from the reference's."""
+    """Return a sentence for each head (an output tensor) whose factor differs from the
+    reference's.
+    """
     other = [number for number, factor in enumerate(factors) if factor != 1]
     if len(other) > 1 and 0 not in factors:
         spelled = " and ".join(f"{factor:.4g}" for factor in factors)

@@ -81,7 +81,7 @@ def _name(place: int, widths: Sequence[int], part: str) -> str:
 
 
 def _interleave(widths: Sequence[int]) -> list[list[int]]:
-    """Return both orders in which the columns of two parts of equal width alternate."""
+    """Return the two orders in which the columns of two groups of equal width alternate."""
     if len(widths) != 2 or widths[0] != widths[1] or widths[0] < 2:
         return []
     columns = list(range(2 * widths[0]))

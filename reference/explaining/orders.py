@@ -24,7 +24,7 @@ FEW = 3  # draws at least that show an order
 
 
 def find_orders(stacks: Sequence[Stack]) -> Iterator[Fault]:
-    """Yield faults with another order of the inputs or outputs that explains the observed
+    """Yield faults (mistakes): another order of the inputs or outputs that explains the observed
     outputs.
     """
     network = stacks[0].problem.formulation.network
@@ -79,8 +79,10 @@ def _order_inputs(stacks: Sequence[Stack], network: Network) -> list[int] | None
 
 
 def _divide_gradients(slope: Array, network: Network) -> tuple[Array, Array]:
-    """Return the inputs (D, I) of the hidden units, computed from gradients (D, T), and in which
-    draws they are known (D,).
+    """Return the inputs (D, I) that the hidden units read, computed from gradients (D, T), and a
+    mask (D,) of the draws in which they are known.
+
+    T counts the network's parameters.
     """
     weights = _first_weights(network.layout.blocks)
     bias = next((b for b in network.layout.blocks if (b.role, b.layer) == ("bias", 1)), None)
@@ -97,8 +99,8 @@ def _divide_gradients(slope: Array, network: Network) -> tuple[Array, Array]:
 
 
 def _match(read: Array, given: Array) -> list[int] | None:
-    """Return, for each input that is read (draws, I), the number of the equal given input (draws,
-    I); None if an input equals none, or several.
+    """Return, for each input that is read (draws, I), the number of the given input (draws, I) that
+    equals it; None unless there is exactly one.
     """
     found = []
     for column in read.T:
@@ -120,7 +122,9 @@ def _first_weights(blocks: Sequence[Block]) -> list[Block]:
 
 
 def _take_outputs(order: Sequence[int], p: Blocks) -> Blocks:
-    """Return the blocks of the heads with their rows (outputs) in another order."""
+    """Return a copy of the blocks (parameter tensors by block) in which the rows of the heads, one
+    for each output, have another order.
+    """
     changed = dict(p)
     for blocks in _group(p, lambda b: b.head is not None, lambda b: (b.role, b.layer, b.group)):
         rows = np.concatenate([p[block] for block in blocks])[list(order)]
@@ -132,7 +136,9 @@ def _take_outputs(order: Sequence[int], p: Blocks) -> Blocks:
 
 
 def _take_inputs(order: Sequence[int], p: Blocks) -> Blocks:
-    """Return the blocks of the first layer with their columns (inputs) in another order."""
+    """Return a copy of the blocks (parameter tensors by block) in which the columns of the first
+    layer, one for each input, have another order.
+    """
     changed = dict(p)
     for blocks in _group(p, lambda b: b.group is not None, lambda b: (b.layer, b.head)):
         columns = np.concatenate([p[block] for block in blocks], axis=1)
@@ -151,7 +157,7 @@ def _take_inputs(order: Sequence[int], p: Blocks) -> Blocks:
 def _group(
     p: Blocks, chosen: Callable[[Block], bool], key: Callable[[Block], object]
 ) -> list[list[Block]]:
-    """Return the chosen blocks, grouped by a key."""
+    """Return the blocks (parameter tensors) for which `chosen` is true, grouped by `key`."""
     groups: dict[object, list[Block]] = {}
     for block in p:
         if chosen(block):

@@ -78,9 +78,11 @@ def describe_scaling(
 
 
 def _drop_noise(fit: Array, none: Array) -> Array:
-    """Return a fit without changes that are negligible beside the largest one.
+    """Return a copy of the fitted numbers `fit` in which negligible changes from `none` (scales of
+    1, shifts of 0) are undone.
 
-    They come from rounding of the observed outputs, and would matter where outputs are small.
+    A change is negligible beside the largest one. It comes from rounding of the observed outputs,
+    and would matter where outputs are small.
     """
     changes = fit - none
     return np.where(abs(changes) > NOISE * abs(changes).max(), fit, none)
@@ -121,7 +123,9 @@ class _Scaled:
 
 
 def _explains(scaled: _Scaled, numbers: Array, stack: int, roundoff: float) -> bool:
-    """Do the numbers leave little of the differences in a stack, or no more than rounding?"""
+    """Do the scales and shifts `numbers` explain the observed outputs of a stack, up to a small
+    share of the difference or up to rounding?
+    """
     none = np.repeat([1.0, 0.0], len(scaled.names))
     left = np.linalg.norm(scaled.differences(numbers, [stack]))
     apart = np.linalg.norm(scaled.differences(none, [stack]))
@@ -134,7 +138,8 @@ class _NoFit(Exception):
 
 
 def _fit(differences: Callable[[Array], Array], start: Array, say: Say) -> Array | None:
-    """Return the numbers that minimise the differences, by least squares.
+    """Return the numbers that minimise the sum of squares of `differences`, a function of them;
+    `start` are the first ones.
 
     Return None if the fit does not end, or if other numbers fit as well.
     """
@@ -175,7 +180,9 @@ def _describe(column: Column, digits: int, largest: float) -> str:
 
 
 def describe_left(left: float) -> str:
-    """Return how much of a difference an explanation explains, given the share that it leaves."""
+    """Return in words how much of a difference a mistake explains; `left` is the share that remains
+    unexplained.
+    """
     if left < COMPLETELY:
         return "explains the difference completely"
     if left < UNEXPLAINED:

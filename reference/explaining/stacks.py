@@ -26,6 +26,6 @@ class Stack(NamedTuple):
 
 
 def are_alike(a: Array, b: Array) -> bool:
-    """Are two arrays of finite numbers equal up to a share of their size?"""
+    """Are two arrays of finite numbers equal, up to a small share of their size?"""
     size = np.maximum(abs(a), abs(b))
     return bool((abs(a - b) <= ALIKE * size).all())

@@ -52,8 +52,8 @@ def likely_step(
 
 
 def find_accumulated(runs: int) -> Fault:
-    """Return the fault of adding up the gradients over the steps; `runs` is the number of training
-    runs.
+    """Return the fault (mistake) of adding up the gradients of all steps; `runs` is the number of
+    training runs in the problem.
     """
 
     def change(answers: Answers, problem: Problem) -> Answers:
@@ -63,14 +63,16 @@ def find_accumulated(runs: int) -> Fault:
 
 
 def _add_up(gradients: Array, runs: int) -> Array:
-    """Return the sums of the gradients (D, P) of all steps so far."""
+    """Return the sums of the gradients (D, P) of all steps so far, where D is steps times
+    `runs`.
+    """
     by_step = gradients.reshape(-1, runs, gradients.shape[1])
     return np.cumsum(by_step, axis=0).reshape(gradients.shape)
 
 
 def _explains(problem: Problem, seen: Array, after: Array, contract: Contract) -> bool:
-    """Do other steps leave little of the difference from the observed ones, or no more than
-    rounding?
+    """Do the parameters `after` wrong steps agree with the observed ones (`seen`), up to a small
+    share of the difference from the right ones or up to rounding?
     """
     least = min(_norm(seen - _take_steps(problem)), _norm(seen - problem.own))
     rounding = ROUNDINGS * contract.roundoff * _norm(np.maximum(abs(problem.own), abs(after)))
@@ -109,8 +111,8 @@ def _list_changes(problem: Problem, seen: Array) -> Iterator[Change]:
 
 
 def _list_untrained(problem: Problem, seen: Array) -> Iterator[Change]:
-    """Yield the mistake that some tensors do not move, if some but not all stay where they
-    started.
+    """Yield the mistake that some tensors are not trained, if some but not all tensors stay where
+    they started.
     """
     moved = (seen != problem.own).any(axis=0)
     still = []
@@ -130,7 +132,9 @@ def _list_untrained(problem: Problem, seen: Array) -> Iterator[Change]:
 
 
 def _list_factors(problem: Problem, seen: Array) -> Iterator[Change]:
-    """Yield a factor of all steps, if there is one: another learning rate or another sign."""
+    """Yield the mistake of multiplying all steps by one factor, if there is such a factor: another
+    learning rate or another sign.
+    """
     right, change = _take_steps(problem) - problem.own, seen - problem.own
     factor = float((right * change).sum() / (right * right).sum())
     factor = float(f"{factor:.4g}")
@@ -153,7 +157,7 @@ def _list_factors(problem: Problem, seen: Array) -> Iterator[Change]:
 
 
 def _list_settings(problem: Problem) -> Iterator[Change]:
-    """Yield settings of the optimiser that may have been omitted or added."""
+    """Yield mistakes in which settings of the optimiser were omitted or added."""
     recipe = problem.recipe
     assert recipe is not None
     for name, called in (("momentum", "momentum"), ("weight_decay", "weight_decay")):

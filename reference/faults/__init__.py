@@ -1,1 +1,3 @@
-"""Kinds of faults: the equations with one mistake, their answers, and the bounds of these."""
+"""Kinds of faults. A fault is a mistake, made in the equations on purpose; it has answers, and
+bounds on them.
+"""

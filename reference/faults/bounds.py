@@ -41,7 +41,8 @@ Found = dict[str, Bounded]
 
 @singledispatch
 def bounds(fault: Fault, problem: Problem, contract: Contract) -> Found:
-    """Return every quantity, computed by the equations with the mistake, and its bound.
+    """Return every quantity (outputs, loss, gradients), computed by the equations with a mistake,
+    and its error bound.
 
     The gradient is by own parameters (D, P). Raises TypeError for a kind of fault without bounds.
     """
@@ -114,7 +115,9 @@ def _(fault: OtherLoss, problem: Problem, contract: Contract) -> Found:
 
 
 def _evaluated(fault: Output | OtherLoss | Rewired, problem: Problem, contract: Contract) -> Found:
-    """Return every quantity by a fault's own equations, some draws at a time."""
+    """Return every quantity with its error bound, computed by the wrong equations of a fault (a
+    mistake), some draws at a time.
+    """
     parts = []
     for draws in chunks(problem):
         part = problem.part(draws)
@@ -160,10 +163,11 @@ def _(fault: Answer, problem: Problem, contract: Contract) -> Found:
 
 
 def _shrink(wrong: Array, sound: Bounded) -> Array:
-    """Return the bounds of right answers, each scaled down by the ratio of the wrong to the right
-    answer.
+    """Return the error bounds of right answers, each scaled down by the ratio of the wrong to the
+    right answer (at most 1).
 
-    A norm that divides all answers moves with them, and may hide how far a single answer moves.
+    A norm that divides all answers changes with them, and may hide how much a single answer
+    changes.
     """
     right = abs(sound.value)
     shares = np.divide(abs(wrong), right, out=np.zeros_like(right), where=right > 0)
@@ -175,7 +179,9 @@ def _arithmetic(problem: Problem, contract: Contract) -> BoundedArithmetic:
 
 
 def _by_own(found: Found, problem: Problem, contract: Contract) -> Found:
-    """Return the answers with the gradient by own parameters (D, P) instead of by theta (D, T)."""
+    """Return a copy of the answers in which the gradient is by own parameters (D, P) instead of by
+    theta (D, T).
+    """
     formulation, m = problem.formulation, _arithmetic(problem, contract)
     own = m.linear(
         formulation.matrix.transpose, found["gradient"], 0.0, formulation.backward_roundings
@@ -184,8 +190,8 @@ def _by_own(found: Found, problem: Problem, contract: Contract) -> Found:
 
 
 def _decayed(found: Found, problem: Problem, contract: Contract) -> Found:
-    """Return the answers with the problem's weight decay, which acts on the right parameters, not
-    on misread ones.
+    """Return the answers with the problem's weight decay added; it acts on the right parameters,
+    even if the mistake is to read other ones.
 
     An implementation's sum over the rows may begin with the decay; then all additions round it.
     """
@@ -218,8 +224,8 @@ class _Replaced(BoundedArithmetic):
         self.plain, self.replacement, self.left = Plain(contract, "float64"), replacement, which
 
     def act(self, name: str, z: Bounded) -> tuple[Bounded, Bounded | None]:
-        """Return an activation of z and its derivative; the replacement is bounded by its values at
-        both ends of the interval of z.
+        """Return an activation of z and its derivative, with error bounds. The replacement is
+        bounded by its values at both ends of the interval of z.
         """
         if name == "identity":
             return z, None

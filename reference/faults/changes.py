@@ -62,7 +62,9 @@ class Named:
 
 
 def change_block(which: Which | Named, change: Change) -> ChangeOfBlocks:
-    """Return a function that changes one block and leaves all others."""
+    """Return a function that applies `change` to one block (parameter tensor) and leaves all
+    others.
+    """
 
     def changed(p: Blocks) -> Blocks:
         block = which.among(p)
@@ -72,8 +74,8 @@ def change_block(which: Which | Named, change: Change) -> ChangeOfBlocks:
 
 
 def change_first_entry(which: Which | Named, change: Change) -> ChangeOfBlocks:
-    """Return a function that changes the first nonzero entry of a block, or its first entry if all
-    are 0.
+    """Return a function that changes the first nonzero entry of a block (a parameter tensor), or
+    its first entry if all are 0.
     """
 
     def changed(w: Array) -> Array:
@@ -97,7 +99,9 @@ def swap_blocks(*pairs: tuple[Which, Which]) -> ChangeOfBlocks:
 
 
 def change_answers(quantities: Sequence[str], change: Change) -> ChangeOfAnswers:
-    """Return a function that changes the answers of some quantities and leaves all others."""
+    """Return a function that applies `change` to the answers of some quantities and leaves all
+    others.
+    """
 
     def changed(answers: Answers, problem: Problem) -> Answers:
         found = dict(answers)
@@ -114,16 +118,17 @@ def multiply_by(factor: float) -> Change:
 
 
 def multiply_by_size(where: Callable[[Change], Callable[..., Any]]) -> Callable[..., Any]:
-    """Return a function of a relative size that multiplies numbers by 1 + size.
+    """Return a function that takes a relative size and returns a change: it multiplies numbers by 1
+    + size.
 
-    `where` applies the multiplication to a block or to answers.
+    `where` applies a change to a block (a parameter tensor) or to answers.
     """
     return lambda size, *given: where(multiply_by(1 + size))(*given)
 
 
 def column_order(w: Array) -> Array:
-    """Return a matrix (n, k) whose entries, in row-major order, are filled in column by column, as
-    R does.
+    """Return a matrix (n, k) with the same numbers in another order: they are taken row by row and
+    filled in column by column, as R does.
     """
     return w.ravel().reshape(w.shape[::-1]).T
 

@@ -1,5 +1,5 @@
-"""Kinds of faults: the equations with one mistake in a meaning, a number, an activation or an
-answer.
+"""Kinds of faults: the equations with one mistake, in the meaning of parameters, in a number, in an
+activation or in an answer.
 
 In shapes, D counts draws (problems of a stack), R rows of data, and I inputs of all groups; T
 counts the network's parameters, which form the vector theta.
@@ -37,8 +37,11 @@ def solve(
     arithmetic: Callable[[Contract], Plain] = Plain,
     equations: Callable[..., Answers] = evaluate,
 ) -> Answers:
-    """Return every quantity by the equations at theta, the network's parameters, in ordinary
-    arithmetic or another one.
+    """Return every quantity (outputs, loss, gradients) of a problem, computed by the equations at
+    theta, the network's parameters.
+
+    `contract` declares properties of the arithmetic, and `arithmetic` makes the arithmetic from it:
+    ordinary by default.
     """
     with np.errstate(all="ignore"):
         answers = equations(arithmetic(contract), at_theta(problem))
@@ -46,13 +49,15 @@ def solve(
 
 
 def undecayed(problem: Problem) -> Problem:
-    """Return the problem without the weight decay of its loss."""
+    """Return a copy of the problem in which the loss has no weight decay."""
     return replace(problem, loss=replace(problem.loss, decay=0.0))
 
 
 def decayed(answers: Answers, problem: Problem) -> Answers:
-    """Return answers computed without weight decay, with the problem's decay added; it acts on the
-    right parameters, not on misread ones.
+    """Return a copy of answers, computed without weight decay, to which the problem's decay is
+    added.
+
+    It acts on the right parameters, even if a mistake has read other ones.
     """
     if not problem.loss.has_decay:
         return answers
@@ -87,7 +92,9 @@ class Fault(ABC):
     across_draws: ClassVar[bool] = False  # may it take one draw's answers for another's?
 
     def at(self, size: float) -> Fault:
-        """Return this sized fault with one relative size."""
+        """Return a copy of this sized fault (a mistake) with a size, relative to the number that it
+        changes.
+        """
         spelled = f"{size:.0e}".replace("e-0", "e-")
         words, change = f"{self.words} off by {spelled}", partial(self.change, size)
         return replace(
@@ -101,22 +108,23 @@ class Fault(ABC):
         """
 
     def fits(self, network: Family) -> bool:
-        """Can a network have this fault?"""
+        """Can a network have this fault (a mistake)?"""
         return True
 
     def suits(self, loss: Loss, network: Family) -> bool:
-        """Can a loss of the network's outputs have this fault?"""
+        """Can a loss of the network's outputs have this fault (a mistake)?"""
         return set(loss.errors(1)) <= set(self.errors)
 
 
 class OnBlocks(Fault):
     """A change of blocks of parameters: `change` takes arrays by block and returns arrays by block.
 
-    A network cannot have this fault if the change does nothing in it, or if it lacks the blocks.
+    A network cannot have this fault (a mistake) if the change does nothing in it, or if it lacks
+    the blocks.
     """
 
     def changed(self, layout: Layout, vectors: Array) -> Array:
-        """Return parameter vectors (D, T) with the mistake made in each of them."""
+        """Return a copy of parameter vectors (D, T) in which the mistake is made."""
         rows = [
             layout.join(_change_by_name(self.change, layout, layout.split(vector)))
             for vector in vectors
@@ -132,8 +140,8 @@ class OnBlocks(Fault):
 
 
 class Misread(OnBlocks):
-    """Parameters that the implementation mistakes for others; its gradient follows from this
-    mistaken meaning.
+    """An implementation takes parameters for others, such as a matrix for its transpose. Its
+    gradient is right for the parameters that it has read.
     """
 
     def run(self, problem: Problem, contract: Contract) -> Answers:
@@ -146,7 +154,9 @@ class Misread(OnBlocks):
 
 @cache
 def reading(network: Family, change: Callable[[Blocks], Blocks]) -> Formulation:
-    """Return the map from the right parameters to the misread ones, whose blocks are changed."""
+    """Return the map from the right parameters to the parameters as the mistake reads them:
+    `change` applied to the network's blocks.
+    """
     layout = network.layout
     meaning = partial(_change_by_name, change, layout)
     return Formulation.from_meaning(layout, network, meaning, idle=True)

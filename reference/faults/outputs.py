@@ -98,8 +98,8 @@ def find_any_errors(tape: Tape[V], head: Head[V]) -> Errors[V]:
 
 
 def _through_outputs(m: Arithmetic[V], head: Head[V]) -> Errors[V]:
-    """Return the errors of outputs p that are treated as probabilities, and their derivative by
-    p.
+    """Return the errors of outputs p that are treated as probabilities, and the derivative of the
+    errors by p.
     """
     t, p = head.targets, head.outputs.value
     roundings = ROUNDINGS * m.contract.roundoff
@@ -123,7 +123,7 @@ def _through_outputs(m: Arithmetic[V], head: Head[V]) -> Errors[V]:
 
 
 def _entropy(t: Array) -> Array:
-    """Return -t log t."""
+    """Return -t log t for targets t; 0 for a target that is not positive."""
     return np.asarray(-t * np.log(np.where(t > 0, t, 1.0)))
 
 
@@ -160,7 +160,7 @@ class Output(Fault):
         return bool(fits) and all(fits)
 
     def equations(self, problem: Problem) -> Callable[..., Any]:
-        """Return the equations with the mistake."""
+        """Return the network's equations with the mistake, as a function like `evaluate`."""
         network = problem.formulation.network
         before = int(isinstance(network, Network) and network.hidden > 0)
         tape_of = partial(WrongTape, self.change, self.of, before)
@@ -185,12 +185,12 @@ class OtherLoss(Fault):
         return not loss.is_squares and self.change(loss, outputs) not in (None, loss)
 
     def other(self, problem: Problem) -> Problem:
-        """Return the problem with the other loss."""
+        """Return a copy of the problem with the other (wrong) loss."""
         loss = self.change(problem.loss, problem.formulation.network.outputs)
         return problem if loss is None else replace(problem, loss=loss)
 
     def equations(self, problem: Problem) -> Callable[..., Any]:
-        """Return the equations with errors that accept any outputs."""
+        """Return the network's equations, with errors that can be computed from any outputs."""
         return partial(evaluate, errors_of=find_any_errors)
 
     def run(self, problem: Problem, contract: Contract) -> Answers:

@@ -28,19 +28,21 @@ class WithLoss(OtherLoss):
     errors_of: ErrorsOf = field(default=find_any_errors, kw_only=True)
 
     def equations(self, problem: Problem) -> Callable[..., Any]:
-        """Return the equations with these errors."""
+        """Return the network's equations, with the errors of this loss."""
         return partial(evaluate, errors_of=self.errors_of)
 
 
 def _numbers(x: Any) -> tuple[Array, Array]:
-    """Return values as arrays, and the bounds on their errors (0 in arithmetic without bounds)."""
+    """Return the numbers of x, and the bounds on their errors: 0 in arithmetic without bounds."""
     if isinstance(x, np.ndarray):
         return x, np.zeros(x.shape)
     return x.value, getattr(x, "error", np.zeros(x.value.shape))
 
 
 def absolute(tape: Tape[V], head: Head[V]) -> Errors[V]:
-    """Return |o - t| (L1), and its derivative by o, the sign of o - t."""
+    """Return the errors |o - t| (L1) of outputs o and targets t, and their derivative by o: the
+    sign of o - t.
+    """
     m = tape.m
     r = m.sub(head.outputs.value, m.lift(head.targets))
     value, error = _numbers(r)
@@ -50,8 +52,8 @@ def absolute(tape: Tape[V], head: Head[V]) -> Errors[V]:
 
 
 def huber(delta: float) -> ErrorsOf:
-    """Return a function that computes Huber's errors: r^2 / 2 up to |r| = delta, and delta (|r| -
-    delta / 2) beyond, where r = o - t.
+    """Return a function that computes Huber's errors of outputs o and targets t: r^2 / 2 up to |r|
+    = delta, and delta (|r| - delta / 2) beyond, where r = o - t.
     """
 
     def errors_of(tape: Tape[Any], head: Head[Any]) -> Errors[Any]:

@@ -31,8 +31,8 @@ class Rewired(Fault):
     """A network with one hidden layer that computes its outputs by other operations.
 
     `change` takes the network, a tape, the network's parts and its inputs, and returns its outputs.
-    `has_it` says whether a network can have the fault. `errors_of` computes the errors of the
-    outputs.
+    `has_it` says whether a network can have the fault (a mistake). `errors_of` computes the errors
+    of the outputs.
     """
 
     has_it: Callable[[Network], bool] = field(default=always, kw_only=True)
@@ -43,7 +43,7 @@ class Rewired(Fault):
         return is_hidden and self.has_it(network)  # type: ignore[arg-type]
 
     def suits(self, loss: Loss, network: Family) -> bool:
-        """Can a loss of the network's outputs have this fault, in any of its heads?"""
+        """Can a loss of the network's outputs have this fault (a mistake), in any of its heads?"""
         return bool(set(loss.errors(len(network.outputs))) & set(self.errors))
 
     def equations(self, problem: Problem) -> Callable[..., Any]:

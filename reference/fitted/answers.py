@@ -59,8 +59,9 @@ def collect(
     """Return the answers for the user's rows followed by the drawn ones, with the sizes of the
     inputs.
 
-    The columns `fixed` are codes of levels, which are not changed. Raises ValueError if `prepare`
-    does not prepare each row by itself.
+    `ask` computes inputs and predictions. To find the sizes, columns are slightly changed, except
+    those in `fixed`, which are codes of levels. Raises ValueError if `prepare` does not prepare
+    each row by itself.
     """
     every = rows if drawn is None else rows.followed_by(drawn)
     all_rows = every
@@ -122,8 +123,8 @@ def equations_asker(fit: FittedNet, network: Network) -> Ask:
 
 
 def whole_rows_only(ask: Ask, outputs: int) -> Ask:
-    """Return a version of `ask` that asks only about rows without a missing value; all other rows
-    get NaN.
+    """Return a version of `ask` that is called only for rows without a missing value; all other
+    rows get NaN.
 
     R's predict() refuses a matrix with a missing value.
     """
@@ -142,7 +143,7 @@ def whole_rows_only(ask: Ask, outputs: int) -> Ask:
 
 
 def _change_column(rows: Rows, name: str, step: float) -> Rows:
-    """Return the rows with each number of one column changed by the share `step` of it."""
+    """Return a copy of the rows in which each number x of one column is x (1 + step)."""
     column = np.asarray(rows.columns[name], dtype=np.float64)
     return Rows({**rows.columns, name: column * (1 + step)})
 

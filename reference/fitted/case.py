@@ -117,7 +117,7 @@ def _find(given: Any, folder: Path) -> Any:
 
 
 def _factory(port: Any) -> tuple[Callable[[], Any], str]:
-    """Return a function that builds the port, and the port's name."""
+    """Return a function that builds the port (a PyTorch model), and the port's name."""
     if hasattr(port, "named_parameters") and not isinstance(port, type):
 
         def given() -> Any:

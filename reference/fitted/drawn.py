@@ -45,7 +45,7 @@ def draw_rows(fit: FittedNet, rows: Rows | None, seed: int = 0) -> Rows:
 
 
 def _is_coded(column: Array) -> bool:
-    """Does a column hold few different integers, which may be codes?"""
+    """Does a column hold only few different integers, so that they may be codes?"""
     values = np.unique(column[np.isfinite(column)])
     return 1 < len(values) <= MOST_CODES and bool((values == np.rint(values)).all())
 
@@ -82,7 +82,9 @@ def _draw_small(fit: FittedNet, rng: np.random.Generator) -> Rows:
 
 
 def _read_units(fit: FittedNet) -> tuple[Array, Array]:
-    """Return the bias (U,) of each hidden unit and output, and its weights of inputs (U, I)."""
+    """Return the bias (U,) of each of the U hidden units and outputs, and the weights (U, I) of
+    their inputs.
+    """
     net, start = fit.topology, 0
     biases = np.zeros(len(net.connections))
     weights = np.zeros((len(net.connections), net.inputs))
@@ -97,7 +99,7 @@ def _read_units(fit: FittedNet) -> tuple[Array, Array]:
 
 
 def _small_sizes(fit: FittedNet) -> Array:
-    """Return for each input (I,) a size with which no unit's sum of weighted inputs, without the
+    """Return for each input (I,) a size so small that no unit's sum of weighted inputs, without the
     bias, exceeds PLAIN_SUM.
     """
     _, weights = _read_units(fit)

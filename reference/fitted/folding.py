@@ -34,7 +34,9 @@ def fold_scaling(fit: FittedNet, table: Table) -> Sequence[Equivalent]:
 
 
 def _read_scale(raw: Array, scaled: Array) -> tuple[float, float] | None:
-    """Return the factor and the shift of a scaled column; None if it is not a scaled raw column."""
+    """Return the (factor, shift) with which the column `scaled` is computed from the column `raw`;
+    None if there are none.
+    """
     low, high = int(raw.argmin()), int(raw.argmax())
     if raw[low] == raw[high]:
         return None

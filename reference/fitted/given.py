@@ -24,7 +24,8 @@ Encode = Callable[[dict[str, Any]], Any] | Literal["columns"]
 
 @dataclass(frozen=True, eq=False)
 class Given:
-    """The arguments of `fitted` besides the object and the port; see there.
+    """The arguments of `fitted`, explained there, without the fitted object and the port (a PyTorch
+    model).
 
     `unread` is the reason why the rows could not be read.
     """
@@ -58,7 +59,8 @@ class Given:
         return features
 
     def takes_columns(self, rows: Rows, has_factors: bool) -> bool:
-        """Does the port take the columns of R's model.matrix?
+        """Does the port (the user's PyTorch model) take the columns of R's model.matrix, not the
+        raw columns?
 
         By default it does if the rows hold texts, or codes of factors.
         """
@@ -141,7 +143,10 @@ class Given:
         return self._numbers("weights", self.row_weights, rows).reshape(rows)
 
     def _numbers(self, what: str, given: object, rows: int) -> Array:
-        """Return the numbers of an argument, which may be the name of a column of x."""
+        """Return the numbers of an argument, which may be the name of a column of x.
+
+        `what` names the argument in errors; `rows` is the expected number.
+        """
         if isinstance(given, str):
             if self.rows is None or given not in self.rows.columns:
                 raise ValueError(f"{what} is the column {given!r}, which x does not have")
@@ -163,7 +168,9 @@ def _expect_rows(what: str, column: tuple[str | None, ...], rows: int) -> tuple[
 
 
 def _expect_known_levels(rows: Rows, levels: Mapping[str, tuple[str, ...]]) -> None:
-    """Raise ValueError for a text that is no level of its column: R's predict() stops at it."""
+    """Raise ValueError for a text in a column of rows that is none of the column's `levels`: R's
+    predict() would stop.
+    """
     for name, known in levels.items():
         for row, text in enumerate(rows.as_texts([name]).texts_of(name)):
             if text is not None and text not in known:

@@ -75,7 +75,9 @@ def find_classes(
 
 
 def are_ties(predictions: Array) -> NDArray[np.bool_]:
-    """Return a mask of the rows whose two most probable classes are equal within TIE."""
+    """Return a mask of the rows whose two most probable classes have probabilities that are equal
+    within TIE.
+    """
     both = predictions
     if predictions.shape[1] == 1:
         both = np.hstack([1 - predictions, predictions])
@@ -84,7 +86,9 @@ def are_ties(predictions: Array) -> NDArray[np.bool_]:
 
 
 def describe_shift(fit: FittedNet) -> str:
-    """Return a sentence if R's predict(type="class") gives wrong names, else ""."""
+    """Return a sentence if R's predict(type="class") gives wrong names, because a level of the
+    response is empty; else "".
+    """
     if len(fit.classes) < 2 or fit.lev == fit.classes:
         return ""
     wrong = next(place for place, name in enumerate(fit.classes) if fit.lev[place] != name)

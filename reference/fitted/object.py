@@ -49,7 +49,9 @@ AGAIN = "record them again: nnet-parity record FILE --intent fix"
 
 @dataclass(frozen=True)
 class TruthOf(Key[Truth | Missing]):
-    """Cache key for the truth of a fitted object, or the reason why it is unknown."""
+    """Cache key for what a port (a PyTorch model) of a fitted object shall reproduce, or the reason
+    why it is unknown.
+    """
 
     fitted: Same
 
@@ -71,7 +73,9 @@ class FittedObject:
 
     @property
     def checks(self) -> tuple[str, ...]:
-        """The checks; `value` only if the targets of the fitted rows were given."""
+        """The names of the checks; "value" (the loss) only if the targets of the fitted rows were
+        given.
+        """
         if self.given.targets is None:
             return PREDICTIONS, PARAMETERS
         return PREDICTIONS, VALUE, PARAMETERS
@@ -152,7 +156,9 @@ class FittedObject:
         return failure(trial, truth.status, truth.why)
 
     def try_truth(self) -> Truth | Missing:
-        """Return the truth about the object's ports, or the reason why it is unknown."""
+        """Return the predictions, loss and weights that ports of the object shall reproduce, or the
+        reason why they are unknown.
+        """
         try:
             return self.find_truth()
         except RUnavailable as error:
@@ -165,7 +171,8 @@ class FittedObject:
             return Missing(Status.BROKEN, raised(error))
 
     def find_truth(self) -> Truth:
-        """Read the fitted object, compute its answers, and return the truth about its ports.
+        """Read the fitted object, and return the predictions, loss and weights that its ports
+        (PyTorch models) shall reproduce.
 
         Raises ValueError or TypeError for arguments that do not fit together, RError with R's
         message.
@@ -212,8 +219,8 @@ class FittedObject:
         return AnsweredRows(every, count, answers, fit.terms is not None, bool(fit.levels))
 
     def _find_rows(self, fit: FittedNet) -> tuple[Rows, Rows | None]:
-        """Return the user's rows, or drawn rows if there are none; and further drawn rows, or
-        None.
+        """Return two sets of rows: the user's, or drawn rows if there are none; and further drawn
+        rows, or None.
         """
         if self.given.rows is None:
             return draw_rows(fit, None), None

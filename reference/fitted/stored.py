@@ -29,7 +29,9 @@ MOST_BYTES, MOST_VALUES = 24 << 20, 1_000_000
 
 
 class Stored(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A file of R's answers about a fitted object; arrays are lists of rows, NaN is null."""
+    """A file of R's answers about a fitted object. Arrays are lists of rows, in which null stands
+    for NaN.
+    """
 
     schema: str
     date: str

@@ -1,4 +1,5 @@
-"""The truth about a port, built from a fitted object, the user's arguments and R's answers.
+"""Builds the truth about a port: the predictions, loss and weights that a PyTorch model shall
+reproduce, from a fitted object, the user's arguments and R's answers.
 
 In shapes, R counts rows, I inputs and O outputs.
 """
@@ -48,7 +49,8 @@ NOT_ENCODING = (
 
 @dataclass(frozen=True, eq=False)
 class AnsweredRows:
-    """The rows for a port, the user's followed by the drawn ones, and R's answers.
+    """The rows for a port (a PyTorch model), the user's followed by the drawn ones, and R's
+    answers.
 
     The first `count` rows are the user's; 0 if none were given. `is_formula` says that the network
     was fitted by a formula: for a row with a missing value predict() then gives NA, else it stops.
@@ -63,7 +65,8 @@ class AnsweredRows:
 
 
 def make_truth(fit: FittedNet, network: Network, given: Given, answered: AnsweredRows) -> Truth:
-    """Return the truth about the ports of a fitted object.
+    """Return the truth about the ports of a fitted object: the predictions, loss and weights that
+    they shall reproduce.
 
     Raises ValueError if the user's arguments do not fit together.
     """
@@ -106,7 +109,8 @@ def _make_tables(
 def _with_predictions(
     table: Table, fit: FittedNet, network: Network, given: Given, answered: AnsweredRows
 ) -> Table:
-    """Return the table of the user's rows with the predictions that R's own pipeline has written.
+    """Return a copy of the table of the user's rows in which the predictions are those that R's own
+    pipeline has written.
 
     The inputs of the network are those that give these predictions: R's inputs or, failing that,
     inputs scaled by mean and standard deviation of these rows. If neither gives them, the inputs
@@ -137,14 +141,14 @@ def _with_predictions(
 
 
 def _drop_lost(table: Table, remaining: NDArray[np.bool_]) -> Table:
-    """Return the rows of a table in the mask `remaining` (R,)."""
+    """Return a copy of the table with only the rows in the mask `remaining` (R,)."""
     if remaining.all():
         return table
     return _part_of(table, np.flatnonzero(remaining))
 
 
 def _part_of(table: Table, rows: NDArray[np.intp]) -> Table:
-    """Return the rows of a table at these positions."""
+    """Return a copy of the table with only the rows at these positions."""
     return replace(
         table,
         given=tuple(part[rows] for part in table.given),
@@ -159,8 +163,8 @@ def _part_of(table: Table, rows: NDArray[np.intp]) -> Table:
 
 
 def _scale_by_own_rows(inputs: Array) -> tuple[Array, Array]:
-    """Return inputs scaled by R's scale() on their own rows, and their roundings times their
-    sizes.
+    """Return inputs scaled by R's scale() with their own mean and standard deviation, and the
+    numbers of roundings in this times the sizes of the numbers.
     """
     with np.errstate(all="ignore"):
         centre, spread = inputs.mean(axis=0), inputs.std(axis=0, ddof=1)

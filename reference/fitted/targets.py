@@ -54,7 +54,7 @@ def _read_labels(fit: FittedNet, column: Column) -> Array:
 
 
 def _is_of_classes(fit: FittedNet, column: Column) -> bool:
-    """Does a column hold labels?
+    """Does a column hold labels of classes?
 
     Numbers are labels if there are several outputs; if there is one, they are labels if all of them
     are names of the two classes.

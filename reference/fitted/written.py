@@ -62,7 +62,7 @@ def read_predictions(given: object, rows: int, outputs: int) -> Written:
 
 
 def _exponent(number: Decimal) -> int:
-    """Return the decimal exponent of the last digit: -2 for 1.25."""
+    """Return the decimal exponent of a number's last digit: -2 for 1.25."""
     exponent = number.as_tuple().exponent
     return exponent if isinstance(exponent, int) else 0
 

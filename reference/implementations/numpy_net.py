@@ -19,8 +19,8 @@ class NumpyNet:
     """NumPy as a reference, in the given dtype; it supports every network.
 
     With `logistic_clip` its logistic function is exactly 0 or 1 beyond this |z|, as nnet's is.
-    `declare_clip=False` leaves the clip out of its contract, to demonstrate the mismatch that this
-    causes.
+    `declare_clip=False` leaves the clip out of its contract (its declared properties), to
+    demonstrate the mismatch that this causes.
     """
 
     dtype: str = "float64"
@@ -46,12 +46,16 @@ class NumpyNet:
         return None
 
     def contract(self, dtype: str = "float64") -> Contract:
-        """Return its contract, which does not depend on the trial's dtype."""
+        """Return its contract: its dtype and other properties of its arithmetic, whatever the
+        trial's dtype.
+        """
         clip = self.logistic_clip if self.declare_clip else None
         return Contract(self.dtype, relu_at_zero=self.relu_at_zero, logistic_clip=clip)
 
     def real_contract(self) -> Contract:
-        """Return the contract with its clip, even if `contract` leaves the clip out."""
+        """Return the contract (properties of its arithmetic) with the logistic's clip, even if
+        `contract` leaves the clip out.
+        """
         return replace(self.contract(), logistic_clip=self.logistic_clip)
 
     def as_evaluated(self, problem: Problem) -> Problem:

@@ -32,10 +32,10 @@ class Stated:
     user states.
 
     `answer(blocks, x)`, for several groups of inputs `answer(blocks, x1, x2)`, is called once for
-    each draw. It takes the network's blocks by name and the inputs (R, width), in float64. It
-    returns the outputs (R, width), or a list with one array for each head. `budget` is relative: an
-    output may be off by `budget` times the largest absolute value of its head's outputs in the same
-    draw. `why` says where the budget comes from.
+    each draw (one problem of a stack). It takes the network's blocks by name and the inputs (R,
+    width), in float64. It returns the outputs (R, width), or a list with one array for each head.
+    `budget` is relative: an output may be off by `budget` times the largest absolute value of its
+    head's outputs in the same draw. `why` says where the budget comes from.
 
     Raises ValueError if `budget` is not a positive number, or `why` is empty.
     """
@@ -67,7 +67,7 @@ class Stated:
         return "stated"
 
     def title(self) -> str:
-        """Return its name and budget."""
+        """Return its name and its relative error bound."""
         return f"{self.name} (stated, within {self.budget:g})"
 
     def lacks(
@@ -102,7 +102,7 @@ class Stated:
         return Observation({"forward": np.stack(outputs)})
 
     def _ask(self, problem: Problem, draw: int) -> Array:
-        """Return the function's outputs (R, O) at one draw."""
+        """Return the function's outputs (R, O) for the draw with this number."""
         network = problem.formulation.network
         call = Call.of(problem, network.layout, draw, "float64")
         result = self.answer(dict(call.blocks), *call.inputs)

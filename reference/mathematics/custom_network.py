@@ -68,7 +68,9 @@ class Equations(Derived):
 
     @cached_property
     def parts(self) -> tuple[Block, ...]:
-        """The blocks in the form of the tape: a block (n,) becomes one column (n, 1)."""
+        """The blocks in the form of the tape: a block of parameters (n,) becomes one column (n,
+        1).
+        """
         return tuple(
             replace(block, places=block.places.reshape(len(block.places), -1))
             for block in self.layout.blocks
@@ -130,12 +132,12 @@ class Equations(Derived):
 
     @property
     def widest(self) -> int:
-        """The number of terms of the longest sum."""
+        """The number of terms of the longest sum in the equations."""
         return self._looked_at.counting.longest
 
     @property
     def added(self) -> int:
-        """The largest number of matrix products and single terms in one sum."""
+        """The largest number of matrix products and single terms in one sum of the equations."""
         return max(len(self.outputs), *(len(each.pairs) for each in self._looked_at.sums))
 
     def longest_sum(self, amounts: Array) -> int:
@@ -154,7 +156,7 @@ class Equations(Derived):
         return products * int(total)
 
     def sentence(self) -> str:
-        """Return the network's name."""
+        """Return the network's name, as used in sentences."""
         return self.name
 
 
@@ -178,7 +180,9 @@ class _Counting(Plain):
 
 
 class _Looking(Tape[Values]):
-    """A tape for one draw of one row, which stores the activations and sums of the equations."""
+    """A tape for one draw (one problem of a stack) of one row, which stores the activations and
+    sums of the equations.
+    """
 
     def __init__(self) -> None:
         self.counting = _Counting(Contract())

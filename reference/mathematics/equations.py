@@ -34,7 +34,9 @@ V = TypeVar("V")
 
 
 class HasEquations(Family, Protocol):
-    """A network whose equations are written on a tape."""
+    """A network whose equations are written on a tape: as operations that store how to compute
+    gradients.
+    """
 
     @property
     def parts(self) -> tuple[Block, ...]:
@@ -47,13 +49,13 @@ class HasEquations(Family, Protocol):
         """
 
     def outputs_on(self, tape: Tape[V], blocks: Sequence[Node[V]], x: Node[V]) -> Node[V]:
-        """Return the outputs, with the heads side by side, from the network's parts and its inputs
-        x.
+        """Return the outputs, with the heads joined along the last axis, computed from the blocks
+        of parameters and the inputs x.
         """
 
     def connected(self, entries: Array) -> Array:
-        """Return the entries that are parameters (..., T), out of all entries of the parts, flat
-        (..., n).
+        """Return the entries (..., T) that are parameters, out of all entries (..., n) of the
+        blocks; an entry without a connection is no parameter.
         """
 
 
@@ -81,7 +83,7 @@ def flat(a: Array) -> Array:
 def outputs(
     tape: Tape[V], network: HasEquations, theta: V, inputs: V
 ) -> tuple[list[Node[V]], Node[V], Node[V]]:
-    """Return three things as nodes: the network's parts, its inputs and its outputs.
+    """Return a network's blocks of parameters, its inputs and its outputs, as nodes of a tape.
 
     They are computed at theta (D, T) and inputs (D, R, I).
     """
@@ -94,7 +96,7 @@ def outputs(
 
 
 def list_heads(tape: Tape[V], problem: Problem, output: Node[V]) -> list[Head[V]]:
-    """Return the heads of the outputs (D, R, O) of a problem; all squares together are one."""
+    """Return the heads of a problem's outputs (D, R, O). All heads with squared errors form one."""
     loss, shares = problem.loss, problem.shares
     if loss.is_squares:
         return [Head("squares", False, output, None, problem.targets, shares)]

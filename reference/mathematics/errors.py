@@ -18,8 +18,9 @@ V = TypeVar("V")
 class Head(Generic[V]):
     """A head's outputs, its targets (D, R, K), and the weights of its errors in the loss.
 
-    `activated` are the name of the outputs' activation and its argument; None if the outputs are no
-    activation. `shares` are of shape (K,), (R, K) or (D, 1, K), see `Loss.shares`.
+    `activated` are the name of the outputs' activation and its argument; None if the outputs are
+    not the result of an activation. `shares` are of shape (K,), (R, K) or (D, 1, K), see
+    `Loss.shares`.
     """
 
     error: str

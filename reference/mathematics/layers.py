@@ -43,13 +43,13 @@ class Layers(Tape[Values]):
     def affine(
         self, x: Node[Values], W: Node[Values], b: Node[Values] | None = None
     ) -> Node[Values]:
-        """Store the product, and return the affine map."""
+        """Store the product with the weights W, and return the affine map."""
         product = super().affine(x, W)
         self.products[product] = x, W
         return product if b is None else self.add(b, product)
 
     def weigh(self, x: Node[Values], A: Node[Values]) -> Node[Values]:
-        """Store the product, and return the affine map."""
+        """Store the product with the block's weights, and return the affine map."""
         product = super().weigh(x, A)
         self.products[product] = x, A
         return product

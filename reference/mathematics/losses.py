@@ -43,7 +43,7 @@ def find_errors(tape: Tape[V], head: Head[V]) -> Errors[V]:
 
 
 def squares(m: Arithmetic[V], head: Head[V]) -> Errors[V]:
-    """Return (o - t)^2 and its derivative 2 (o - t)."""
+    """Return the errors (o - t)^2 of outputs o and targets t, and their derivative 2 (o - t)."""
     slack = m.contract.loss_slack
     r = m.sub(head.outputs.value, m.lift(head.targets))
     pairs = ((r, m.scale(r, head.shares, slack)),)
@@ -75,14 +75,16 @@ class _OfProbabilities(Generic[V]):
         return self.by.sum.formed
 
     def _activate(self, name: str) -> V:
-        """Return the probabilities of logits, as a loss through probabilities stores them."""
+        """Return the probabilities of logits, as a loss that is computed from probabilities stores
+        them; `name` is the activation.
+        """
         if name != "softmax":
             return self.m.act(name, self.z)[0]
         p = self.m.softmax(self.z)
         return p if self.fused else self.m.stored(p, name)
 
     def errors(self) -> Errors[V]:
-        """Return the errors, by the formulas of the head's kind of error."""
+        """Return the errors of a head (an output tensor), by the formulas of its kind of error."""
         formulas = {
             "entropy": self._entropy,
             "bce": self._entropy,
@@ -93,8 +95,8 @@ class _OfProbabilities(Generic[V]):
         return formulas[self.head.error]()
 
     def _make_errors(self, pairs: list[tuple[V, Array | V]], slope: V) -> Errors[V]:
-        """Return errors from pairs and a slope; the pairs' second factors are multiplied by the
-        head's shares.
+        """Return errors, as the sum of the products of `pairs`, with the derivative `slope`. The
+        second factors are multiplied by the head's shares (the weights of its errors in the loss).
 
         These factors are (D, R, K), or an array (D, R, 1) of errors of a row.
         """
@@ -110,8 +112,8 @@ class _OfProbabilities(Generic[V]):
         return Errors(tuple(weighed), self.by, m.scale(slope, self.head.shares, self.slack))
 
     def _rounded(self, x: V, more: float = 0.0) -> V:
-        """Return x with the additional roundings of a derivative through the probabilities, if it
-        may be computed so.
+        """Return x with the additional rounding errors of a derivative that is computed from
+        probabilities, if the contract allows an implementation to do this.
         """
         contract = self.m.contract
         through = contract.own_loss or (contract.unfused_slope and not self.fused)
@@ -120,9 +122,10 @@ class _OfProbabilities(Generic[V]):
         return self.m.scale(x, 1.0, (UNFUSED + more) * self.m.contract.roundoff)
 
     def _entropy(self) -> Errors[V]:
-        """Return -t log p - (1 - t) log(1 - p), for "entropy" minus the targets' own entropy.
+        """Return the errors -t log p - (1 - t) log(1 - p) of probabilities p and targets t. For
+        "entropy" the targets' own entropy is subtracted.
 
-        nnet drops a term whose factor is negative.
+        R's nnet drops a term whose factor is negative.
         """
         m, t = self.m, self.targets
         drops = self.head.error == "entropy"
@@ -151,7 +154,9 @@ class _OfProbabilities(Generic[V]):
 
     @property
     def _least_probability(self) -> float:
-        """The probability at which t / p times its weight exceeds the range of the dtype."""
+        """The probability p at which t / p (t the target), times its weight in the loss, exceeds
+        the range of the dtype.
+        """
         factors = abs(self.targets) * self.head.shares
         return max(1.0, 2 * float(factors.max())) / self.m.contract.largest
 
@@ -161,7 +166,8 @@ class _OfProbabilities(Generic[V]):
         return self.m.contract.unfused_slope and not self.fused
 
     def _lost_products(self, p: V, there: NDArray[np.bool_]) -> list[tuple[V, Array | V]]:
-        """Return a term of 0 for a user's own loss that may multiply log p by a target of 0.
+        """Return a term of 0, added to a user's own loss if it may multiply log p by a target of 0.
+        `there` marks the targets that are not 0.
 
         It has no bound where p may round to 0, since 0 times infinity is NaN.
         """
@@ -184,7 +190,9 @@ class _OfProbabilities(Generic[V]):
         return self._log(self.p), self._log(m.sub(ones, self.p))
 
     def _log(self, p: V) -> V:
-        """Return log(p + floor), or log((p + floor) / t), which rounds once more."""
+        """Return log(p + floor) of probabilities p, with the floor of the contract; the error
+        allows for one more rounding, as in log((p + floor) / t).
+        """
         m, contract = self.m, self.m.contract
         ones = m.lift(np.ones(self.targets.shape))
         log = m.log(m.mul(m.shift(p, contract.log_floor), ones))
@@ -195,9 +203,10 @@ class _OfProbabilities(Generic[V]):
         return m.at_least(log, contract.log_least)
 
     def _softmax(self) -> Errors[V]:
-        """Return -sum t log p over the targets above 0, for "kl" minus their own entropy.
+        """Return the errors -sum t log p of probabilities p, over the targets t above 0. For "kl"
+        the targets' own entropy is subtracted.
 
-        Its derivative is (sum t) p - t.
+        The derivative by the logits is (sum t) p - t.
         """
         m, t = self.m, self.targets
         there = t > 0
@@ -231,9 +240,10 @@ class _OfProbabilities(Generic[V]):
         return 0.0 if whole else width * self.m.contract.roundoff
 
     def _censored(self) -> Errors[V]:
-        """Return -log P, where P is the sum of p over the outputs whose target is 1.
+        """Return the error -log P of a row, where P is the sum of the probabilities p over the
+        outputs whose target is 1.
 
-        Its derivative is p - p [t = 1] / P.
+        Its derivative by the logits is p - p [t = 1] / P.
         """
         m, among = self.m, self.targets == 1
         ones = np.ones((*among.shape[:2], 1))

@@ -144,7 +144,9 @@ class Network(Derived):
 
     @property
     def activations(self) -> tuple[str, ...]:
-        """The activations of the hidden units and of the outputs, each head's once."""
+        """The names of the activations of the hidden units and of the outputs, in this order; each
+        head's once.
+        """
         return self.activation, *dict.fromkeys(self.head_outputs)
 
     @property
@@ -197,13 +199,13 @@ class Network(Derived):
 
     @property
     def layout(self) -> Layout:
-        """The blocks of theta.
+        """The blocks (parameter tensors) of theta, with their names and positions.
 
         First come those of the hidden layer: W1 and V1 (H, inputs of the group) and b (H,). The
         blocks of each head follow: W2 (outputs of the head, H), S1_w and S2_w (outputs of the head,
         inputs of the group) and b_w; for the second head V2, S1_v, S2_v and b_v. Without hidden
         units there are only S1_w, ... and the biases of the heads; without skip connections there
-        is no S1_w, ...
+        is no S1_w, ... H counts hidden units.
         """
         return self._layout
 
@@ -221,8 +223,8 @@ class Network(Derived):
         return Layout(int(B.max()) + 1, tuple(blocks))
 
     def _list_blocks_of_head(self, head: int, rows: NDArray[np.intp]) -> list[Block]:
-        """Return the blocks of a head, given its rows of the matrix B of positions (see
-        `_places`).
+        """Return the blocks (parameter tensors) of a head, given its rows of the matrix B of
+        positions (see `_places`).
         """
         letter, blocks = LETTERS[head], []
         if self.hidden:
@@ -248,8 +250,10 @@ class Network(Derived):
 
     @cached_property
     def parts(self) -> tuple[Block, ...]:
-        """The matrices A (H, 1+I) and B (O, 1+H) or (O, 1+H+I) as blocks; their first columns are
-        biases.
+        """The matrices A (H, 1+I) of the hidden units and B (O, 1+H) or (O, 1+H+I) of the outputs,
+        as blocks; their first columns are biases.
+
+        H counts hidden units, I inputs and O outputs.
 
         Without hidden units there is only B.
         """
@@ -257,7 +261,10 @@ class Network(Derived):
         return (Block("A", A), Block("B", B)) if self.hidden else (Block("B", B),)
 
     def outputs_on(self, tape: Tape[V], blocks: Sequence[Node[V]], x: Node[V]) -> Node[V]:
-        """Return f(B [1, g(A [1, x])]), with skip connections f(B [1, g(A [1, x]), x]).
+        """Return the outputs f(B [1, g(A [1, x])]), or with skip connections f(B [1, g(A [1, x]),
+        x]).
+
+        A and B are the two `blocks`; g and f are the activations of hidden units and outputs.
 
         x has all groups of inputs, and the result all heads of outputs, joined along the last axis.
         """
@@ -281,8 +288,8 @@ class Network(Derived):
         return tape.beside(*heads)
 
     def connected(self, entries: Array) -> Array:
-        """Return the entries of existing connections (..., T), given all entries of A and B, flat
-        (..., H(1+I) + O(1+H)).
+        """Return the entries (..., T) of existing connections, given all entries of the matrices A
+        and B, flat (..., H(1+I) + O(1+H)); see `parts`.
 
         With skip connections B has O I entries more.
         """
@@ -317,7 +324,7 @@ class Network(Derived):
         return write_network(self.layout.blocks, len(self.inputs), *names)
 
     def sentence(self) -> str:
-        """Return the network in a few words."""
+        """Return the network in a few words, as "4-3-2, tanh hidden, ..."."""
         inputs, outputs = "+".join(map(str, self.inputs)), "+".join(map(str, self.outputs))
         hidden = f"{self.activation} hidden" if self.hidden else "no hidden units"
         named = " and ".join(dict.fromkeys(self.head_outputs))

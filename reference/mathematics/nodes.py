@@ -27,6 +27,7 @@ Pulls = tuple[tuple["Node[V]", Pull[V]], ...]
 class Node(Generic[V]):
     """A tensor of the equations: rows of numbers (None, width), or a block of parameters (n, k).
 
+    `sum` computes the numbers, and `pulls` the gradients by the tensors that they depend on.
     `places` are the positions of a block's entries in theta, the vector of the network's
     parameters. `bias` are the positions in theta of the number that is added to each column, if
     there is one. `activated` are an activation's name and argument, if the node is its result.
@@ -48,7 +49,7 @@ class Node(Generic[V]):
 
     @property
     def height(self) -> int:
-        """The number of rows n of a block (n, k)."""
+        """The number of rows n of a block of parameters (n, k)."""
         assert self.shape[0] is not None
         return self.shape[0]
 

@@ -23,14 +23,14 @@ class Update(Protocol[V]):
     """The interface of an optimiser that follows training runs step by step."""
 
     def change(self, gradient: V, number: int) -> V:
-        """Return the amount that a step subtracts from the parameters; steps are numbered from
-        1.
+        """Return the amount that one step subtracts from the parameters; `number` counts the steps
+        from 1.
         """
 
 
 def steps(m: StepArithmetic[V], problem: Problem) -> V:
-    """Return the own parameters (D, P) after one step from each of a problem's D states, in
-    arithmetic m.
+    """Return the own parameters (D, P) after one step from each of a problem's D states, in the
+    arithmetic m. A state is the parameters before a step.
 
     Own parameters are a model's own tensors, flattened; held parameters stay 0.
     """

@@ -24,12 +24,13 @@ from reference.mathematics.questions import chunks
 def oracle(
     problem: Problem, contract: Contract, seen: Array | None = None, known: Bounds | None = None
 ) -> Bounds:
-    """Return every quantity of a problem with its bound.
+    """Return every quantity (outputs, loss, ...) of a problem with a bound on the error of a
+    correct implementation.
 
     The quantities are those of `equations.evaluate` and, if the problem has a recipe, the
-    parameters after each step from `optimisers.steps`. If the problem asks for exact answers, the
-    bound of a quantity is 0 in draws in which grid arithmetic proves it exact. A bound is not
-    finite if float64 itself overflows.
+    parameters after each step from `optimisers.steps`. If the problem asks for exact answers, a
+    bound is 0 in draws in which grid arithmetic (all numbers are multiples of a power of two)
+    proves that nothing is rounded. A bound is not finite if float64 itself overflows.
 
     With `seen` (D, R, W), an implementation's own intermediate numbers, every layer is bounded by
     itself (see `harness.arithmetic.staged`). `known` are bounds under a contract that differs only
@@ -40,7 +41,8 @@ def oracle(
 
 
 def stages(problem: Problem, contract: Contract, seen: Array) -> tuple[int, int, str]:
-    """Look for the intermediate numbers of a row among an implementation's own, `seen` (D, R, W).
+    """Look for the intermediate numbers of the equations among those of an implementation, `seen`
+    (D, R, W).
 
     Return how many were found, how many there are, and the first activation that was not found, in
     words.
@@ -89,8 +91,8 @@ def _bounded(
 
 
 def _of_squares(loss: Bounded, o: Bounded, problem: Problem, contract: Contract) -> Bounded:
-    """Return the loss, with an infinite error in draws whose sums of squares may overflow in an
-    implementation.
+    """Return a copy of the loss whose error is infinite in draws (problems of a stack) whose sums
+    of squares may overflow in an implementation.
     """
     weights = np.maximum(problem.shares, 1.0)
     squares = ((abs(o.value - problem.targets) + o.error) ** 2 * weights).sum(axis=(1, 2))
@@ -100,8 +102,8 @@ def _of_squares(loss: Bounded, o: Bounded, problem: Problem, contract: Contract)
 
 
 def _add_stated_error(o: Bounded, heads: Sequence[int], share: float) -> Bounded:
-    """Return the outputs with wider bounds: adds a share of each head's largest output in a
-    draw.
+    """Return a copy of the outputs with wider bounds: `share` times each head's largest output in a
+    draw (one problem of a stack) is added. `heads` are the widths.
     """
     largest = []
     for part in np.split(abs(o.value), np.cumsum(heads)[:-1], axis=-1):
@@ -112,8 +114,8 @@ def _add_stated_error(o: Bounded, heads: Sequence[int], share: float) -> Bounded
 def _apply_proofs(
     answers: dict[str, Bounded], exact: dict[str, Bounded], problem: Problem, contract: Contract
 ) -> dict[str, Bounded]:
-    """Return the answers with exact values, and bounds of 0, in draws that are proved to be
-    exact.
+    """Return a copy of the answers with the values in `exact`, and bounds of 0, in draws (problems
+    of a stack) that are proved to be exact.
     """
     sharp = {}
     for name, proof in certificates(problem, contract).items():
@@ -124,8 +126,8 @@ def _apply_proofs(
 
 
 def certificates(problem: Problem, contract: Contract) -> dict[str, NDArray[np.bool_]]:
-    """Return for each quantity a mask (D,) of the draws that are proved to be exact: nothing rounds
-    in them.
+    """Return, by quantity, a mask (D,) of the draws whose answers are proved to be exact, since
+    nothing is rounded in them.
     """
     answers = evaluate(GridArithmetic(contract), problem)
     return {name: value.exact(contract.factor_bits) for name, value in answers.items()}

@@ -33,7 +33,8 @@ def weights_back(A: Array) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class Sum(Generic[V]):
-    """The sum of left @ right^T over all pairs of left (D, n, K) and right (D, k, K).
+    """The sum of the matrix products left @ right^T over all pairs of left (D, n, K) and right (D,
+    k, K), in the arithmetic `m`.
 
     A pair whose right factor is None adds left (D, n, k) itself. An implementation's sum may have
     `extra` more terms.
@@ -90,7 +91,7 @@ class Sum(Generic[V]):
         return Sum(self.m, tuple(pairs), self.extra)
 
     def turned(self) -> Sum[V]:
-        """Return this sum with its result transposed in each draw."""
+        """Return this sum with its result transposed in each draw (one problem of a stack)."""
         pairs: list[tuple[V, V | None]] = []
         for left, right in self.pairs:
             if right is None:

@@ -43,14 +43,14 @@ class Tape(Generic[V]):
         return self._plain(value, shape, (), places)
 
     def spread(self, vector: Node[V]) -> Node[V]:
-        """Return a block (n, 1) as rows of n numbers that are all equal."""
+        """Return a block of parameters (n, 1) as rows of n numbers that are all equal."""
         ones = self.leaf(self.m.lift(np.ones((*self._size, 1))), (None, 1))
         rows = self.affine(ones, vector)
         return self._node(rows.sum, rows.shape, ((rows, _same),), _first_column(vector))
 
     def affine(self, x: Node[V], W: Node[V], b: Node[V] | None = None) -> Node[V]:
-        """Return x W^T + b, for x with rows of k numbers and a block W (n, k); b (n,) is added to
-        every row.
+        """Return x W^T + b. x has rows of k numbers, W is a block of parameters (n, k), and b (n,)
+        is added to every row.
         """
         fits = x.shape[0] is None and W.shape[0] is not None and x.shape[1] == W.shape[1]
         self._expect(fits, "affine", (x, W), "rows of k numbers and a block (n, k)")
@@ -66,8 +66,8 @@ class Tape(Generic[V]):
         return product if b is None else self.add(b, product)
 
     def weigh(self, x: Node[V], A: Node[V]) -> Node[V]:
-        """Return [1, x] A^T, an affine map whose bias is the first column of the block A (n, 1 +
-        k).
+        """Return [1, x] A^T: an affine map of x, whose bias is the first column of the block (a
+        parameter tensor) A (n, 1 + k).
         """
         x1 = self.m.with_ones(x.value)
         back = self.m.each(weights_back, A.value)
@@ -156,7 +156,7 @@ class Tape(Generic[V]):
         return self._node(cut, (a.shape[0], end - start), ((a, lambda e: e.mapped(padded)),), bias)
 
     def transpose(self, W: Node[V]) -> Node[V]:
-        """Return a block (n, k) transposed, as a block (k, n)."""
+        """Return a block of parameters (n, k) transposed, as a block (k, n)."""
         self._expect(W.shape[0] is not None, "transpose", (W,), "a block")
         return self._node(W.sum.turned(), (W.shape[1], W.height), ((W, lambda e: e.turned()),))
 

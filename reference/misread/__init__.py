@@ -1,3 +1,3 @@
-"""Misreadings of a fitted object: common mistakes of ports, and the search for the one that
-explains a port.
+"""Common mistakes of ports (PyTorch models of a network fitted in R) in reading the fitted object,
+and the search for the mistake that explains a port.
 """

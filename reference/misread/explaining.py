@@ -1,4 +1,5 @@
-"""Finds the misreading of a fitted object that explains a port's predictions.
+"""Finds the misreading (the mistake in reading a fitted object) that explains a port's predictions.
+A port is a PyTorch model of a network fitted in R.
 
 In shapes, R counts rows, I inputs, O outputs and T weights.
 """
@@ -30,16 +31,20 @@ NUMPY = NumpyNet(logistic_clip=R_CONTRACT.logistic_clip)
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """Explains wrong predictions of a port of one fitted object; it is a truth's `explain`.
+    """Explains wrong predictions of a port (a PyTorch model) of one fitted object.
 
-    `is_encoded` says that the user's own function makes the port's columns.
+    `fit` is the object. `is_encoded` says that a function of the user makes the port's columns.
     """
 
     fit: FittedNet
     is_encoded: bool
 
     def __call__(self, truth: Truth, outputs: Sequence[Array], held: Array | None, say: Say) -> str:
-        """Return the misreading that explains the predictions `outputs`; "" if there is none."""
+        """Return in words the mistake in reading the fitted object that explains the predictions
+        `outputs`, one array (R, O) for each table; "" if there is none.
+
+        `held` (T,) are the port's weights, None if it is unclear which is which.
+        """
         known = [table.inputs is not None for table in truth.tables]
         search = _Search(truth, truth.tables, outputs)
         if not search.difference > 0 or not all(known):
@@ -57,8 +62,8 @@ class Explanation:
         return by_outputs or by_weights or search.find_fault(say)
 
     def _list_causes(self, truth: Truth) -> Iterator[tuple[str, Callable[[Table], Array]]]:
-        """Yield each cause in words, and a function that returns the predictions (R, O) for a table
-        that it causes.
+        """Yield possible causes, each as (words, a function that returns for a table the
+        predictions (R, O) that the cause gives).
         """
         fit = self.fit
         yield from list_outputs(fit, truth)
@@ -94,7 +99,12 @@ class Explanation:
         )
 
     def _describe_column(self, table: Table, column: int, over_n: float) -> str:
-        """Return the mistake in a column in which `encode` differs from R; "" if it is unknown."""
+        """Return in words the mistake in the column with this number, in which `encode` differs
+        from R; "" if it is unknown.
+
+        `over_n` is the factor between columns that were divided by a standard deviation with n, and
+        with n - 1, in its denominator.
+        """
         mine, theirs = table.given[0][:, column], np.asarray(table.inputs)[:, column]
         if (abs(mine - over_n * theirs) <= ALIKE * abs(mine)).all():
             return " (divided by a standard deviation that divides by n, not by n - 1)"
@@ -103,7 +113,9 @@ class Explanation:
         return f" (it is R's {names[same][0]})" if any(same) else ""
 
     def _explain_held(self, truth: Truth, held: Array | None) -> str:
-        """Return the misreading that explains the weights (T,) of a port; "" if there is none."""
+        """Return in words the mistake in reading the fitted object that explains the weights `held`
+        (T,) of a port; "" if there is none.
+        """
         if held is None:
             return ""
         difference = np.linalg.norm(held - truth.theta)
@@ -142,7 +154,7 @@ def _with_inputs(truth: Truth, change: Callable[[Table], Array]) -> Callable[[Ta
 
 
 class _Search:
-    """The predictions of a port and of R, and their differences."""
+    """The predictions of a port (a PyTorch model) and of R, and their differences."""
 
     def __init__(self, truth: Truth, tables: Sequence[Table], outputs: Sequence[Array]) -> None:
         self.truth, self.tables, self.outputs = truth, tables, outputs
@@ -150,8 +162,8 @@ class _Search:
         self.difference = _size(outputs, self.right)
 
     def find_remaining_share(self, solve: Callable[[Table], Array]) -> float:
-        """Return the share of the difference that remains if R's predictions are replaced by those
-        of `solve`.
+        """Return the share of the difference from the port's predictions that remains if R's
+        predictions are replaced by those of `solve`.
         """
         with np.errstate(all="ignore"):
             wrong = [solve(table) for table in self.tables]
@@ -202,7 +214,9 @@ class _Search:
         return f"the response is on another scale: {', '.join(sentences)}"
 
     def find_fault(self, say: Say) -> str:
-        """Return the mistake in the formula that explains the predictions; "" if there is none."""
+        """Return in words the mistake in the network's formula that explains the predictions; "" if
+        there is none.
+        """
         network = self.truth.network
         if not isinstance(network, Derived):
             return ""

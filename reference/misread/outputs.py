@@ -26,8 +26,8 @@ Solve = Callable[[Table], Array]
 
 
 def list_outputs(fit: FittedNet, truth: Truth) -> Iterator[tuple[str, Solve]]:
-    """Yield possible mistakes in a classifier's outputs: a text, and a function that returns the
-    predictions (R, O) for a table.
+    """Yield possible mistakes in a classifier's outputs, each as (words, a function that returns
+    the predictions (R, O) for a table).
 
     For a regression, yield nothing.
     """
@@ -77,10 +77,11 @@ def _list_of_softmax(logits: Solve) -> Iterator[tuple[str, Solve]]:
 def find_order(
     mine: Array, right: Array, most_left: float
 ) -> tuple[NDArray[np.intp], float] | None:
-    """Return for each output of a port the number of R's output that it equals, and the share of
-    the difference that remains.
+    """Return for each output of a port (a PyTorch model) the number of R's output that it equals,
+    and the share of the difference that remains.
 
-    Return None if no order explains the predictions (R, O).
+    `mine` and `right` are the predictions (R, O) of the port and of R. Return None if the remaining
+    share of every order exceeds `most_left`.
     """
     count = mine.shape[1]
     difference = np.linalg.norm(mine - right)
@@ -106,7 +107,9 @@ def _nearest_order(mine: Array, right: Array) -> NDArray[np.intp]:
 
 
 def describe_order(fit: FittedNet, order: Sequence[int]) -> str:
-    """Return in words the order of R's outputs in a port."""
+    """Return in words the order that R's outputs have in a port (a PyTorch model); `order` has the
+    number of R's output for each.
+    """
     named = [
         f"output {place} is R's {fit.responses[other]}"
         for place, other in enumerate(order)
@@ -116,7 +119,9 @@ def describe_order(fit: FittedNet, order: Sequence[int]) -> str:
 
 
 def _solve_logits(fit: FittedNet, truth: Truth) -> Solve:
-    """Return a function that computes the arguments of the outputs' activation."""
+    """Return a function that computes, for a table, the arguments of the outputs' activation
+    (logits).
+    """
     top = fit.topology
     sizes = top.inputs, top.hidden, top.outputs
     network = Network(*sizes, "logistic", "identity", skip=top.has_skip)

@@ -79,7 +79,9 @@ def _bias_last(rows: Array) -> Array:
 
 
 def _by_column(rows: Array) -> Array:
-    """Return rows as they are read if their numbers are taken to be in column order."""
+    """Return a matrix whose numbers, taken row by row, are filled in column by column: the result
+    if they are taken to be in R's order.
+    """
     return rows.ravel().reshape(rows.shape[::-1]).T
 
 
@@ -109,7 +111,7 @@ _ORDERS: tuple[tuple[str, Callable[[Array], Array]], ...] = (
 
 
 def _read_orders(layers: _Layers) -> Iterator[Reading]:
-    """Yield readings of the layers in another order."""
+    """Yield readings in which the layers, or units, are taken in another order."""
     for words, change in _ORDERS:
         hidden = change(layers.hidden) if len(layers.hidden) else layers.hidden
         outputs = change(layers.outputs)
@@ -154,7 +156,7 @@ def _orders(count: int) -> Iterator[tuple[int, ...]]:
 
 
 def _exchange_units(layers: _Layers) -> Iterator[Reading]:
-    """Yield readings with the hidden units in another order in one layer only."""
+    """Yield readings in which the hidden units have another order in one layer only."""
     hidden = layers.net.hidden
     for order in _orders(hidden):
         moved = [unit for unit in range(hidden) if order[unit] != unit]
@@ -168,7 +170,7 @@ def _exchange_units(layers: _Layers) -> Iterator[Reading]:
 
 
 def _exchange_columns(layers: _Layers, columns: tuple[str, ...]) -> Iterator[Reading]:
-    """Yield readings with the inputs in another order."""
+    """Yield readings in which the inputs have another order; `columns` are their names."""
     net = layers.net
     for order in _orders(net.inputs):
         moved = [columns[column] for column in range(net.inputs) if order[column] != column]
@@ -199,7 +201,7 @@ def _lose_some(wts: Array) -> Iterator[Reading]:
 
 
 def _lose_digits(wts: Array) -> Iterator[Reading]:
-    """Yield readings of a text with fewer digits, and of float32."""
+    """Yield readings with rounded weights: from a text with fewer digits, and from float32."""
     single = wts.astype(np.float32).astype(np.float64)
     words = "the weights went through float32, which keeps 7 digits: write 17, read them as float64"
     yield Reading(words, single)

@@ -1,3 +1,3 @@
-"""The catalogue of mistakes of ports: planted to test the judge, and tried as explanations of
-failures.
+"""The catalogue of mistakes in implementations of a network: they are made on purpose to test the
+judge, and tried as explanations of failures.
 """

@@ -29,7 +29,7 @@ def _take_draw_before(answers: Array) -> Array:
 
 
 def _clip_norm(slope: Array) -> Array:
-    """Return a gradient (D, T), scaled down in each draw to a norm of at most 1.
+    """Return a copy of the gradient (D, T), scaled down in each draw to a norm of at most 1.
 
     D counts draws (problems of a stack), T the parameters of the network.
     """
@@ -37,7 +37,9 @@ def _clip_norm(slope: Array) -> Array:
 
 
 def _freeze_hidden(p: Blocks) -> Blocks:
-    """Return gradients that are 0 for all parameters of the hidden layer."""
+    """Return a copy of the gradients, by block, that is 0 for all parameters of the hidden
+    layer.
+    """
     return {block: np.zeros_like(g) if block.layer == 1 else g for block, g in p.items()}
 
 

@@ -77,7 +77,7 @@ IN_A_BLOCK = (
 
 
 def made_in(network: Family, losses: Iterable[Loss] = (SUM_OF_SQUARES,)) -> list[Fault]:
-    """Return the faults that a network with one of these losses can have."""
+    """Return the faults (planted mistakes) that a network with one of these losses can have."""
     if isinstance(network, Network):
         faults = [*FAULTS, *OF_CLASSIFIERS, *FURTHER]
     else:

@@ -40,7 +40,9 @@ def _log_softmax(tape: WrongTape[Any], z: Node[Any]) -> Node[Any]:
 
 
 def _change_classes(change: Callable[[Array], Array]) -> Callable[[Blocks], Blocks]:
-    """Return a function that changes the order of the outputs of each head."""
+    """Return a function that takes the network's blocks (parameter tensors) and applies `change` to
+    the outputs' order in each head.
+    """
 
     def changed(p: Blocks) -> Blocks:
         return {block: w if block.head is None else change(w) for block, w in p.items()}
@@ -57,7 +59,9 @@ def _move_by_one(w: Array) -> Array:
 
 
 def _reverse_levels(problem: Problem) -> Problem:
-    """Reverse the order of the classes in the targets of each head."""
+    """Return a copy of the problem in which the targets of each head (an output tensor) have the
+    classes in reverse order.
+    """
     widths = problem.formulation.network.outputs
     heads = np.split(problem.targets, np.cumsum(widths)[:-1], axis=-1)
     return replace(problem, targets=np.concatenate([t[..., ::-1] for t in heads], axis=-1))

@@ -41,7 +41,9 @@ def _centre(x: Array) -> Array:
 
 
 def _centring(shape: tuple[int, ...]) -> LinearMap:
-    """Return the map of inputs (R, I) to their differences from the mean of their column."""
+    """Return the linear map from inputs (R, I) to their differences from the mean of their column,
+    both flattened.
+    """
     rows, width = shape
     less_mean = sparse.csr_array(np.eye(rows) - 1 / rows)
     return LinearMap(sparse.csr_array(sparse.kron(less_mean, sparse.eye_array(width))))

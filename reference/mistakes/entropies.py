@@ -33,7 +33,9 @@ SMOOTHING = 0.1  # the planted label smoothing
 
 
 def _multiply(loss: Loss, factors: float | tuple[float, ...], widths: Widths) -> Loss:
-    """Return a loss whose errors are multiplied by a factor, or by one for each head."""
+    """Return a copy of a loss whose errors are multiplied by a factor, or by one factor for each
+    head. `widths` are those of the heads.
+    """
     scaled = np.broadcast_to(np.asarray(loss.factor, dtype=float), len(widths)) * factors
     return replace(loss, factor=tuple(scaled.tolist()))
 
@@ -43,7 +45,9 @@ def _times(factor: float) -> Change:
 
 
 def _reduce_as(reduction: Reduction, before: Reduction) -> Change:
-    """Return a change of the reduction `before` to another one."""
+    """Return a function that changes the reduction of a loss from `before` to `reduction`; it
+    returns None for a loss that cannot have this mistake.
+    """
 
     def changed(loss: Loss, widths: Widths) -> Loss | None:
         if loss.reduction != before or loss.weights is not None:
@@ -54,7 +58,9 @@ def _reduce_as(reduction: Reduction, before: Reduction) -> Change:
 
 
 def _take_error(error: Error, before: Error) -> Change:
-    """Return a change of the error `before`, for all heads, to another one."""
+    """Return a function that changes the error of a loss in all heads (output tensors) from
+    `before` to `error`; it returns None for a loss that cannot have this mistake.
+    """
 
     def changed(loss: Loss, widths: Widths) -> Loss | None:
         if loss.errors(1) != (before,) or loss.changes_targets:
@@ -86,7 +92,9 @@ def _smooth(loss: Loss, widths: Widths) -> Loss | None:
 
 
 def _forget_head(number: int) -> Change:
-    """Return a change that leaves out the errors of one head; -1 is the last."""
+    """Return a function that leaves the errors of the head (an output tensor) `number` out of a
+    loss; -1 is the last head.
+    """
 
     def changed(loss: Loss, widths: Widths) -> Loss | None:
         if len(widths) < 2:
@@ -99,18 +107,22 @@ def _forget_head(number: int) -> Change:
 
 
 def _of_soft(change: Change) -> Change:
-    """Return a change that applies only to losses whose targets may be any shares."""
+    """Return a function that does the same as `change`, but only for losses whose targets may be
+    any shares; it returns None for others.
+    """
     return lambda loss, widths: change(loss, widths) if loss.targets == "shares" else None
 
 
 def _decay_biases(problem: Problem) -> Problem:
-    """Return the problem with the largest decay for all parameters."""
+    """Return a copy of the problem in which every parameter, biases included, has the largest
+    weight decay of any parameter.
+    """
     return replace(problem, loss=replace(problem.loss, decay=float(problem.decays.max())))
 
 
 def _forget_total(tape: Tape[Any], head: Head[Any]) -> Errors[Any]:
-    """Return errors with the derivative p - t, which is right only if the targets of a row add up
-    to 1.
+    """Return the errors of a head (an output tensor) with the derivative p - t (probabilities minus
+    targets), which is right only if the targets of a row add up to 1.
     """
     m, found = tape.m, find_any_errors(tape, head)
     z = found.by.sum.formed
@@ -119,7 +131,9 @@ def _forget_total(tape: Tape[Any], head: Head[Any]) -> Errors[Any]:
 
 
 def _leave_out_zeros(tape: Tape[Any], head: Head[Any]) -> Errors[Any]:
-    """Return errors -t log p, without the terms (1 - t) log(1 - p), and their slope -t (1 - p)."""
+    """Return errors -t log p of probabilities p and targets t, without the terms (1 - t) log(1 -
+    p), and their derivative -t (1 - p) by the logits.
+    """
     m = tape.m
     found = find_any_errors(tape, replace(head, error="bce"))
     z = found.by.sum.formed
@@ -130,12 +144,16 @@ def _leave_out_zeros(tape: Tape[Any], head: Head[Any]) -> Errors[Any]:
 
 
 def _keep(name: str) -> Callable[[WrongTape[Any], Node[Any]], Node[Any]]:
-    """Return a function that leaves out an activation of the outputs: it returns its argument."""
+    """Return a function that computes the outputs' activation `name` without a mistake: the mistake
+    is only in the errors.
+    """
     return lambda tape, z: tape.act(name, z)
 
 
 def _activate_first(name: str) -> ErrorsOf:
-    """Return a function that computes errors of logits from an activation of the logits."""
+    """Return a function that computes errors as if from logits, but takes an activation (`name`) of
+    the logits for them.
+    """
 
     def errors_of(tape: Tape[Any], head: Head[Any]) -> Errors[Any]:
         return find_errors(tape, replace(head, outputs=tape.act(name, head.outputs)))
@@ -144,8 +162,8 @@ def _activate_first(name: str) -> ErrorsOf:
 
 
 def _forget_log(tape: Tape[Any], head: Head[Any]) -> Errors[Any]:
-    """Return errors -sum t o of outputs o, as NLLLoss, which expects logarithms, and their
-    derivative.
+    """Return the errors -sum t o of outputs o and targets t, and their derivative: as NLLLoss
+    computes them, which expects logarithms.
     """
     m = tape.m
     factor = m.scale(m.lift(-head.targets), head.shares, ROUNDINGS * m.contract.roundoff)

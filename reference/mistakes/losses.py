@@ -15,8 +15,8 @@ SCALED = ("loss", *SLOPES)  # quantities that scale with the loss
 
 
 def change_error(change: ChangeOfAnswers) -> ChangeOfAnswers:
-    """Return a function that changes the squared error and its gradients, and leaves the weight
-    decay as it is.
+    """Return a function that applies `change` to the squared error and its gradients, and leaves
+    the weight decay as it is.
     """
 
     def changed(a: Answers, problem: Problem) -> Answers:
@@ -63,7 +63,9 @@ def _drop_weights(problem: Problem) -> Problem:
 
 
 def _divide_weights(problem: Problem) -> Problem:
-    """Divide the weights of rows by their sum, as a weighted mean does."""
+    """Return a copy of the problem in which the weights of rows are divided by their sum, as in a
+    weighted mean.
+    """
     weights = problem.loss.row_weights
     if weights is None or not weights.any():
         return problem
@@ -71,7 +73,9 @@ def _divide_weights(problem: Problem) -> Problem:
 
 
 def _square_weights(problem: Problem) -> Problem:
-    """Multiply the differences, not their squares, by the weights of rows."""
+    """Return a copy of the problem in which the weights of rows are squared: they multiply the
+    differences, not the squares.
+    """
     weights = problem.loss.row_weights
     if weights is None:
         return problem
@@ -79,7 +83,7 @@ def _square_weights(problem: Problem) -> Problem:
 
 
 def _leave_biases_undecayed(a: Answers, problem: Problem) -> Answers:
-    """Return answers with weight decay for weights only, not for biases."""
+    """Return a copy of the answers in which weight decay acts on weights only, not on biases."""
     network = problem.formulation.network
     decays = np.zeros(network.layout.size)
     for block in network.layout.blocks:
@@ -93,12 +97,14 @@ def _leave_biases_undecayed(a: Answers, problem: Problem) -> Answers:
 
 
 def _take_root(a: Answers, problem: Problem) -> Answers:
-    """Return answers whose loss is the root mean square."""
+    """Return a copy of the answers in which the loss is the root mean square."""
     return _root(_take_mean(_as_sum(a, problem), problem))
 
 
 def _as_sum(a: Answers, problem: Problem) -> Answers:
-    """Return answers whose loss is the sum of squares, for any reduction of the problem's loss."""
+    """Return a copy of the answers in which the loss is the sum of squares, for any reduction of
+    the problem's loss.
+    """
     if problem.loss.reduction == "sum":
         return a
     return solve(replace(problem, loss=replace(problem.loss, reduction="sum")), Contract())
@@ -153,7 +159,9 @@ def _take_root_of_sum(a: Answers, problem: Problem) -> Answers:
 
 
 def _exchange_targets(problem: Problem) -> Problem:
-    """Return the problem with the targets of two heads exchanged."""
+    """Return a copy of the problem in which the targets of two heads (output tensors) are
+    exchanged.
+    """
     width = problem.formulation.network.outputs[0]
     exchanged = np.concatenate([problem.targets[..., width:], problem.targets[..., :width]], -1)
     return replace(problem, targets=exchanged)

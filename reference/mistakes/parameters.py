@@ -30,7 +30,9 @@ def _share_first_bias(b: Array) -> Array:
 
 
 def _reverse_units(p: Blocks) -> Blocks:
-    """Reverse the order of the hidden units in the weights of the inputs, but not in the bias."""
+    """Return a copy of the blocks (parameter tensors) in which the hidden units are reversed in the
+    weights of the inputs, but not in the bias.
+    """
     changed = dict(p)
     for block, w in p.items():
         if block.role == "weight" and block.layer == 1:
@@ -43,7 +45,9 @@ def _exchange_units(w: Array) -> Array:
 
 
 def _read_bias_last(p: Blocks) -> Blocks:
-    """Read each unit's numbers as if the bias came last; in nnet it comes first."""
+    """Return the blocks (parameter tensors) as they are read if each unit's bias is taken to come
+    last; in nnet it comes first.
+    """
     changed = dict(p)
     for bias, b in p.items():
         if bias.role != "bias":
@@ -68,13 +72,15 @@ def _is_skip(block: Block) -> bool:
 
 
 def _drop_skip(p: Blocks) -> Blocks:
-    """Leave out the connections from the inputs to the outputs."""
+    """Return a copy of the blocks (parameter tensors) in which the weights from the inputs to the
+    outputs are 0.
+    """
     return {block: np.zeros_like(w) if _is_skip(block) else w for block, w in p.items()}
 
 
 def _read_skip_first(p: Blocks) -> Blocks:
-    """Read the weights of an output as if the inputs came before the hidden units; in nnet they
-    come last.
+    """Return the blocks (parameter tensors) as they are read if an output's weights for inputs are
+    taken to come before those for hidden units; in nnet they come last.
     """
     changed = dict(p)
     for head in {block.head for block in p if _is_skip(block)}:
@@ -153,8 +159,8 @@ FAULTS: tuple[Fault, ...] = (
 
 
 def _drop_biases(of_hidden: bool) -> Callable[[Blocks], Blocks]:
-    """Return a function that leaves out the biases of all heads, and those of the hidden units if
-    `of_hidden`.
+    """Return a function that leaves out the biases of all heads (output tensors), and those of the
+    hidden units if `of_hidden`.
     """
 
     def changed(p: Blocks) -> Blocks:

@@ -58,7 +58,9 @@ def _compute_output_arguments(
 def _activate(
     network: Network, tape: Tape[Any], blocks: Nodes, x: Node[Any]
 ) -> tuple[Node[Any], Node[Any]]:
-    """Return the hidden units, and the arguments of the outputs' activation."""
+    """Return the hidden units, and the arguments of the outputs' activation, computed from inputs
+    x.
+    """
     h = tape.act(network.activation, _compute_hidden_arguments(network, tape, blocks, x))
     return h, _compute_output_arguments(network, tape, blocks, x, h)
 
@@ -124,8 +126,8 @@ def _stop_gradient(tape: Tape[Any], node: Node[Any]) -> Node[Any]:
 
 
 def _make_detached(number: int, whole: bool) -> Wiring:
-    """Return a wiring in which one of two heads gives no gradient to the hidden layer or, if
-    `whole`, to any parameter.
+    """Return a wiring in which one of two heads (output tensors) gives no gradient to the hidden
+    layer or, if `whole`, to any parameter.
     """
 
     def change(network: Network, tape: Tape[Any], blocks: Nodes, x: Node[Any]) -> Node[Any]:
@@ -147,7 +149,9 @@ def _make_detached(number: int, whole: bool) -> Wiring:
 def _make_left_out(
     name: str, words: str, errors: tuple[str, ...], errors_of: ErrorsOf
 ) -> tuple[Fault, ...]:
-    """Return two faults for a loss: without the outputs' activation, and without any activation."""
+    """Return two faults (mistakes) for a loss with one of `errors`: the outputs lack their
+    activation, and the network lacks every activation.
+    """
     both = Rewired(
         f"no_activations{name}",
         "both activations are left out: that of the hidden units and that of the outputs",

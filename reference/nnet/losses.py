@@ -23,10 +23,10 @@ OF_PROBABILITIES = ("entropy", "softmax", "censored")
 
 
 def cannot_lose(problem: Problem) -> str:
-    """Return why nnet cannot compute the gradient of a problem's loss, for a network that it
-    supports; "" if it can.
+    """Return why nnet cannot compute the gradient of a problem's loss; "" if it can.
 
-    If it can, `cannot_sum` tells whether it can also compute the loss itself.
+    The network must be one that nnet supports. If nnet can compute the gradient, `cannot_sum` tells
+    whether it can also compute the loss.
     """
     loss, network = problem.loss, _network_of(problem)
     if penalises_others(problem):
@@ -62,7 +62,9 @@ def penalises_others(problem: Problem) -> bool:
 
 
 def _cannot_activate(problem: Problem, error: str) -> str:
-    """Return why nnet does not support an error for a problem's outputs; "" if it does."""
+    """Return why nnet does not support an error for the activation of a problem's outputs; "" if it
+    does.
+    """
     output: Any = _network_of(problem).output
     logits = set(problem.loss.logits(len(_network_of(problem).outputs)))
     if error == "squares":
@@ -93,8 +95,10 @@ def cannot_sum(problem: Problem) -> str:
 
 
 def list_quantities(problem: Problem) -> tuple[tuple[str, ...], str]:
-    """Return the quantities of a problem that nnet can compute, for a network that it supports, and
-    the reason if these are not all; "" if they are.
+    """Return the names of the quantities that nnet can compute for a problem, and the reason if
+    these are not all ("" if they are).
+
+    The network must be one that nnet supports.
     """
     if why := cannot_lose(problem):
         return () if penalises_others(problem) else ("forward",), why
@@ -104,15 +108,15 @@ def list_quantities(problem: Problem) -> tuple[tuple[str, ...], str]:
 
 
 def without_loss(problem: Problem) -> Problem:
-    """Return the problem with a loss that nnet supports for its outputs, used if only the outputs
-    are needed.
+    """Return a copy of the problem with a loss that nnet supports for its outputs. It is used if
+    only the outputs are needed.
     """
     is_softmax = _network_of(problem).output == "softmax"
     return replace(problem, loss=Loss(error="softmax") if is_softmax else SUM_OF_SQUARES)
 
 
 def find_error(problem: Problem) -> Error:
-    """Return nnet's name of the error of a loss that it supports."""
+    """Return the error of a loss that nnet supports, by nnet's name such as "entropy"."""
     error = problem.loss.errors(1)[0]
     return IN_R.get(error, error)
 

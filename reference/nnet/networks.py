@@ -25,7 +25,7 @@ def cannot_compute(network: Family) -> str:
 
 
 def _cannot_put_out(network: Network) -> str:
-    """Return why nnet does not support a network's outputs; "" if it does."""
+    """Return why nnet does not support a network's outputs and their activations; "" if it does."""
     if not isinstance(network.output, str):
         return "R nnet has one activation for all outputs, not one for each head"
     if network.output not in ("identity", "logistic", "softmax"):

@@ -40,9 +40,10 @@ def count_hidden(given: object) -> int:
 
 
 def settle_outputs(given: object, heads: int) -> Output | tuple[Output, ...]:
-    """Return one activation for the outputs of all heads, or one for each head.
+    """Return the activation of the outputs: one for all heads, or a tuple with one for each head.
 
-    Raises ValueError for unknown names, and for another number of them.
+    `given` is the user's argument. Raises ValueError for unknown names, and for another number of
+    them.
     """
     if isinstance(given, str) or not isinstance(given, Sequence):
         expect_activation("output", given, OUTPUTS)

@@ -22,7 +22,8 @@ SCALING = (
 
 @dataclass(frozen=True)
 class Certificate:
-    """The certified facts about a port; every field is a sentence or a verdict for the reader.
+    """The certified facts about a port (a PyTorch module of a fitted network). Every text is for
+    the reader.
 
     `verdicts` are those of the case in test_model.py. `clipped` is the share of hidden units, over
     all rows, whose argument lies beyond nnet's clip.

@@ -54,7 +54,9 @@ CLASS_OF_MANY = '''\
 
 
 def takes_probabilities(net: FittedNet) -> bool:
-    """Does a port have probabilities(): one for each class, with sum 1?"""
+    """Does a port (the written PyTorch module) have a method probabilities(), with one for each
+    class and the sum 1?
+    """
     return net.topology.output == "softmax" or len(net.classes) == 2
 
 
@@ -79,5 +81,7 @@ def write_names(net: FittedNet) -> list[str]:
 
 
 def draws_classes(net: FittedNet) -> bool:
-    """Does the module warn of rows in which R draws the class at random (ties)?"""
+    """Does the module warn that R draws the class of a row at random if the most probable classes
+    are tied?
+    """
     return bool(net.classes) and net.topology.outputs > 1

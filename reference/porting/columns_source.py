@@ -119,7 +119,11 @@ def _table_name(place: int, in_full: bool) -> str:
 
 
 def _table(variable: Variable, in_full: bool) -> str:
-    """Return the entries of a dict from a level to its columns; a missing level gives NaN."""
+    """Return the code of the entries of a dict from each level of a variable to its columns; a
+    missing level gives NaN.
+
+    `in_full` gives every level a column of its own.
+    """
     coding, _ = variable.coding(in_full)
     entries = []
     for level, row in zip(variable.levels, coding.tolist(), strict=True):
@@ -137,7 +141,9 @@ def _term(
     names: Mapping[str, str],
     used: set[str],
 ) -> str:
-    """Return a term as one entry of a list, or as several entries behind a star."""
+    """Return the code of a formula's term, as one entry of a list, or as several entries behind a
+    star.
+    """
     factors = []
     for place, in_full in product:
         variable = terms.held[place]
@@ -157,7 +163,10 @@ def _term(
 
 
 def _write(expression: Value, names: Mapping[str, str], used: set[str]) -> str:
-    """Return a checked expression as Python, with parentheses around each operation."""
+    """Return the code of a checked expression, with parentheses around each operation.
+
+    `names` has Python names by raw column; the operations' helpers are added to `used`.
+    """
     if expression.kind == "symbol":
         used.add("number")
         return f"number({names[expression.symbol]})"

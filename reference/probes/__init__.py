@@ -1,1 +1,1 @@
-"""Probes: the parameters and data at which networks are compared."""
+"""Probes: random parameters and data at which networks and models are compared."""

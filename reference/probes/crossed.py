@@ -1,4 +1,4 @@
-"""Probes that show whether groups of inputs interact."""
+"""Probes (parameters and data for a comparison) that show whether groups of inputs interact."""
 
 from dataclasses import dataclass
 

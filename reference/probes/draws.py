@@ -21,7 +21,7 @@ FINE = 2.0**-12  # lattice of the weights that need not be exact
 
 def lattice(rng: np.random.Generator, shape: tuple[int, ...], high: float, quantum: float) -> Array:
     """Draw random multiples of `quantum` of absolute value up to `high`; none is 0, since a zero
-    weight hides faults.
+    weight hides faults (mistakes).
     """
     most = round(high / quantum)
     steps = rng.integers(-most, most, shape, endpoint=True)
@@ -51,11 +51,12 @@ class Draw:
         self.network = formulation.network
 
     def own(self, theta_like: Array, high: float, quantum: float) -> Array:
-        """Return own parameters (D, P) that give theta the entries `theta_like` (D, T), as far as
-        possible.
+        """Return own parameters (D, P) for which theta, the network's parameters, equals
+        `theta_like` (D, T) as far as possible.
 
         Each entry becomes the own parameter that changes only this entry of theta (see
-        `Formulation.leads`). All other own parameters are random; held ones are 0.
+        `Formulation.leads`). All other own parameters are random multiples of `quantum` up to
+        `high`; held ones are 0.
         """
         leads = self.formulation.leads
         own = lattice(self.rng, (self.draws, self.formulation.own.size), high, quantum)
@@ -65,15 +66,19 @@ class Draw:
         return own
 
     def theta(self, high: float, quantum: float = FINE) -> Array:
-        """Draw theta, the network's parameters (D, T)."""
+        """Draw theta, the network's parameters (D, T), as multiples of `quantum` of absolute value
+        up to `high`.
+        """
         return lattice(self.rng, (self.draws, self.network.layout.size), high, quantum)
 
     def random_own(self, high: float) -> Array:
-        """Draw own parameters (D, P) from a fine lattice."""
+        """Draw own parameters (D, P) of absolute value up to `high`, from a fine lattice."""
         return self.own(self.theta(high), 1, FINE)
 
     def data(self, high: float = 2, quantum: float = 2.0**-10) -> tuple[Array, Array]:
-        """Draw inputs (D, R, I) and targets (D, R, O) from a lattice."""
+        """Draw inputs (D, R, I) and targets (D, R, O), as multiples of `quantum` of absolute value
+        up to `high`.
+        """
         inputs = self.draws, self.rows, sum(self.network.inputs)
         targets = self.draws, self.rows, sum(self.network.outputs)
         return (
@@ -82,8 +87,10 @@ class Draw:
         )
 
     def problem(self, own: Array, inputs: Array, targets: Array) -> Problem:
-        """Return the problem of own parameters (D, P), inputs (D, R, I) and targets (D, R, O); the
-        targets are adapted to the loss.
+        """Return the problem with these own parameters (D, P), inputs (D, R, I) and targets (D, R,
+        O).
+
+        The targets are adapted to the loss.
         """
         suited = suit_targets(self.loss, self.network.outputs, targets)
         return Problem(

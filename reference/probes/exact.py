@@ -1,4 +1,6 @@
-"""Probes whose answers are proved to be exact, so that no difference is allowed."""
+"""Probes (parameters and data for a comparison) whose answers are proved to be exact, so that no
+difference is allowed.
+"""
 
 from math import log2
 
@@ -19,12 +21,15 @@ SMOOTH = ("tanh", "logistic")  # exact at 0 only
 
 
 def draw_exact(draw: Draw) -> Problem | None:
-    """Draw problems until grid arithmetic has proved enough draws exact; None if it proves none.
+    """Draw problems until enough draws are proved to be exact; None if none is.
+
+    The proof is by grid arithmetic: all numbers are multiples of a power of two and small enough,
+    so that nothing is rounded.
 
     In the first half of the attempts, all quantities of a draw must be exact. After that exact
-    outputs are enough, and the oracle proves each quantity by itself. The number of rows is rounded
-    to the nearest power of two, so that a mean over the rows is exact; so is a mean over a head's
-    units if its width is a power of two.
+    outputs are enough, and each quantity is proved by itself. The number of rows is rounded to the
+    nearest power of two, so that a mean over the rows is exact; so is a mean over a head's units if
+    its width is a power of two.
     """
     draw.rows = 2 ** round(log2(draw.rows))
     proved: list[Problem] = []
@@ -66,7 +71,8 @@ def _draw_candidate(draw: Draw, attempt: int) -> Problem:
 
 
 class _Cancelling(Tape[Values]):
-    """A tape that stores the amount to subtract from each bias so that z is 0 in the first row.
+    """A tape (which computes a network) that stores, for each layer, the amount to subtract from
+    each bias so that the argument z of the activation is 0 in the first row.
 
     It continues with the activation at z = 0.
     """
@@ -87,7 +93,8 @@ class _Cancelling(Tape[Values]):
 
 
 def _cancel(formulation: Formulation, own: Array, inputs: Array) -> Array:
-    """Return own parameters (D, P) with new biases that make z of smooth layers 0 in the first row.
+    """Return a copy of the own parameters (D, P) with new biases, which make the arguments of
+    smooth activations 0 in the first row.
 
     A bias changes only if there is an own parameter that changes only this bias.
     """

@@ -23,7 +23,7 @@ Kind = Literal["exact", "few-term", "random", "saturated", "unusual", "53-bit"]
 def _draw_exact(draw: Draw) -> list[Problem]:
     """Draw problems whose answers are proved to be exact; an empty list if there are none.
 
-    There are a third more of them than of other kinds: a change in the last digit of one weight may
+    There are a third more draws than of other kinds: a change in the last digit of one weight may
     be rounded away in many of them.
     """
     draw.draws += draw.draws // 3
@@ -138,10 +138,11 @@ class Probes:
 
     @ours()
     def __call__(self, formulation: Formulation) -> list[Problem]:
-        """Return one stack of problems of each kind; of the kind "unusual", one for each number of
-        rows.
+        """Return stacks of problems: one for each kind, but for the kind "unusual" one for each
+        number of rows.
 
-        Formulations that only rename the network's parameters get the same parameters.
+        A stack is several problems along a first axis. Formulations that only rename the network's
+        parameters get the same parameters.
         """
         problems: list[Problem] = []
         for number, kind in enumerate(self.kinds):

@@ -68,7 +68,9 @@ class OnData:
         )
 
     def _expect(self, name: str, part: Array, widths: tuple[int, ...]) -> None:
-        """Raise ValueError for inputs or targets that are not (R, sum of widths) finite numbers."""
+        """Raise ValueError for inputs or targets (`name` says which) that are not (R, sum of
+        `widths`) finite numbers.
+        """
         message = f"{name} of shape {np.shape(part)} were given"
         if np.ndim(part) == 1 and name == "targets" and self.loss.is_squares and sum(widths) > 1:
             raise ValueError(

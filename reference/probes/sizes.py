@@ -21,11 +21,11 @@ Wanted = Callable[[str, Array], Array]
 def scale_layers(
     formulation: Formulation, own: Array, inputs: Array, wanted: Wanted, biases: Array
 ) -> Array:
-    """Return own parameters (D, P), scaled by powers of two, layer by layer.
+    """Return a copy of the own parameters (D, P), scaled by powers of two, layer by layer.
 
     At inputs (D, R, I), the largest number of each layer becomes about as large as the result of
     `wanted`. The biases become about `biases` (D,) times as large as all other summands. NaN in
-    either leaves the size unchanged. If all units of a ReLU layer are off, its parameters change
+    either leaves the size unchanged. If all units of a ReLU layer are 0, its parameters change
     their sign.
     """
     layer, before = 0, abs(inputs).max(axis=(1, 2))
@@ -70,8 +70,8 @@ def _find_powers(wanted: Array, numbers: Array) -> Array:
 
 
 def reach_own(formulation: Formulation, factors: Array) -> Array:
-    """Return a factor for each own parameter (D, P): the smallest factor (D, T) of the entries of
-    theta that depend on it; 1 if there are none.
+    """Return a factor for each own parameter (D, P): the smallest of the factors (D, T) of those
+    entries of theta that depend on it; 1 if there are none.
     """
     back = formulation.matrix.transpose
     entered: NDArray[np.intp] = np.append(back.matrix.indices, factors.shape[1])

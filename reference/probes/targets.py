@@ -33,7 +33,7 @@ def encode_targets(loss: Loss, widths: Sequence[int], given: ArrayLike) -> Array
 
 
 def _encode_labels(loss: Loss, width: int, labels: Array) -> Array:
-    """Return targets (R, K) of one head from labels (R,)."""
+    """Return targets (R, K) of one head (an output tensor) from labels (R,)."""
     is_number = np.issubdtype(labels.dtype, np.number) or labels.dtype == bool
     classes = max(2, width)
     if not is_number or not np.isin(labels, np.arange(classes)).all():

@@ -112,8 +112,8 @@ def _choose_rows(draw: Draw) -> list[int]:
 
 
 def _choose_sizes(rng: np.random.Generator) -> Sizes:
-    """Return the extreme sizes, followed by sizes between them, in a separate random order for each
-    part.
+    """Return extreme sizes, followed by sizes between them, in a random order of their own for each
+    kind of numbers.
     """
 
     def between(low: float, high: float) -> Array:
@@ -133,10 +133,11 @@ def _choose_sizes(rng: np.random.Generator) -> Sizes:
 
 
 def _draw_scaled(draw: Draw, sizes: Sizes) -> tuple[Array, Sizes]:
-    """Draw own parameters (D, P) that give the layers these sizes; return both.
+    """Draw own parameters (D, P) for which the numbers of the layers have these sizes; return the
+    parameters and the sizes.
 
-    If weights that several layers share make some answer too large, parameters and inputs get
-    common sizes.
+    If some answer becomes too large, because several layers share weights, parameters and inputs
+    get common sizes instead.
     """
     draw.draws, draw.rows = len(sizes.inputs), SAMPLE_ROWS
     inputs, targets = draw.data()
@@ -162,8 +163,8 @@ def _find_too_large(problem: Problem) -> NDArray[np.bool_]:
 
 
 def _draw_without_blocks(draw: Draw) -> Array:
-    """Draw own parameters (D, P) of common sizes, with another block set to 0 in each draw but the
-    last.
+    """Draw own parameters (D, P) of common sizes. In each draw a different block is set to 0, in
+    the last draw none.
     """
     blocks = draw.formulation.own.blocks[:MOST_BLOCKS]
     draw.draws, draw.rows = 1 + len(blocks), SAMPLE_ROWS
@@ -177,7 +178,9 @@ def _draw_without_blocks(draw: Draw) -> Array:
 
 
 def _choose_size(sizes: Sizes) -> Wanted:
-    """Return the function that chooses the size of a layer, see `scale_layers`."""
+    """Return the function that chooses the size of each layer's numbers, as `scale_layers` takes
+    it.
+    """
 
     def find_size(activation: str, before: Array) -> Array:
         exponents = {"relu": sizes.hidden, "identity": sizes.values}.get(activation)
@@ -189,6 +192,8 @@ def _choose_size(sizes: Sizes) -> Wanted:
 
 
 def _mix(rng: np.random.Generator, exponents: Array, shape: tuple[int, ...]) -> Array:
-    """Return factors (D, R, I) or (D, R, O) of these sizes; some are smaller, and some are 0."""
+    """Return random factors in this shape, (D, R, I) or (D, R, O): most are 2^exponent, with an
+    exponent for each draw (D,); some are smaller, and some are 0.
+    """
     some = rng.choice([0.0, 2.0**-7, 1.0], shape, p=[0.1, 0.2, 0.7])
     return np.asarray(some * 2.0 ** exponents[:, None, None])

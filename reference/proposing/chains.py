@@ -43,7 +43,7 @@ class Chain:
         return found
 
     def words(self) -> dict[str, str]:
-        """Return the parameter's name for each block."""
+        """Return a dict from each block's name to the name of the model's parameter."""
         found = {}
         for number, layer in enumerate(self.layers, 1):
             found[f"W{number}"] = layer.weight

@@ -16,9 +16,10 @@ DTYPE = "float64"
 
 
 class Tried:
-    """A model's outputs at random numbers (D, R, O), for comparison with those of networks.
+    """A model's outputs (D, R, O) at random numbers, for comparison with the outputs of networks.
 
-    `formulation` is the map of the model's parameters; all networks have its layout.
+    `formulation` is the map of the model's parameters to a network's; all networks to be compared
+    have this network's layout.
     """
 
     def __init__(self, subject: Subject, formulation: Formulation) -> None:

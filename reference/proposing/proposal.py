@@ -49,9 +49,10 @@ def look_at_subject(subject: Subject) -> Seen:
 
 
 def propose(subject: Subject, seen: Seen) -> Proposal | None:
-    """Return the network that computes a model's outputs, else one that its shapes fit.
+    """Return the network that computes a model's outputs or else a network that fits the shapes of
+    its parameters.
 
-    Returns None if its shapes fit no network with one hidden layer, and no chain of layers.
+    Returns None if the shapes fit no network with one hidden layer, and no chain of layers.
     """
     guess = None
     for base in _list_shapes(seen):
@@ -71,7 +72,9 @@ def propose(subject: Subject, seen: Seen) -> Proposal | None:
 
 
 def _list_shapes(seen: Seen) -> Iterator[Network]:
-    """Yield the networks that fit a model's parameters, for any activations."""
+    """Yield the networks whose numbers of parameters fit those of a model; their activations are
+    not yet chosen.
+    """
     count = 0
     sizes = {0}
     for shape in seen.shapes.values():
@@ -87,7 +90,9 @@ def _list_shapes(seen: Seen) -> Iterator[Network]:
 
 
 def _may_have(call: Call, hidden: int, skip: bool, count: int) -> bool:
-    """Can a network have this number of parameters, except for biases that may be missing?"""
+    """Can a network with `hidden` units have `count` parameters, if biases may be missing? `call`
+    has its inputs and outputs.
+    """
     inputs, outputs = sum(call.inputs), sum(call.outputs)
     weights = hidden * (inputs + outputs)
     if skip or not hidden:
@@ -96,7 +101,11 @@ def _may_have(call: Call, hidden: int, skip: bool, count: int) -> bool:
 
 
 def _try_activations(subject: Subject, base: Network, seen: Sequence[str]) -> Proposal:
-    """Return the network of these shapes that computes a model's outputs, else a guess."""
+    """Return the network with the shapes of `base` that computes a model's outputs; if no
+    activations achieve this, a guess.
+
+    `seen` names the activations that the model calls.
+    """
     all_words: list[Mapping[str, Any] | None] = [None]
     try:
         subject.formulation(base)
@@ -117,7 +126,9 @@ def _try_activations(subject: Subject, base: Network, seen: Sequence[str]) -> Pr
 def _list_activations(
     base: Network, seen: Sequence[str]
 ) -> Iterator[tuple[Activation, Output | tuple[Output, ...]]]:
-    """Yield activations of the hidden units and of the outputs, the likely ones first."""
+    """Yield pairs (activation of the hidden units, activation of the outputs), the likely ones
+    first.
+    """
     hidden: list[Activation] = sorted(ACTIVATIONS, key=lambda name: name not in seen[:1])
     if not base.hidden:
         hidden = ["identity"]
@@ -128,7 +139,9 @@ def _list_activations(
 
 
 def _guess_activations(base: Network, seen: Sequence[str]) -> tuple[Activation, Output]:
-    """Return the activations that a model calls first and last, if a network has them."""
+    """Return the first and the last activation that a model calls, for the hidden units and the
+    outputs; defaults if a network cannot have them.
+    """
     hidden: Activation = "logistic"
     output: Output = "identity"
     of_outputs = list(seen)

@@ -34,9 +34,9 @@ def write_r_call(network: Network, error: str = "squares") -> str:
 
 
 def choose_loss(network: Network, error: Error | None = None, from_logits: bool = False) -> Loss:
-    """Return the loss that suits a network's outputs: for softmax its own, else squares.
+    """Return the loss that suits a network's outputs: cross entropy for softmax, else squares.
 
-    `error` is another one, "" for none.
+    `error` names another error, "" the default. `from_logits` says that the outputs are logits.
     """
     errors: list[Error] = []
     for output in network.head_outputs:

@@ -47,8 +47,8 @@ def name_test(name: str) -> str:
 
 
 def write_case(named: Named, proposal: Proposal | None) -> str:
-    """Return the text of the test file of a model; without a proposal, of a comparison with
-    another model.
+    """Return the text of the test file of a model. Without a proposal for its network, it is the
+    text of a comparison with another model.
     """
     name, test = named.name, name_test(named.name)
     if proposal is None:

@@ -29,7 +29,7 @@ def check(name: str, value: ArrayLike, *shape: int | None, least: float = -np.in
 
 
 def _has_shape(array: Array, shape: Sequence[int | None]) -> bool:
-    """Does an array have this shape? None stands for any length but 0."""
+    """Does an array have this shape, in which None stands for any length but 0?"""
     if array.ndim != len(shape):
         return False
     for length, expected in zip(array.shape, shape, strict=True):

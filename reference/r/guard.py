@@ -76,7 +76,9 @@ def lock(path: str) -> None:
 
 
 def remove_old(place: str) -> None:
-    """Remove the folders of guards that were killed: those that are not locked."""
+    """Remove the folders, in the folder `place`, of guards that were killed: those folders are not
+    locked any more.
+    """
     with suppress(OSError):
         for name in os.listdir(place):
             path = os.path.join(place, name)
@@ -162,7 +164,8 @@ def load_worker() -> Any:
 def end_group(guard: int, folder: str) -> None:
     """End the worker, which calls this, and its process group.
 
-    The guard does so within GRACE. If it does not (because it was stopped), it is killed too.
+    The guard ends them within GRACE seconds. If it does not (because it was stopped), it is killed
+    too.
     """
     late = time.monotonic() + GRACE
     while time.monotonic() < late and os.getppid() == guard:

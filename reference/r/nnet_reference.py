@@ -118,11 +118,15 @@ class RNnet:
         return None
 
     def contract(self, dtype: str = "float64") -> Contract:
-        """Return nnet's contract. It is for float64 in trials of every dtype."""
+        """Return nnet's contract (the declared properties of its arithmetic). It is for float64 in
+        trials of every dtype.
+        """
         return self.real_contract() if self.declare_clip else replace(NNET, logistic_clip=None)
 
     def real_contract(self) -> Contract:
-        """Return the contract with nnet's clip, even if `contract` leaves the clip out."""
+        """Return the contract (properties of the arithmetic) with nnet's clip of the logistic's
+        argument, even if `contract` leaves the clip out.
+        """
         return NNET
 
     def as_evaluated(self, problem: Problem) -> Problem:
@@ -188,7 +192,7 @@ def topology(network: Network, error: Error = "squares") -> Topology:
 
 
 def are_logits(network: Network, error: str) -> bool:
-    """Are a network's outputs logits, so that nnet computes the error of their probabilities?"""
+    """Are a network's outputs logits? nnet then computes the error from their probabilities."""
     return error != "squares" and network.output == "identity"
 
 

@@ -45,7 +45,9 @@ class Usage(NamedTuple):
 
 
 def measure(guard: int) -> Usage | None:
-    """Return the usage of a guard and all its descendants; None on a system without /proc."""
+    """Return the CPU time of a guard process and all its descendants; None on a system without
+    /proc.
+    """
     if not Path(f"/proc/{guard}/task/{guard}/children").exists():
         return None
     ticks, states = 0, ""
@@ -61,9 +63,9 @@ def measure(guard: int) -> Usage | None:
 
 
 class Patience:
-    """The deadline of one request: `seconds` of CPU time times its size.
+    """The deadline of one request to R: `seconds` of CPU time times the size of the request.
 
-    `base` is the deadline from the option, `what` describes the request.
+    `base` is the deadline from the option, and `what` describes the request in errors.
     """
 
     def __init__(self, guard: int, what: str, base: float, size: float = 1.0) -> None:
@@ -112,7 +114,7 @@ class Patience:
 
 
 def find_size(weights: int, rows: int, iterations: float) -> float:
-    """Return the relative size of a request, 1 for an ordinary one.
+    """Return the relative size of a request to train a network: 1 for an ordinary one.
 
     An iteration of BFGS takes weights x rows for the gradient, and weights x weights for the step.
     """

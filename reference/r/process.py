@@ -50,7 +50,8 @@ OWN = {
 def make_environment() -> dict[str, str]:
     """Return the environment of the worker.
 
-    R's variables are passed as JSON in SITE, except those that tell where R and its packages are.
+    R's variables are passed as JSON in the variable SITE, except for the paths of R and its
+    packages.
     """
     passed_on, left_out = split_variables(os.environ)
     return {**passed_on, SITE: json.dumps(left_out), **OWN}
@@ -58,7 +59,8 @@ def make_environment() -> dict[str, str]:
 
 @dataclass
 class Traces:
-    """The process group and the temporary folder of a worker, which remain if its guard is killed.
+    """The process group and the temporary folder of a worker (a process that runs R), which remain
+    if its guard process is killed.
 
     They are 0 and "" before the worker has started.
     """
@@ -149,11 +151,14 @@ class Worker:
         return receive(channel)
 
     def make_patience(self, what: str, base: float, size: float = 1.0) -> Patience:
-        """Return the Patience for a request to this process."""
+        """Return the object that checks the deadline of a request to this process.
+
+        `what` describes the request, `base` is the deadline in seconds, and `size` a factor of it.
+        """
         return Patience(self.process.pid, what, base, size)
 
     def _shake_hands(self, patience: Patience) -> None:
-        """Wait until R has started."""
+        """Wait until R has started. Raises RUnavailable, with the reason, if it cannot start."""
         base = max(patience.base, START)
         channel: Any = Channel(self.socket, self.make_patience("its start", base))
         self.traces.pid, self.traces.folder = receive(channel)[1]
@@ -173,7 +178,7 @@ class Worker:
         self.versions = {"R": r, "nnet": nnet, "rpy2": rpy2, "platform": platform}
 
     def fate(self, reason: Exception) -> str:
-        """Return how the process ended, with its last output; kill it if it still runs.
+        """Return in words how the process ended, with its last output; kill it if it still runs.
 
         `reason` is the error with which the last request failed.
         """

@@ -39,7 +39,7 @@ class _Asks(ABC):
     """
 
     def evaluate(self, *given: Any, **named: Any) -> Evaluation:
-        """Evaluate draws, see RSession.evaluate."""
+        """Evaluate draws (parameter vectors), see RSession.evaluate."""
         return Evaluation(**self._find_answer("evaluate", given, named))
 
     def fit(self, *given: Any, **named: Any) -> Fit:
@@ -68,11 +68,13 @@ class _Asks(ABC):
 
     @abstractmethod
     def _answer(self, asked: Ask) -> Ask:
-        """Return the ask together with its answer."""
+        """Return a copy of an ask (one call of an RSession) that includes its answer."""
 
 
 class Recorder(_Asks):
-    """Passes asks to another session, live or recorded, and stores the answers to be recorded."""
+    """Passes asks (calls of an RSession) to another session, live or recorded, and stores the
+    answers.
+    """
 
     def __init__(self, session: Any) -> None:
         self.session = session
@@ -82,7 +84,7 @@ class Recorder(_Asks):
         self.noted: dict[str, Ask] = {}
 
     def versions(self) -> dict[str, str]:
-        """Return the versions of the other session."""
+        """Return the versions of R and its packages, from the other session."""
         return dict(self.session.versions())
 
     def _answer(self, asked: Ask) -> Ask:
@@ -141,7 +143,8 @@ class Recorded(_Asks):
         return RStale(f"{since}. On a machine with R: {self._again} --intent fix")
 
     def _find_rounding(self, asked: Ask) -> str:
-        """Look for a recorded ask whose numbers differ only by rounding.
+        """Look for a recorded ask (a call of an RSession) whose numbers differ from this one's only
+        by rounding.
 
         Returns a description of the differences, or "" if there is no such ask.
         """
@@ -170,7 +173,8 @@ class Nobody:
 
 
 def _compare(asked: Ask, other: Ask) -> dict[str, float]:
-    """Return the largest difference of each argument that differs between two asks, by name.
+    """Return the largest difference of each argument that differs between two asks (calls of an
+    RSession), by the argument's name.
 
     Return an empty dict if the shapes differ, or if a difference is larger than rounding.
     """

@@ -91,7 +91,7 @@ class Recording:
 
     @cached_property
     def answers(self) -> dict[str, Ask]:
-        """The asks, each with its answer, by key."""
+        """All asks (calls of an RSession with their answers), by the digest of the call."""
         return {ask.key: ask for ask in self.asks}
 
 
@@ -251,7 +251,8 @@ def _unpack(stored: _Stored) -> Array:
 
 
 def _make_ask(asked: _Asked, topology: Topology, arrays: Sequence[Array]) -> Ask:
-    """Make an Ask from its stored form, which refers to `arrays` by their positions in the list.
+    """Make an Ask from its stored form, in which arguments and answers are positions in the list
+    `arrays`.
 
     Raises ValueError for arrays whose shapes do not fit the ask's topology, and for arguments that
     are not finite. An answer may be NaN: nnet's censored loss has no slope if all probabilities are

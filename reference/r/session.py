@@ -55,7 +55,7 @@ class RSession:
         self._lock = threading.RLock()
 
     def start(self) -> None:
-        """Start R without waiting for it, which saves the first ask half a second."""
+        """Start R without waiting for it, which saves the first request half a second."""
         with self._lock:
             self._get_worker()
 
@@ -94,11 +94,11 @@ class RSession:
         VR_dfunc in nnet.c).
 
         The shapes are theta (D, T), the weights in the topology's order, inputs (D, R, I), targets
-        (D, R, O), and row_weights (D, R), which are not negative, and 1 by default. The value is
-        the sum over rows of row_weight * error, plus sum(decay * theta**2); decay is one number or
-        has the shape (T,). The error is the topology's: squares are (output - target)**2 of all
-        outputs, not halved. With `logits` the outputs are linear, before a logistic function or a
-        softmax; value and gradient stay the same.
+        (D, R, O), and row_weights (D, R), which are not negative, and 1 by default. The value (the
+        loss) is the sum over rows of row_weight * error, plus sum(decay * theta**2); decay is one
+        number or has the shape (T,). The error is the topology's: squares are (output - target)**2
+        of all outputs, not halved. With `logits` the outputs are linear, before a logistic function
+        or a softmax; value and gradient stay the same.
 
         Raises ValueError for an array of another shape, an empty array, or a number that is not
         finite.
@@ -290,8 +290,8 @@ class RSession:
         raise RCrashed(f"{what}: R {fates[0]}; started again, it {fates[1]}")
 
     def _ask_once(self, what: str, fates: list[str], size: float, *ask: Any) -> Any:
-        """Return R's answer to a request, see worker.py. If R crashed, add its fate to `fates` and
-        return None.
+        """Return R's answer to a request, see worker.py. If R crashed, add a description of its end
+        to `fates` and return None.
 
         Raises RCrashed if R passed its deadline.
         """
@@ -317,8 +317,8 @@ class RSession:
 def _check_one_draw(
     topology: Topology, theta: ArrayLike, inputs: ArrayLike, targets: ArrayLike
 ) -> tuple[Array, Array, Array]:
-    """Check the arrays of one draw; return inputs (I, R), targets (O, R) and weights (T,) in
-    nnet.R's form.
+    """Check the arrays of one draw (one problem); return inputs (I, R), targets (O, R) and weights
+    (T,) in the axes of nnet.R.
     """
     x = check("inputs", inputs, None, topology.inputs)
     y = check("targets", targets, len(x), topology.outputs)

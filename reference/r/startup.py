@@ -41,8 +41,9 @@ def find_startup_files(home: str) -> list[str]:
 
 
 def _find_first(variable: str, defaults: list[Path]) -> list[str]:
-    """Return a description of the first file that exists, if it has settings; else an empty
-    list.
+    """Return the path named by the environment variable or else the first of the `defaults` that
+    exists, as a list of one. The list is empty if there is none, or if the default file has no
+    settings.
     """
     if name := os.environ.get(variable):
         return [f"{name} ({variable})"]

@@ -154,8 +154,8 @@ class Topology:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """nnet's own numbers at D draws: value of the loss (D,), outputs (D, R, O), gradient of the
-    value by theta (D, T).
+    """nnet's own numbers at D draws (parameter vectors): value of the loss (D,), outputs (D, R, O),
+    gradient of the value by theta (D, T).
     """
 
     value: Array

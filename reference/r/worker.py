@@ -30,7 +30,7 @@ NAME_LIBRARY = (
 
 
 def send(to: socket.socket, message: Any) -> None:
-    """Send a message through a socket.
+    """Send a message through the socket `to`.
 
     Its arrays are sent outside the pickle, which takes a third of the time.
     """

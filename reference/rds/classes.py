@@ -23,7 +23,8 @@ INTERCEPT = "(Intercept)"
 
 @dataclass(frozen=True, eq=False)
 class Net:
-    """A topology, its weights and their decays (T,), and the names of its inputs.
+    """A fitted network: its topology, its weights and their decays (T,), and the names of its
+    inputs.
 
     `has_ones` says that the object has one input more: a first column of ones.
     """
@@ -114,7 +115,8 @@ def name_responses(
 
 
 def take_ones_off(net: Net, terms: Value) -> Net:
-    """Return the net of multinom() with each intercept as its output's bias.
+    """Return a net that multinom() fitted, without its column of ones if it has one: each intercept
+    becomes the bias of its output.
 
     multinom() passes the intercept to nnet() as a column of ones, and holds nnet's own biases at 0.
     Raises Unsupported for offsets, for no inputs, and for biases that are not 0.
@@ -153,8 +155,8 @@ def _as_multinom(top: Topology, inputs: int) -> Topology:
 
 
 def places_of(inputs: int, outputs: int) -> NDArray[np.intp]:
-    """Return the positions in an object's wts of the weights of the net without its column of
-    ones.
+    """Return the positions, in the weights of a multinom() object, of the weights that remain
+    without nnet's own biases, which are 0.
     """
     each = np.arange(outputs * (2 + inputs)).reshape(outputs, -1)
     return each[:, 1:].ravel()

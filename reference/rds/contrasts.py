@@ -1,4 +1,6 @@
-"""Contrasts of factors: the columns of model.matrix for each level."""
+"""Contrasts of factors: the numbers in the columns of R's model.matrix for each level of a
+factor.
+"""
 
 from __future__ import annotations
 

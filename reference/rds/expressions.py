@@ -22,7 +22,7 @@ Scalar = Callable[..., float]
 
 
 def _log_like(function: Scalar, least: float) -> Scalar:
-    """Return a logarithm that is -inf at `least` and NaN below it, like R's."""
+    """Return a version of a logarithm that is -inf at `least` and NaN below it, as R's is."""
 
     def compute(x: float) -> float:
         if x > least:
@@ -33,7 +33,7 @@ def _log_like(function: Scalar, least: float) -> Scalar:
 
 
 def _exp_like(function: Scalar) -> Scalar:
-    """Return an exponential that overflows to infinity, like R's."""
+    """Return a version of an exponential that overflows to infinity, as R's does."""
 
     def compute(x: float) -> float:
         try:

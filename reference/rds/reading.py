@@ -166,13 +166,15 @@ def _topology(fields: dict[str, Value]) -> Topology:
 
 
 def _decay(fields: dict[str, Value], weights: int) -> Array:
-    """Return the decay of each weight (T,); a single number applies to all."""
+    """Return the weight decay of each weight (T,); a single number in the object applies to all."""
     length = 1 if len(fields.get("decay", NULL)) == 1 else weights
     return np.broadcast_to(_numbers(fields, "decay", length), weights)
 
 
 def _numbers(fields: dict[str, Value], name: str, length: int) -> Array:
-    """Return a field of finite numbers. Raises ValueError for anything else."""
+    """Return the field `name`, which must hold `length` finite numbers. Raises ValueError for
+    anything else.
+    """
     value = fields.get(name, NULL)
     if value.kind not in NUMBERS or len(value) != length:
         raise ValueError(
@@ -184,8 +186,8 @@ def _numbers(fields: dict[str, Value], name: str, length: int) -> Array:
 
 
 def _claim(fields: dict[str, Value], name: str) -> float:
-    """Return a number that was computed from the weights; NaN if `nnet-parity back` marked it as
-    outdated.
+    """Return the field `name`, a number that was computed from the weights; NaN if `nnet-parity
+    back` marked it as outdated.
     """
     value = fields.get(name, NULL)
     if value.kind == "double" and len(value) == 1 and np.isnan(value.numbers[0]):
@@ -194,7 +196,9 @@ def _claim(fields: dict[str, Value], name: str) -> float:
 
 
 def _whole(fields: dict[str, Value], name: str, length: int) -> Array:
-    """Return a field of integers from 0. Raises ValueError for anything else."""
+    """Return the field `name`, which must hold `length` integers from 0. Raises ValueError for
+    anything else.
+    """
     numbers = _numbers(fields, name, length)
     if (numbers < 0).any() or (numbers > 2**31).any() or (numbers != np.floor(numbers)).any():
         raise ValueError(f"its {name} holds {numbers[:3]}, expected whole numbers from 0 up")
@@ -211,7 +215,10 @@ def _texts(fields: dict[str, Value], name: str, length: int) -> tuple[str, ...]:
 
 
 def _rows(fields: dict[str, Value], name: str, outputs: int) -> Array:
-    """Return a field of N rows and O outputs; no rows if it was removed from the fit."""
+    """Return the field `name` as rows (N, O); without rows if it was removed from the fit.
+
+    N counts the rows of the fit, and O its `outputs`.
+    """
     value = fields.get(name, NULL)
     if value.kind == "NULL":
         return np.zeros((0, outputs))

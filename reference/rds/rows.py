@@ -62,8 +62,8 @@ class Rows:
         return cls(columns)
 
     def chosen(self, names: Sequence[str]) -> Rows:
-        """Return the columns with these names, in this order. Raises ValueError for a missing
-        one.
+        """Return a copy with only the columns of these names, in this order. Raises ValueError for
+        a missing column.
         """
         if missing := [name for name in names if name not in self.columns]:
             raise ValueError(
@@ -84,8 +84,10 @@ class Rows:
         return column
 
     def settled(self, levels: Mapping[str, tuple[str, ...]]) -> Rows:
-        """Return the rows with the columns of factors as texts if only their texts are levels
-        ("01"); numbers that are levels stay numbers.
+        """Return a copy of the rows in which a factor's column becomes texts, as written in the csv
+        file, if its numbers are no levels but its texts are ("01").
+
+        `levels` has the levels of each factor by its column. Numbers that are levels stay numbers.
         """
         columns = dict(self.columns)
         for name, known in levels.items():
@@ -96,7 +98,9 @@ class Rows:
         return replace(self, columns=columns)
 
     def as_texts(self, names: Iterable[str]) -> Rows:
-        """Return the rows with these columns as texts; numbers are written as R writes them."""
+        """Return a copy of the rows in which these columns are texts; numbers are written as R
+        writes them.
+        """
         columns = dict(self.columns)
         for name in names:
             column = columns[name]
@@ -106,7 +110,7 @@ class Rows:
         return replace(self, columns=columns)
 
     def without(self, names: Iterable[object]) -> Rows:
-        """Return all columns but those with these names."""
+        """Return a copy without the columns of these names."""
         dropped = [name for name in names if isinstance(name, str)]
         columns = {name: part for name, part in self.columns.items() if name not in dropped}
         return replace(self, columns=columns)
@@ -141,7 +145,7 @@ class Rows:
         return True
 
     def part(self, places: Iterable[int]) -> Rows:
-        """Return the rows at these positions."""
+        """Return a copy with only the rows at these positions."""
         numbers = [int(place) for place in places]
         columns: dict[str, Column] = {}
         for name, column in self.columns.items():
@@ -214,8 +218,8 @@ def _to_number(text: str) -> float:
 
 
 def _is_missing(value: object) -> bool:
-    """Is this None, NaN, or pandas' NA? Only these differ from themselves, or have no truth
-    value.
+    """Is this value None, NaN, or pandas' NA? These values, and no others, differ from themselves
+    or have no truth value.
     """
     try:
         return value is None or bool(value != value)

@@ -125,8 +125,8 @@ def _decompress(packed: bytes) -> bytes:
 
 
 def _add_part(content: bytearray, packed: bytes, place: int) -> int:
-    """Append the decompressed content of the part at `place`, and return the position after the
-    part.
+    """Decompress the part that begins at the position `place` of `packed`, append it to `content`,
+    and return the position after the part.
 
     It is decompressed AT_ONCE bytes at a time, so that a small file cannot take all memory.
     """

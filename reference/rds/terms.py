@@ -42,8 +42,10 @@ class Variable:
     suffixes: tuple[str, ...] = ()
 
     def coding(self, in_full: bool) -> tuple[Array, tuple[str, ...]]:
-        """Return the columns of each level, and their suffixes; with `in_full` one column for each
-        level.
+        """Return the numbers (levels, columns) by which a factor's levels enter the inputs, and the
+        suffix of each column's name.
+
+        With `in_full` each level has a column of its own; else the columns are the contrasts.
         """
         assert self.contrasts is not None
         if in_full:
@@ -104,7 +106,12 @@ class FormulaTerms:
         return inputs
 
     def _product(self, product: Sequence[tuple[int, bool]], values: Sequence[Array]) -> Array:
-        """Return the columns of a term; those of its first variable change fastest."""
+        """Return the columns of a term of the formula, for all rows: products of the columns of its
+        variables. Those of its first variable change fastest.
+
+        `product` has the term's variables as (number, coded in full), `values` the values of all
+        variables.
+        """
         result = np.ones((len(values[0]), 1))
         for place, in_full in product:
             variable, value = self.held[place], values[place]
@@ -230,7 +237,7 @@ def _as_numbers(name: str, column: Column) -> Array:
 
 
 def _as_codes(name: str, column: Column, levels: tuple[str, ...]) -> Array:
-    """Return the number of each row's level, NaN if it is missing."""
+    """Return the number of each row's level in a column, as a float: NaN if it is missing."""
     texts: list[str | None] = []
     if isinstance(column, tuple):
         texts += column

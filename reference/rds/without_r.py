@@ -1,6 +1,6 @@
 """Reads an R object from a file without R, by the package rdata, whose parser evaluates nothing.
 
-rdata decodes the bytes into a tree of values. Only its parser is used, with limits of our own.
+rdata decodes the bytes into a tree of values. Only its parser is used, with additional limits.
 """
 
 from __future__ import annotations
@@ -114,7 +114,9 @@ class _Sequences:
         self.numbers = 0.0
 
     def limit(self, constructor: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        """Return a constructor of sequences that refuses a long one, or too many."""
+        """Return a version of rdata's `constructor` of sequences that refuses a long one, or too
+        many.
+        """
 
         def construct(state: Any) -> Any:
             length = state.value[0]
@@ -213,7 +215,7 @@ def describe(thing: Any) -> Value:
 
 
 def _value(thing: Any) -> Value:
-    """Return a value of rdata's tree with its attributes. Environments are not entered."""
+    """Return a value of rdata's tree with its attributes. R's environments are left out."""
     while thing.referenced_object is not None:
         thing = thing.referenced_object
     kind = _kind(thing)

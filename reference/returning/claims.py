@@ -26,7 +26,9 @@ class FittedRows:
     weights: Array
 
     def whole(self) -> FittedRows:
-        """Return the rows without a missing value, which nnet() used in the fit."""
+        """Return a copy without the rows that have a missing value, since nnet() leaves them out of
+        the fit.
+        """
         known = np.isfinite(self.inputs).all(axis=1) & np.isfinite(self.targets).all(axis=1)
         known &= np.isfinite(self.weights)
         return FittedRows(self.inputs[known], self.targets[known], self.weights[known])
@@ -34,8 +36,8 @@ class FittedRows:
 
 @dataclass(frozen=True, eq=False)
 class Claims:
-    """An object's statements about its weights: the loss, fitted values (R, O) and residuals (R,
-    O).
+    """The numbers in a fitted object that depend on its weights: the loss, fitted values (R, O) and
+    residuals (R, O).
     """
 
     value: float

@@ -13,10 +13,11 @@ from reference.rds.fit import FittedNet
 
 
 def remove_baseline(net: FittedNet, theta: Array) -> Array:
-    """Return equivalent weights (T,) in which the first class of multinom() has only zeros.
+    """Return weights (T,) with the same probabilities as theta, in which all weights of
+    multinom()'s first class are 0.
 
-    R's coef() and summary() need this; the probabilities are the same. Raises ValueError for biases
-    if multinom() was fitted without an intercept.
+    R's coef() and summary() need this. Raises ValueError for biases if multinom() was fitted
+    without an intercept.
     """
     if not net.is_multinom:
         return theta
@@ -32,8 +33,8 @@ def remove_baseline(net: FittedNet, theta: Array) -> Array:
 
 
 def to_wts(net: FittedNet, theta: Array) -> Array:
-    """Return the weights (S,) in the object's form; biases of the port become weights of its column
-    of ones.
+    """Return the weights (S,) in the form of R's object. If multinom() made it, biases of the port
+    become weights of the object's column of ones.
     """
     top = net.topology
     if not net.has_ones:

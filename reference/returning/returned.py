@@ -26,7 +26,10 @@ ATTRIBUTE = "nnet_parity"
 def write_by_r(
     session: RSession, path: Path, wts: Array, claims: Claims | None, note: str
 ) -> bytes:
-    """Return the file that R's saveRDS() writes of the object with the weights (S,).
+    """Return the content of the file that R's saveRDS() writes of the object with the weights (S,).
+
+    `claims` are the numbers that depend on the weights; without them the file has NA for these, and
+    the reason `note`.
 
     R's readRDS() decodes the file; nothing in it is evaluated.
     """
@@ -40,10 +43,11 @@ def write_by_r(
 
 
 def replace_bytes(path: Path, net: FittedNet, wts: Array, note: str) -> bytes:
-    """Return the file with the weights (S,) replaced in its bytes, and NA for the numbers that
-    depend on the old ones.
+    """Return the content of the file with other weights (S,), replaced in its bytes, and NA for the
+    numbers that depend on the old weights.
 
-    Raises Unsupported unless each part occurs in the bytes exactly once.
+    `note` says why these are NA. Raises Unsupported unless each part occurs in the bytes exactly
+    once.
     """
     content, _ = read_stream(path)
     stream = Stream(content)

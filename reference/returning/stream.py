@@ -38,7 +38,9 @@ class Stream:
         self._order = "<" if is_native else ">"
 
     def replace_numbers(self, what: str, old: Array, new: Array) -> None:
-        """Replace a vector of doubles. Raises Unsupported unless it occurs exactly once."""
+        """Replace the vector `old` of doubles by `new`. Raises Unsupported, which names it `what`,
+        unless it occurs exactly once.
+        """
         length = struct.pack(f"{self._order}i", len(old))
         before = length + old.astype(f"{self._order}f8").tobytes()
         after = length + self._pack(new)

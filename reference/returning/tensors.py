@@ -103,7 +103,9 @@ def to_theta(net: FittedNet, tensors: Mapping[str, Array], file: str) -> Array:
 
 
 def _list(shapes: Mapping[str, tuple[int, ...]], others: Mapping[str, Any]) -> str:
-    """Return the tensors that differ in `others`, each with its shape."""
+    """Return the tensors in `shapes` that have another shape in `others`, or are missing there,
+    each with its shape.
+    """
     differing = []
     for name, shape in shapes.items():
         if others.get(name) != shape:

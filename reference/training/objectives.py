@@ -36,12 +36,12 @@ class Objective:
             return evaluate(self.plain, replace(self.problem, own=theta[None]))
 
     def __call__(self, theta: Array) -> tuple[float, Array]:
-        """Return the loss at theta, and its gradient (T,)."""
+        """Return the loss at theta, the network's parameters, and its gradient (T,)."""
         evaluated = self._evaluate(theta)
         return float(evaluated["loss"][0]), evaluated["gradient"][0]
 
     def residuals(self, theta: Array) -> Array:
-        """Return numbers whose squares add up to the loss at theta.
+        """Return numbers whose squares add up to the loss at theta, the network's parameters.
 
         They are the outputs minus the targets, flattened row by row (R O,), each times the root of
         its share in the loss. With decay, theta times the root of its decay (T,) follows.
@@ -67,7 +67,9 @@ class Objective:
         return self._with_decay(slopes * self.roots.reshape(-1, 1), np.diag(self.root_decays))
 
     def _with_decay(self, of_errors: Array, of_decay: Array) -> Array:
-        """Join the numbers of the errors and those of the decay, if there is decay."""
+        """Return the numbers of the errors followed by those of the weight decay, if there is
+        decay; else only the former.
+        """
         if not self.problem.loss.has_decay:
             return of_errors
         return np.concatenate([of_errors, of_decay])
@@ -143,7 +145,9 @@ class HiddenLayerObjective(Objective):
 
 
 def _per_output(slope: Array | None) -> Array | None:
-    """Reshape derivatives (R, H), which are the same for each output, to (R, 1, H)."""
+    """Reshape derivatives (R, H), which are the same for each output, to (R, 1, H); None stays
+    None.
+    """
     return None if slope is None else slope[:, None, :]
 
 

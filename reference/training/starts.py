@@ -17,21 +17,24 @@ from reference.mathematics.network import Network
 
 
 def uniform(reach: float = 0.7, seed: int = 0) -> Start:
-    """Draw theta uniformly from -reach to reach, as nnet's `rang` does.
+    """Return a function that draws starts: theta is drawn uniformly from -reach to reach, as nnet's
+    `rang` does.
 
-    All formulations of a network start at the same theta.
+    All formulations of a network start at the same theta, the network's parameters.
     """
     return _drawn(seed, lambda rng, size: rng.uniform(-reach, reach, size))
 
 
 def normal(seed: int = 0) -> Start:
-    """Draw theta from the standard normal distribution, as torch.randn does."""
+    """Return a function that draws starts: theta, the network's parameters, is drawn from the
+    standard normal distribution, as by torch.randn.
+    """
     return _drawn(seed, lambda rng, size: rng.standard_normal(size))
 
 
 def linear(seed: int = 0) -> Start:
-    """Draw theta as torch.nn.Linear does: weights and biases uniformly from -r to r, with r = 1 /
-    sqrt(number of the layer's inputs).
+    """Return a function that draws starts as torch.nn.Linear does: weights and biases uniformly
+    from -r to r, with r = 1 / sqrt(number of the layer's inputs).
     """
 
     def start(formulation: Formulation, count: int) -> Array:
@@ -50,7 +53,8 @@ def linear(seed: int = 0) -> Start:
 
 
 def _count_inputs(network: Network, block: Block) -> int:
-    """Return the number of inputs of the torch.nn.Linear that would hold a block.
+    """Return the number of inputs of the torch.nn.Linear that would hold a block (a parameter
+    tensor).
 
     Skip connections are a layer of their own, which has the outputs' biases if there are no hidden
     units.
@@ -60,15 +64,17 @@ def _count_inputs(network: Network, block: Block) -> int:
 
 
 def given(theta: ArrayLike) -> Start:
-    """Use the same theta (T,) for every start."""
+    """Return a function that returns the same theta (T,), the network's parameters, for every
+    start.
+    """
     return _drawn(0, lambda rng, size: np.broadcast_to(np.asarray(theta, np.float64), (size,)))
 
 
 def _drawn(seed: int, draw: Callable[[np.random.Generator, int], Array]) -> Start:
-    """Return a function that returns starts: own parameters for which theta is the result of
-    `draw`.
+    """Return a function that returns starts: own parameters for which theta, the network's
+    parameters, is the result of `draw`.
 
-    Own parameters that are not needed for this, or that are held, are 0.
+    Own parameters that are not needed for this, or that are held at 0, are 0.
     """
 
     def start(formulation: Formulation, count: int) -> Array:

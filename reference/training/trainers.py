@@ -48,7 +48,7 @@ CURVE = (1, 2, 3, 5, 8, 12, 18, 27, 40, 60, 90, 135, 200, 300, 450, 700, 1000)
 
 
 class One(NamedTuple):
-    """The fit from one start.
+    """The result of training from one start (the parameters at which it begins).
 
     `theta` (T,) holds the final parameters, `claimed` is their loss as the trainer computes it,
     `ended` describes how the fit ended, and `curve` lists iterations, each with its loss.
@@ -132,8 +132,8 @@ class ReferenceTrainer:
         return self.implementation.cannot_answer(self.network or network, "forward")
 
     def starting(self, network: Family, population: Population, starts: int, dtype: str) -> Problem:
-        """Return the problem of its starts and their data; its own parameters are theta of the
-        network.
+        """Return the problem (parameters and data) with this trainer's starts and their data. Its
+        own parameters are theta, the network's parameters.
         """
         formulation = Formulation.identity(self.network or network)
         own = self.start(formulation, min(starts, self.most or starts))
@@ -144,8 +144,8 @@ class ReferenceTrainer:
         return replace(problem, own=np.where(is_bias, 0.0, problem.own))
 
     def as_trained(self, start: Problem) -> Problem:
-        """Return starts at theta of the network that is really evaluated: nnet trains tanh as a
-        logistic.
+        """Return a copy of the starts as theta of the network that is really evaluated: nnet
+        computes a tanh network as a logistic one.
         """
         start = at_theta(start)
         if self._cannot_lose(start):
@@ -153,7 +153,7 @@ class ReferenceTrainer:
         return at_theta(self.implementation.as_evaluated(start))
 
     def _cannot_lose(self, problem: Problem) -> str:
-        """Return why a problem's loss cannot be fitted; "" if it can."""
+        """Return why this trainer cannot minimise a problem's loss; "" if it can."""
         if self.squares_only and not problem.loss.is_squares:
             return "its loss is no sum of squares: let scipy_bfgs fit it"
         if not isinstance(self.implementation, RNnet):
@@ -170,7 +170,9 @@ class ReferenceTrainer:
         return self.implementation.observe(problem, dtype, device)
 
     def fit(self, start: Problem, dtype: str, device: str, say: Say) -> Fitted | Missing:
-        """Fit the starts one after the other. If R fails or is missing, return the reason."""
+        """Train from the starts one after the other. If R fails or is missing, return the
+        reason.
+        """
         began, fits = perf_counter(), list[One]()
         if (known := getattr(self._session, "starts", None)) and start.draws > known:
             why = (
@@ -232,8 +234,8 @@ def nnet_fit(
 
 
 def _in_r(problem: Problem, draw: int) -> tuple[Topology, Array, Array, Array]:
-    """Return the arguments of RSession.fit for a draw: the topology, theta (T,), inputs (R, I) and
-    targets (R, O).
+    """Return the arguments of RSession.fit for one draw (a problem of the stack): the topology, the
+    weights (T,), inputs (R, I) and targets (R, O).
     """
     network: Any = problem.formulation.network
     net = topology(network, find_error(problem))
@@ -241,7 +243,8 @@ def _in_r(problem: Problem, draw: int) -> tuple[Topology, Array, Array, Array]:
 
 
 def _loss_in_r(problem: Problem, draw: int) -> dict[str, Any]:
-    """Return the arguments of RSession.fit and RSession.optim for the loss of a draw.
+    """Return the arguments of RSession.fit and RSession.optim that describe the loss of one draw (a
+    problem of the stack), by name.
 
     A mean is a sum whose rows have weights of one over the number of its terms.
     """
@@ -354,8 +357,8 @@ least_squares = ReferenceTrainer(
 def nnet_gradients(problem: Problem) -> Callable[[int], tuple[float, float]]:
     """Return R nnet as the pacemaker (the reference) of a speed race for values and gradients.
 
-    It is a function from the number of a draw to the seconds that nnet takes for one value and
-    gradient, and infinity (there is no final loss).
+    It is a function from the number of a draw (one problem of a stack) to the seconds that nnet
+    takes for one value and gradient, and infinity (there is no final loss).
     """
     question = at_theta(r_nnet.as_evaluated(problem))
     seconds = LIVE.time_gradient(*_in_r(question, 0), 1)
