@@ -121,7 +121,6 @@ def test_the_order_of_the_elements_does_not_matter(
         owner=owner[order],
     )
     unplaced: dict[str, Any] = {"index": (), "actual": 0.0, "expected": 0.0, "allowed": 0.0}
-    unplaced["factor"] = 0.0
     assert replace(moved, **unplaced) == replace(found, **unplaced)
 
 

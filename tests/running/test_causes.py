@@ -192,13 +192,14 @@ def test_a_model_that_does_not_fit_its_case_is_one_cause(
     assert len(result.outlines) <= MOST_LINES
 
 
-def test_it_holds_in_a_shared_run(mine: Mine, warm_python: str) -> None:
+def test_it_holds_in_a_shared_run(mine: Mine, warm_python: str, approved: Approved) -> None:
     """In processes of xdist's a follower is counted apart too, and the run fails."""
     mine.write_sine("return self.output(self.hidden(x))", **ONE)
     result = mine.pytest_apart(warm_python, "-p", "nnet_parity.plugin", processes=1)
     assert result.ret == 1
     assert "= 1 failed, 7 more of the same cause in " in result.outlines[-1]
     assert len(list_firsts(mine)) == 1
+    approved(result.outlines[-1].strip("= ").partition(" in ")[0], mask_figures=True)
 
 
 def test_the_first_failure_may_end_the_run(mine: Mine) -> None:
@@ -215,6 +216,31 @@ def test_a_test_that_verifies_shows_each_cause_once(mine: Mine, approved: Approv
     (mine.pytester.path / "test_mine.py").write_text(text)
     result = mine.pytest("--tb=short")
     approved([line for line in result.outlines if line.startswith("E  ")], mask_figures=True)
+
+
+FACTORS = (1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5)
+TIMES = """
+def times(factor):
+    class Times(SineNet):
+        def forward(self, x):
+            return factor * super().forward(x)
+
+    return Subject(Times, f"Times{factor}")
+
+
+"""
+
+
+def test_a_test_that_verifies_counts_the_causes_that_it_does_not_show(
+    mine: Mine, approved: Approved
+) -> None:
+    """Of seven wrong models the first five are shown."""
+    wrong = f"[times(factor) for factor in {FACTORS}]"
+    mine.write_sine(before=TIMES, subjects=wrong, checks='["forward"]', **ONE)
+    text = mine.text.replace("test_sine = verify(", "def test_sine():\n    verify(")
+    (mine.pytester.path / "test_mine.py").write_text(text)
+    result = mine.pytest("--tb=short")
+    approved([line for line in result.outlines if "more causes" in line], mask_figures=True)
 
 
 CHECKS = """
