@@ -48,7 +48,9 @@ class Rules:
 
 def align(theirs: Sequence[Named], ours: Sequence[Named], rules: Rules) -> Iterator[Parts]:
     """Yield dicts that express each of the subject's tensors (`ours`) by the reference's tensors
-    (`theirs`), which are used once each, except for those that `rules` leave out.
+    (`theirs`).
+
+    Each tensor of the reference is used once, except for tensors that `rules` leave out.
     """
     for (matrices, vectors), (of_matrices, of_vectors) in list_splits(theirs, ours):
         alignments = _align_matrices(matrices, vectors, of_matrices, of_vectors, rules)

@@ -44,7 +44,7 @@ def split(tensors: Sequence[Named], others: Sequence[Named]) -> Split:
 
 
 def _may_stack(shape: Shape, vectors: Sequence[Named]) -> bool:
-    """May a matrix be a stack of some of these vectors?"""
+    """May a matrix consist of some of these vectors, stacked along an axis?"""
     shape = _drop_ones(shape)
     if len(shape) != 2:
         return False

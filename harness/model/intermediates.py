@@ -71,7 +71,8 @@ class Stages:
 
         Return None if nothing was recorded, if draws ran different operations, or if the model
         computes only some rows at a time. In the last case its numbers are in no column of R
-        numbers, and another column that is near one of them by chance would be mistaken for it.
+        numbers, and another column that is near one of them by chance would be mistaken for it. D
+        counts draws (single problems), R rows of inputs and W recorded columns.
         """
         if self._apart or not self._draws or not self._draws[0]:
             return None
@@ -132,7 +133,7 @@ def _columns_of(result: Any, rows: int) -> list[Array]:
     length `rows`.
 
     If there is one row, all such axes give the same columns, and the first is taken. A single
-    number and a vector are taken as a column.
+    number and a vector are taken as a column. W counts recorded columns.
     """
     import torch
 

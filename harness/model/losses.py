@@ -95,7 +95,8 @@ def compute_errors(
 
     `error` names the kind, such as "softmax"; `from_logits` says that the outputs are logits, not
     probabilities. Errors are computed as PyTorch's own losses compute them: fused from logits, and
-    from probabilities with logarithms of at least -100 (binary_cross_entropy).
+    from probabilities with logarithms of at least -100 (binary_cross_entropy). R counts rows and O
+    outputs.
     """
     if error == "squares":
         return (outputs - targets) ** 2
@@ -149,6 +150,8 @@ def _censored_errors(
 def weigh_rows(loss: Loss, errors: torch.Tensor) -> torch.Tensor:
     """Return errors (..., R, O) times the loss's weights of their rows, or unchanged if it has
     none.
+
+    R counts rows and O outputs.
     """
     import torch
 

@@ -33,6 +33,8 @@ UserLoss = Callable[[Any, Any], Any]
 class Heads(list["torch.Tensor"]):
     """A model's outputs, one tensor (R, O) for each head. `flat` says that the model returned (R,),
     without the axis of outputs.
+
+    R counts rows and O outputs.
     """
 
     flat = False
@@ -42,7 +44,7 @@ class Heads(list["torch.Tensor"]):
         """Return a model's outputs as one tensor for each head; a single output (R,) becomes (R,
         1).
 
-        `rows` is R, and `widths` are the expected numbers O of outputs of each head.
+        `rows` is R, and `widths` are the expected numbers O of outputs of each head. R counts rows.
         """
         import torch
 
@@ -97,7 +99,7 @@ class Model:
     def heads(self, problem: Problem, inputs: Sequence[torch.Tensor]) -> Heads:
         """Call the model on the input tensors, and return one tensor (R, O) for each head.
 
-        Raises WrongAnswer for outputs of a wrong shape or dtype.
+        R counts rows and O outputs. Raises WrongAnswer for outputs of a wrong shape or dtype.
         """
         widths = problem.formulation.network.outputs
         heads = Heads.of(self._call(inputs), problem.rows, widths)
@@ -112,7 +114,10 @@ class Model:
         return heads
 
     def _expect_shapes(self, problem: Problem, heads: Sequence[Any]) -> None:
-        """Raise WrongAnswer unless each head is a tensor (R, O)."""
+        """Raise WrongAnswer unless each head is a tensor (R, O).
+
+        R counts rows and O outputs.
+        """
         import torch
 
         rows, widths = problem.rows, problem.formulation.network.outputs
@@ -169,7 +174,7 @@ class Model:
         there is one head, else lists of tensors.
 
         Both are (R,) if the model returned that. Targets that are labels are the numbers of the
-        classes, (R,).
+        classes, (R,). R counts rows.
         """
         expected = list(targets)
         if problem.loss.targets == "labels":
@@ -187,7 +192,7 @@ class Model:
         O). They are computed in the model's dtype.
 
         Return None if the loss has no derivative, raises an error, or depends on the parameters
-        directly.
+        directly. D counts draws (problems of a stack), R rows and O outputs.
         """
         import torch
 
@@ -207,6 +212,8 @@ class Model:
     ) -> torch.Tensor | None:
         """Return the derivatives of the loss by the outputs (R, O) of one draw (one problem of a
         stack), in the same shape; None in the cases that `loss_slopes` names.
+
+        R counts rows and O outputs.
         """
         import torch
 

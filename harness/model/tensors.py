@@ -51,7 +51,8 @@ def make_tensors(
     """Convert a problem's arrays to tensors: own parameters by block (D, *shape), inputs by group
     (D, R, I) and targets by head (D, R, O).
 
-    The own parameters are the model's own tensors, flattened; each block is one of these tensors.
+    The own parameters are the model's own tensors, flattened; each block is one of these tensors. D
+    counts draws (the problems of a stack), R rows, I inputs of a group and O outputs of a head.
     """
     import torch
 

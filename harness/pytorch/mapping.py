@@ -61,8 +61,8 @@ def expect_words(name: str, words: object) -> None:
 
 
 def read_formulation(mapped: Mapped, own: Layout, network: Family, say: Say) -> Formulation:
-    """Return the map from the model's own parameters, which have the layout `own` (names and
-    shapes), to the network's parameters.
+    """Return the map from the model's own parameters (its tensors, flattened to one vector) to the
+    network's parameters. `own` has the names and shapes of the model's tensors.
 
     A bias that the model does not have is added to the own parameters; it has no effect on the
     model. `say` gets progress messages. Raises ValueError if the map cannot be determined.
@@ -120,7 +120,8 @@ def _propose(mapped: Mapped, own: Layout, network: Family) -> str:
 
 
 def has_own_layout(problem: Problem, own: Layout) -> bool:
-    """Do a problem's own parameters have the names and shapes of the layout `own`?
+    """Are the own parameters of a problem (the tensors of a model at which it is evaluated) of the
+    names and shapes in the layout `own`?
 
     The problem may have more parameters: biases that a model has left out.
     """
@@ -129,8 +130,8 @@ def has_own_layout(problem: Problem, own: Layout) -> bool:
 
 
 def at_own_parameters(problem: Problem, formulation: Formulation) -> Problem | None:
-    """Return a copy of a problem in which the own parameters are those of another model, with the
-    same theta.
+    """Return a copy of a problem in which the own parameters (a model's tensors, flattened) are
+    those of another model, with the same theta.
 
     `formulation` is that model's map from own parameters to theta (the network's parameters).
     Returns None unless it only renames and rearranges parameters.
@@ -144,7 +145,7 @@ def at_own_parameters(problem: Problem, formulation: Formulation) -> Problem | N
 
 def by_theta(observation: Observation, formulation: Formulation) -> Observation:
     """Return answers in which the gradient is by theta (the network's parameters), not by the
-    model's own parameters.
+    model's own tensors.
 
     `formulation` is the map between them, which only renames and rearranges parameters.
     """

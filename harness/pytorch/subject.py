@@ -162,8 +162,8 @@ class Subject:
         return self.name, *map(id, parts)
 
     def formulation(self, network: Family, say: Say = silent) -> Formulation:
-        """Return the formulation: the map from the subject's own parameters to the network's
-        parameters.
+        """Return the formulation: the map from the subject's own parameters (its tensors, flattened
+        to one vector) to the network's parameters.
 
         A bias that the model does not have is added to the own parameters; it has no effect on the
         model. `say` gets progress messages while a large map is read. Raises ValueError if the map
@@ -208,12 +208,14 @@ class Subject:
         return len(ways), matching(ask, own, network, ways, self.contract("float64"))
 
     def own(self, network: Family) -> Layout:
-        """Return the layout (names and shapes, in order) of the model's own parameters."""
+        """Return the layout (names and shapes, in order) of the model's own parameters, which are
+        its tensors.
+        """
         return self._read_state(self.network or network)[0]
 
     def _read_state(self, network: Family) -> tuple[Layout, dict[str, Array]]:
-        """Return the layout of the own parameters, and the buffers of a newly built
-        module by name.
+        """Return the layout (names and shapes) of the model's parameters, and the buffers by name,
+        both of a newly built module.
         """
         if self.shapes is not None:
             return Layout.of_shapes(self.shapes), {}
@@ -231,7 +233,8 @@ class Subject:
         """Return the own parameters (count, P) of `count` newly built modules, under torch's seeds
         0, 1, ...
 
-        Raises ValueError for a function, which has no initial parameters.
+        P counts own parameters (a model's tensors, flattened). Raises ValueError for a function,
+        which has no initial parameters.
         """
         if self.shapes is not None:
             raise ValueError(
@@ -291,8 +294,8 @@ class Subject:
         return f" (for a {FUNCTION})"
 
     def live(self, formulation: Formulation, dtype: str, device: str = "cpu") -> Model | Missing:
-        """Return the built model, with the own parameters that `formulation` lists, or the reason
-        why it cannot be built.
+        """Return the built model, with the parameters (names and shapes) that `formulation` lists
+        for it, or the reason why it cannot be built.
         """
         return self._build(formulation.own, formulation.network, dtype, device)
 
@@ -344,7 +347,9 @@ class Subject:
         return observe(live, problem, stagewise, without)
 
     def _has_parameters_of(self, problem: Problem) -> bool:
-        """Are the problem's own parameters those of the model, by names and shapes?"""
+        """Are the problem's own parameters (tensors of a model at which it is evaluated) those of
+        this model, by names and shapes?
+        """
         return has_own_layout(problem, self.own(problem.formulation.network))
 
     def _observe_renamed(self, problem: Problem, dtype: str, device: str) -> Observation:

@@ -106,7 +106,7 @@ def write_arguments(problem: Problem, flat: bool) -> Code:
     if there are several heads.
 
     Targets that are labels are the numbers of the classes. Both are (R,) if the model is `flat`: it
-    returns (R,) instead of (R, 1).
+    returns (R,) instead of (R, 1). R counts rows.
     """
     heads = len(problem.formulation.network.outputs)
     targets = []
@@ -154,6 +154,8 @@ def _write_error(error: str, from_logits: bool, language: str) -> str:
 def _write_share(shares: Array, language: str) -> str:
     """Return the weight of each error (R, K) of a head (an output tensor) as code: one number, or
     one for each row.
+
+    R counts rows.
     """
     if (shares == shares[0, 0]).all():
         return repr(float(shares[0, 0]))

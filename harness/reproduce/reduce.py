@@ -240,8 +240,8 @@ class _Search:
             most //= 2
 
     def _group_parameters(self) -> Iterator[list[NDArray[np.intp]]]:
-        """Yield lists of groups of own parameters that are set to 0 together: first the tensors,
-        then the units of each length.
+        """Yield lists of groups of the model's own parameters (its tensors, flattened) that are set
+        to 0 together: first the tensors, then the units of each length.
 
         A group is an array of places in the vector of own parameters. A unit has the parameters at
         one index of every axis of a length: for example, all weights of one hidden unit, in all

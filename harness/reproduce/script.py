@@ -110,7 +110,10 @@ def _write(trial: Trial, cache: Cache, shown: Path, start: Path) -> tuple[str, s
 
 
 def _is_flat(trial: Trial, cache: Cache, problem: Problem) -> bool:
-    """Does a trial's model return one number for each row, (R,) instead of (R, 1)?"""
+    """Does a trial's model return one number for each row, (R,) instead of (R, 1)?
+
+    R counts rows.
+    """
     import torch
 
     model = cache.model(trial)
@@ -197,7 +200,8 @@ def _locate(problem: Problem, quantity: str, index: tuple[int, ...]) -> tuple[in
     """Return the place of an element of a quantity: the number of its tensor, and its index in this
     tensor.
 
-    `index` is the index of the element in the quantity, without the draw.
+    `index` is the index of the element in the quantity, without the number of the draw (a single
+    problem).
     """
     owners = tensors(problem, quantity)[1]
     tensor = int(owners[index])

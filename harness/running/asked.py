@@ -69,7 +69,10 @@ def _measure_sizes(problems: Sequence[Problem]) -> dict[str, list[Sizes]]:
 
 
 def _list_tensors(problem: Problem) -> Iterator[tuple[str, int, Array]]:
-    """Yield a problem's tensors (D, ...), each as (name of its kind, its number, array)."""
+    """Yield a problem's tensors (D, ...), each as (name of its kind, its number, array).
+
+    D counts draws (problems of a stack).
+    """
     network = problem.formulation.network
     arguments, outputs = network.layers(problem)
     yield from _split_columns("inputs", problem.inputs, network.inputs)

@@ -93,8 +93,9 @@ class Turn(NamedTuple):
 
     `take(draw, wanted)` runs the model on a draw (one problem of a stack) until the loss is at most
     `wanted`, and returns the final loss. `evaluations` is the number of evaluations in a turn.
-    `warm()` is called between the pacemaker's turn and the model's first turn, so that this turn
-    starts under the same conditions as the model's second turn.
+    `warm()` is called between the turn of the pacemaker (the implementation whose time is the unit)
+    and the model's first turn, so that this turn starts under the same conditions as the model's
+    second turn.
     """
 
     take: Callable[[int, float], float]

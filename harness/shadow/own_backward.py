@@ -26,9 +26,9 @@ def list_wrong_backwards(shadow: Shadow) -> list[Function]:
 def is_derivative(shadow: Shadow, call: Function) -> bool:
     """Did a Function's backward return the derivative of its forward?
 
-    Autograd differentiates the forward pass of the shadow by the inputs, for the same gradients by
-    the outputs. Both results are bounded by their own operations, and compared as sums with random
-    signs. Inputs that share memory are compared together.
+    Autograd differentiates the forward pass, as repeated in float64, by the inputs, for the same
+    gradients by the outputs. Both results are bounded by their own operations, and compared as sums
+    with random signs. Inputs that share memory are compared together.
     """
     read, versions = shadow.replay.read, {place.version for place in call.inputs}
     inputs = {version: shadow.replay.get(version) for version in versions}

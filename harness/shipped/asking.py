@@ -32,7 +32,9 @@ ONE_BY_ONE = 3  # rows that are also asked alone
 
 @dataclass(frozen=True, eq=False)
 class Port:
-    """A built port on a device; `own` (P,) are its parameters, flattened, in float64."""
+    """A built port (a PyTorch model with trained weights) on a device; `own` (P,) are its
+    parameters, flattened, in float64.
+    """
 
     module: Any
     own: Array
@@ -46,7 +48,8 @@ class Predicted:
     `others` are predictions of further calls that differ in any number: a text on how the port (a
     PyTorch model) was called, the rows, and the predictions. `incomplete` are the predictions for
     rows with a missing value; None if there are none. `classes` are the results of the port's own
-    classes() for the rows without a tie; None if it has no such method.
+    classes() for the rows without a tie; None if it has no such method. R counts rows and O
+    outputs.
     """
 
     outputs: Array
@@ -108,7 +111,7 @@ def predict(
     """Return the predictions (R, width) of a port (a PyTorch model with trained weights) and its
     classes, or the reason why there are none.
 
-    `names` are the names of the classes.
+    `names` are the names of the classes. R counts rows.
     """
     try:
         with kind_of(port.device).hold_precision(port.device, dtype), limited():
@@ -130,8 +133,10 @@ def predict(
 def _ask_classes(
     port: Port, table: Table, dtype: str, names: Sequence[str]
 ) -> NDArray[np.intp] | Missing | None:
-    """Return the results of a port's own classes(), if it has it, for the rows in which R has no
-    tie.
+    """Return the results of the port's own method classes() for the rows in which R has no tie;
+    None if the port, a PyTorch model, has no such method.
+
+    `names` are the names of the classes.
     """
     if table.classes is None or not names:
         return None
@@ -159,7 +164,7 @@ def _call(
 ) -> Array:
     """Return the outputs (R, width) of one call. Raises WrongAnswer for another shape.
 
-    `names` are the names of the classes, if there are any.
+    `names` are the names of the classes, if there are any. R counts rows.
     """
     heads = list_heads(port.module(*given))
     rows = len(given[0])

@@ -14,6 +14,8 @@ from harness.core.contract import NNET_FLOOR, NNET_LOST, Array
 def errors_of(error: str, p: Array, t: Array) -> Array:
     """Return the errors, of each output (R, O) or of each row (R, 1), of predictions p (R, O)
     against targets t (R, O).
+
+    R counts rows and O outputs.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         if error == "entropy":
@@ -37,6 +39,8 @@ def _entropy(p: Array, t: Array) -> Array:
 def target_slopes(error: str, p: Array, t: Array, p_error: Array) -> Array:
     """Return the largest derivative (R, O) of a classification error by its targets, for
     predictions within p_error of p.
+
+    R counts rows and O outputs.
     """
     lowest = np.maximum(p - p_error, NNET_FLOOR)
     slopes: Array = abs(np.log(lowest))

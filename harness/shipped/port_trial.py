@@ -36,7 +36,7 @@ class BuiltPort(Key[Port | Missing]):
 
 @dataclass(frozen=True)
 class PortPredictions(Key[list[Predicted] | Missing]):
-    """Cache key for a port's predictions for the rows of each table."""
+    """Cache key for the predictions of a port (a PyTorch model) for the rows of each table."""
 
     subject: str
     device: str
@@ -52,7 +52,9 @@ class HeldWeights(Key[Held | Missing]):
 
 @dataclass(frozen=True)
 class SensitivityOf(Key[Sensitivity]):
-    """Cache key for how strongly rounding affects a port's predictions on a table."""
+    """Cache key for how strongly rounding affects the predictions of a port (a PyTorch model) on a
+    table.
+    """
 
     subject: str
     device: str
@@ -61,7 +63,9 @@ class SensitivityOf(Key[Sensitivity]):
 
 @dataclass(frozen=True)
 class PredictionBounds(Key[tuple[Bounded, Bounded]]):
-    """Cache key for the bounds on a port's predictions for a table, and on the fitted object's."""
+    """Cache key for the bounds on the predictions of a port (a PyTorch model) for a table, and on
+    those of the fitted object.
+    """
 
     subject: str
     device: str
@@ -129,6 +133,7 @@ class PortTrial:
 
         If the inputs of the network are unknown, the bounds follow from the port's derivatives, see
         `sensitivity`. A port without nnet's clip may then differ by the largest effect of the clip.
+        R counts rows and O outputs.
         """
         key = PredictionBounds(self.trial.subject.name, self.trial.device, Same(table), contract)
         return self.cache.get_or_make(key, lambda: self._bound_predictions(table, contract))
@@ -147,7 +152,9 @@ class PortTrial:
         return mine, theirs
 
     def sensitivity(self, table: Table) -> Sensitivity:
-        """Return the sensitivity to rounding of the port's predictions for a table."""
+        """Return how strongly rounding affects the predictions of the port (a PyTorch model) for a
+        table.
+        """
         port, width = self.port, table.predictions.shape[1]
         assert isinstance(port, Port)
         key = SensitivityOf(self.trial.subject.name, self.trial.device, Same(table))

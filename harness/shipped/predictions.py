@@ -27,7 +27,9 @@ LAST_DIGITS = "but for their last digits: in R write format(weights, digits = 17
 
 
 def judge_predictions(port_trial: PortTrial) -> Verdict:
-    """Return the verdict on the port's predictions for the rows of all tables."""
+    """Return the verdict on the predictions of a port (a PyTorch model with trained weights) for
+    the rows of all tables.
+    """
     trial, predicted = port_trial.trial, port_trial.predicted
     if isinstance(predicted, Missing):
         return missing(trial, with_name(predicted, trial), trial.check)
@@ -80,6 +82,8 @@ def _find_largest(
 ) -> tuple[Judgement, bool]:
     """Return the judgement with the figures of the largest difference outside the port's own
     rounding bounds, and whether R's clip of the logistic's argument causes it.
+
+    A port is the PyTorch model that is judged.
     """
     largest, clips = -1.0, False
     for stack, (table, one) in enumerate(zip(port_trial.truth.tables, predicted, strict=True)):
@@ -120,8 +124,11 @@ def with_name(answer: Missing, trial: Trial) -> Missing:
 def _judge_under_any(
     port_trial: PortTrial, predicted: Sequence[Predicted]
 ) -> tuple[Judgement, Contract]:
-    """Judge the predictions under each contract that a correct port may have. Return the first
-    judgement that passes, else the nearest, with its contract.
+    """Judge the predictions under each contract (properties of its arithmetic) that a correct port
+    may have.
+
+    Return the first judgement that passes, else the nearest, with its contract. A port is the
+    PyTorch model that is judged.
     """
     judged = []
     for contract in port_trial.contracts:

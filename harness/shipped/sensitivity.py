@@ -34,7 +34,8 @@ class Sensitivity:
 
     `sizes` is S (R, O), and `by_inputs` the part of it that comes from the inputs. `may_clip` says
     whether an argument of a logistic may be beyond nnet's clip, where R's logistic is exactly 0 or
-    1. `is_known` is False if the port (a PyTorch model) has no derivatives.
+    1. `is_known` is False if the port (a PyTorch model) has no derivatives. R counts rows and O
+    outputs.
     """
 
     sizes: Array
@@ -44,7 +45,11 @@ class Sensitivity:
 
 
 def measure_sensitivity(port: Port, table: Table, width: int, dtype: str) -> Sensitivity:
-    """Return the sensitivity to rounding of a port's predictions (R, width) for a table."""
+    """Return how strongly rounding affects the predictions (R, width) of a port (a PyTorch model)
+    for a table.
+
+    R counts rows.
+    """
     parts, largest = _watch_logistics(lambda: _measure_sizes(port, table, width, dtype))
     if parts is None:
         none = np.zeros(table.predictions.shape)
@@ -55,6 +60,8 @@ def measure_sensitivity(port: Port, table: Table, width: int, dtype: str) -> Sen
 def _measure_sizes(port: Port, table: Table, width: int, dtype: str) -> tuple[Array, Array] | None:
     """Return S (R, width), the sum over inputs and weights p of |do/dp| |p| plus |o| for each
     prediction o, and the inputs' part of it; None if the port has no derivatives.
+
+    R counts rows.
     """
     import torch
 

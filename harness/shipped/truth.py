@@ -46,7 +46,8 @@ class Table:
 
     `classes` (R,) are the numbers of R's classes, -1 for a tie; None if there are no classes.
     `places` (R,) are the numbers of the rows in the user's data. `incomplete` are the rows with a
-    missing value, for which there is no prediction; `incomplete_places` are their numbers.
+    missing value, for which there is no prediction; `incomplete_places` are their numbers. R counts
+    rows, K raw columns, I inputs of the network and O outputs.
     """
 
     name: str
@@ -70,7 +71,7 @@ class FittedLoss:
 
     `value` is the claimed loss. `table` holds the fitted rows: the rows number `rows` of the first
     table. `targets` (R, O) are their targets. `comparison_offset` is that of the trainer, see
-    `Trainer`.
+    `Trainer`. R counts rows and O outputs.
     """
 
     value: float
@@ -103,7 +104,7 @@ class Explain(Protocol):
         """Return the mistake in words; "" if none explains the port.
 
         `outputs` (R, O) are the port's predictions for each table. `held` (T,) are its weights in
-        the network's order, None if it is unclear which is which.
+        the network's order, None if it is unclear which is which. R counts rows and O outputs.
         """
 
 
@@ -144,7 +145,7 @@ class Truth:
         in an equivalent `form`, on a table's inputs.
 
         The port's weights and inputs may be off by the rounding of their storage. The targets (R,
-        O) are 0 by default.
+        O) are 0 by default. R counts rows and O outputs.
         """
         of_dtype = Contract(dtype).roundoff
         stored = max(of_dtype, Contract(self.stored).roundoff) if self.stored else of_dtype
@@ -176,7 +177,10 @@ class Truth:
 
 
 def _written(table: Table) -> Array:
-    """Return the largest error (R, I) of a table's inputs from being written with 15 digits."""
+    """Return the largest error (R, I) of a table's inputs from being written with 15 digits.
+
+    R counts rows and I inputs of the network.
+    """
     if not table.is_written or table.written is None:
         return np.zeros_like(table.sizes)
     return table.written

@@ -23,7 +23,9 @@ from harness.words.wording import with_finding
 
 
 def judge_value(port_trial: PortTrial) -> Verdict:
-    """Return the verdict on the port's loss on the fitted rows."""
+    """Return the verdict on the loss of a port (a PyTorch model with trained weights) on the fitted
+    rows.
+    """
     trial, truth, predicted = port_trial.trial, port_trial.truth, port_trial.predicted
     fitted = truth.fitted_loss
     assert fitted is not None
@@ -90,7 +92,7 @@ def _claimed_bounds(problem: Problem, written: Array, comparison_offset: float) 
     Its weights may have moved after R computed the loss, by less than R notices: a change is lost
     if it does not change the weight plus `comparison_offset`. The rows may have been written with
     15 digits, as write.csv() does: then inputs (by at most `written` (R, I)) and targets differ
-    from the fitted ones.
+    from the fitted ones. R counts rows and I inputs.
     """
     before = 0.0 if problem.input_error is None else problem.input_error
     bounds = problem.formulation.network.oracle(
@@ -112,8 +114,8 @@ def _claimed_bounds(problem: Problem, written: Array, comparison_offset: float) 
 
 
 def _as_nnet(contract: Contract) -> Contract:
-    """Return a copy of a contract for a loss that is computed from a port's probabilities, as nnet
-    computes it.
+    """Return a copy of a contract (properties of an implementation's arithmetic) for a loss that is
+    computed from probabilities, as nnet computes it.
     """
     return replace(
         contract,

@@ -48,7 +48,9 @@ class Held:
     matches: bool
 
     def label(self, position: int) -> str:
-        """Return the name of an entry of theta, as `hidden.weight[0, 1] = W1[0, 1]`."""
+        """Return the name of a weight, given its position in theta, as `hidden.weight[0, 1] = W1[0,
+        1]`.
+        """
         named = self.formulation.network.layout.label(position)
         lead = int(self.formulation.leads[position])
         return named if lead < 0 else f"{self.formulation.own.label(lead)} = {named}"
@@ -76,7 +78,7 @@ class _Units:
     """The positions in theta of the weights of each hidden unit.
 
     `incoming` (H, n) holds its bias and the weights of its inputs, `outgoing` (O, H) the weights of
-    the outputs, `biases` (O,) the biases of the outputs.
+    the outputs, `biases` (O,) the biases of the outputs. H counts hidden units and O outputs.
     """
 
     incoming: NDArray[np.intp]
@@ -111,8 +113,8 @@ def read_weights(subject: Subject, port: Port, truth: Truth) -> Held | Missing:
 
 
 def _list_mappings(subject: Subject, truth: Truth) -> Sequence[Words]:
-    """Return the ways to assign a port's parameters to the network's blocks (parameter tensors);
-    none if a parameter is empty.
+    """Return the ways to assign the parameters of a port (a PyTorch model) to the network's blocks
+    (parameter tensors); none if a parameter is empty.
     """
     own = subject.own(truth.network)
     if any(block.places.size == 0 for block in own.blocks):
@@ -132,7 +134,7 @@ def _narrower(first: str, second: str) -> str:
 
 def _find_allowed(held: Held, fitted: Equivalent) -> Array:
     """Return the allowed error of each weight (T,): the rounding errors of its storage, of the map
-    from the port's own parameters, and of writing 15 digits.
+    from the PyTorch model's tensors, and of writing 15 digits.
     """
     sizes = np.maximum(abs(fitted.theta), abs(held.theta) * (held.formulation.summands > 1))
     stored = Contract(held.dtype).roundoff * (1 + held.formulation.forward_roundings) * sizes
@@ -142,8 +144,8 @@ def _find_allowed(held: Held, fitted: Equivalent) -> Array:
 
 
 def _find_shares(held: Held, theta: Array, fitted: Equivalent) -> Array:
-    """Return for each weight (T,) the difference of theta from the fitted weight, divided by the
-    allowed difference.
+    """Return for each weight (T,) the difference between `theta` and the fitted weights, divided by
+    the allowed difference.
     """
     difference = abs(theta - fitted.theta)
     allowed = _find_allowed(held, fitted)
@@ -231,7 +233,7 @@ def _units_of(layout: Layout) -> _Units | None:
 
 
 def _pick(theta: Array, places: NDArray[np.intp]) -> Array:
-    """Return the entries of theta at these positions; 0 for position -1 (no connection)."""
+    """Return the weights at these positions of `theta`; 0 for position -1 (no connection)."""
     return np.where(places < 0, 0.0, theta[places])
 
 

@@ -46,8 +46,9 @@ def express_in_network(
 def _by_theta(formulation: Formulation, gradients: Array) -> Array:
     """Return gradients by theta (D, T), given gradients by own parameters (D, P).
 
-    Each entry is the gradient by the own parameter that changes only this entry of theta. Raises
-    ValueError if there is none.
+    Each entry is the gradient by the own parameter that changes only this entry of theta. D counts
+    the states of a training run, T the network's parameters and P own parameters (a model's
+    tensors, flattened). Raises ValueError if there is none.
     """
     leads = formulation.leads
     if (leads < 0).any():
@@ -64,7 +65,8 @@ def _rounding(formulation: Formulation, before: Array, after: Array, dtype: str)
     parameters, for the states `before` and `after` a step.
 
     Each summand is rounded to the dtype after the step, relative to its own size, which may be far
-    larger than the sum. The sums before and after the step are formed in float64.
+    larger than the sum. The sums before and after the step are formed in float64. D counts the
+    states of a training run and T the network's parameters.
     """
     unit, formed = Contract(dtype).roundoff, 2.0**-53 * (formulation.summands + 1)
     sizes_before = formulation.absolute(abs(before)) + formulation.magnitude
@@ -88,7 +90,8 @@ def _by_entry(formulation: Formulation, factors: Mapping[str, float]) -> Array:
 
 
 def describe_sums(name: str, formulation: Formulation, recipe: Recipe | None = None) -> str:
-    """Return a sentence on the entries of theta that are sums of a model's own parameters.
+    """Return a sentence on the network's parameters that are sums of a model's own parameters
+    (entries of its tensors).
 
     Only the sum of these parameters is identified: other summands with the same sum give the same
     function. With an `sgd` recipe the sentence also tells how far a step moves the sum. It is "" if

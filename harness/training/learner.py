@@ -99,6 +99,8 @@ class StackLearner:
     def build(cls, stacked: Stacked, start: Problem, dtype: str, device: str) -> Self:
         """Make the parameters of all copies: one tensor (D, *shape) for each of the model's
         tensors.
+
+        D counts starts.
         """
         values, inputs, targets = make_tensors(start, dtype, device)
         return cls(start, stacked, [value.requires_grad_() for value in values], inputs, targets)

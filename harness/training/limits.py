@@ -22,7 +22,9 @@ class LeftRange(Exception):
 
 
 class Limits(NamedTuple):
-    """The smallest and largest value of each own parameter (P,), and the layout that names them."""
+    """The smallest and largest value of each own parameter (P,) of a model, and the layout that
+    names its tensors.
+    """
 
     low: Array
     high: Array
@@ -31,6 +33,8 @@ class Limits(NamedTuple):
     def check(self, own: Array, when: str) -> None:
         """Raise LeftRange if own parameters (D, P) are outside their range; `when` says at which
         point of training. NaN does not count as outside.
+
+        D counts starts and P own parameters (a model's tensors, flattened).
         """
         outside = np.argwhere((own < self.low) | (own > self.high))
         if not len(outside):
@@ -66,7 +70,8 @@ def _is_range(given: object) -> bool:
 
 
 def make_limits(who: str, stays: Stays, layout: Layout, dtype: str) -> Limits:
-    """Return the limits of all own parameters, rounded to the dtype as torch.clamp rounds them.
+    """Return the limits of all parameters of a model, rounded to the dtype as torch.clamp rounds
+    them.
 
     `stays` is a pair (smallest, largest), or a dict of pairs by the name of a tensor; `who` is the
     name of the trainer in errors.

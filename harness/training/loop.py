@@ -200,16 +200,25 @@ class Training:
         return losses
 
     def own(self) -> Array:
-        """Return the present own parameters (D, P)."""
+        """Return the present own parameters (D, P).
+
+        D counts starts and P own parameters (a model's tensors, flattened).
+        """
         return to_array(self.learner.parameters, self.learner.problem.draws, -1)
 
     def states(self) -> Array:
-        """Return the own parameters before every step and after the last step, (K + 1, D, P)."""
+        """Return the own parameters before every step and after the last step, (K + 1, D, P).
+
+        K counts steps, D starts and P own parameters (a model's tensors, flattened).
+        """
         draws = self.learner.problem.draws
         return np.stack([to_array(state, draws, -1) for state in self._states])
 
     def optimiser_gradients(self) -> Array:
-        """Return the gradients that the optimiser used at each step (K, D, P)."""
+        """Return the gradients that the optimiser used at each step (K, D, P).
+
+        K counts steps, D starts and P own parameters (a model's tensors, flattened).
+        """
         draws = self.learner.problem.draws
         return np.stack([to_array(gradients, draws, -1) for gradients in self._gradients])
 
@@ -223,7 +232,10 @@ class Training:
         return len(self._losses)
 
     def losses(self) -> Array:
-        """Return the losses before every step (K, D)."""
+        """Return the losses before every step (K, D).
+
+        K counts steps and D starts.
+        """
         return to_array(self._losses, -1, 1).T
 
     def claim(self) -> Array:
@@ -237,6 +249,7 @@ def describe_ends(losses: Array, stopped: str) -> list[str]:
     """Return for each start a description of how its training ended.
 
     `losses` are the losses at all states (K + 1, D); `stopped` is the reason that `train` returned.
+    K counts steps and D starts.
     """
     ends = []
     for of_start in losses.T:

@@ -59,7 +59,8 @@ class Trained:
     in tables. `floor(inputs, targets)` returns the lowest possible loss (D,) of a fit, with a bound
     on the rounding error of computing it.
 
-    Raises TypeError or ValueError for wrong arguments.
+    D counts starts, P own parameters (a model's tensors, flattened), R rows and I inputs. Raises
+    TypeError or ValueError for wrong arguments.
     """
 
     model: Any
@@ -141,8 +142,8 @@ class Trained:
     def starting(self, network: Family, population: Population, starts: int, dtype: str) -> Problem:
         """Return the problem (parameters and data) with the starts and their data, on the network.
 
-        `starts` is the number D of starts. Raises TypeError if `start` does not return an array of
-        shape (D, P).
+        `starts` is the number D of starts. P counts own parameters (a model's tensors, flattened).
+        Raises TypeError if `start` does not return an array of shape (D, P).
         """
         formulation = self.formulation(network)
         count = starts if self.stacked else min(starts, self.most)
@@ -248,7 +249,8 @@ class Trained:
         return [start.part(slice(draw, draw + 1)) for draw in range(start.draws)]
 
     def visit(self, start: Problem, dtype: str, device: str) -> tuple[Problem, Observation]:
-        """Train the first steps from every start, and return the visited states as a problem.
+        """Train the first steps from every start, and return the visited states (parameters before
+        each step) as a problem.
 
         Also return the loss, the gradient and the step (own parameters after the step) that
         training computed at each state. The gradient is the one that the optimiser used. The states
@@ -309,8 +311,8 @@ def _flatten(by_step: Array) -> Array:
 def visit_states(
     trained: Trained, network: Family, population: Population, dtype: str, device: str
 ) -> tuple[Problem, Observation]:
-    """Return the states of a model's training as a problem with one draw for each state, and the
-    model's answers at these states.
+    """Return a model's training as a problem with one draw for each visited state (parameters
+    before a step), and the model's answers at these states.
     """
     start = trained.starting(network, population, FEW, dtype)
     with COMPILER.asking((trained, dtype, device)):

@@ -38,7 +38,8 @@ class Population:
 
     With `per`, sums of squares are scaled to `per` rows. Predictions are judged at the inputs
     `marks`, which the report lists by name, and at the inputs `grid` (G, I), which the report
-    draws. `table` is the heading, in the report's table, under which the case's fits are listed.
+    draws. `table` is the heading, in the report's table, under which the case's fits are listed. R
+    counts rows, I inputs, O outputs and G points of a grid.
     """
 
     data: Callable[[int], tuple[Array, Array]]
@@ -80,8 +81,8 @@ class Population:
         """Return the problem (parameters and data) with the starts `own` (D, P) and their data, all
         rounded to the dtype.
 
-        `formulation` maps own parameters to the network's. Raises TypeError if `data` does not
-        return two arrays.
+        `formulation` maps own parameters to the network's. D counts starts and P own parameters (a
+        model's tensors, flattened). Raises TypeError if `data` does not return two arrays.
         """
         with users():
             arrays = self.data(len(own))
@@ -126,11 +127,12 @@ def _round(numbers: ArrayLike, dtype: str) -> Array:
 class Fitted:
     """The results of training from D starts.
 
-    A claimed loss is the final loss as the trainer itself computes it. `finite` (D,) marks the
-    starts that ended with finite own parameters and a finite claimed loss: `end` holds their own
-    parameters, and `claimed` their losses. `silent` holds the own parameters of starts that ended
-    with finite own parameters but no finite loss. `end` and `silent` are None if there are no such
-    starts. `ended` describes how each start ended (D,).
+    A claimed loss is the final loss as the trainer itself computes it. Own parameters are a model's
+    own tensors, flattened. `finite` (D,) marks the starts that ended with finite own parameters and
+    a finite claimed loss: `end` holds their own parameters, and `claimed` their losses. `silent`
+    holds the own parameters of starts that ended with finite own parameters but no finite loss.
+    `end` and `silent` are None if there are no such starts. `ended` describes how each start ended
+    (D,).
 
     `curve` lists iterations of the first start, each with its loss. `seconds` is the average time
     of a start. `began` are the starts from which the trainer began. `evaluations` (D,) counts the
@@ -163,6 +165,8 @@ class Fitted:
     ) -> Self:
         """Return the results of training, from the final own parameters (D, P) and the claimed
         losses (D,) of all starts.
+
+        D counts starts and P own parameters (a model's tensors, flattened).
         """
         finite = np.isfinite(own).all(axis=1)
         has_loss = np.isfinite(claimed)
@@ -196,6 +200,8 @@ class Trainer(Protocol):
     def floor(self) -> Floor | None:
         """A function from inputs and targets to the lowest loss (D,) that a fit can have; None if
         unknown.
+
+        D counts starts.
         """
 
     @property
@@ -239,7 +245,8 @@ class Ended:
     """The fits (trained networks) of one trainer to the data of a population.
 
     `losses` (D,) are the losses at the final parameters, computed by the equations with error
-    bounds, infinity for a fit that is not finite; `errors` (D,) bound their rounding.
+    bounds, infinity for a fit that is not finite; `errors` (D,) bound their rounding. D counts
+    starts.
     """
 
     trainer: Trainer

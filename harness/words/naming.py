@@ -41,7 +41,8 @@ def element(problem: Problem, quantity: str, index: tuple[int, ...]) -> str:
     """Return the name of one element of a quantity (outputs, gradient, ...), such as
     `left.weight[3, 2] = W1[3, 2]` or `o2[row 1, 0]`.
 
-    `index` is the position in the stack's array; its first number, the draw, is not in the name.
+    `index` is the position in the array of all problems; its first number, that of the problem, is
+    not in the name.
     """
     if quantity in ("gradient", STEP):
         formulation = problem.formulation

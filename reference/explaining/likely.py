@@ -82,12 +82,12 @@ def offered(
 ) -> Offer | None:
     """Return the mistake that explains observed answers; None if there is none.
 
-    `outside` is the first quantity outside its bounds. `run` solves the equations with a fault. The
-    fault explains the difference between observed and right answers if its answers are much nearer
-    to the observed ones: less than a thousandth of that difference away or, in a stack, no further
-    than rounding under this contract. This must hold for `outside` and for all later quantities
-    that the fault changes. Earlier quantities are inside their bounds; the fault must not spoil
-    them. `say` gets progress messages.
+    `outside` is the first quantity outside its bounds. `run` solves the equations with a fault (a
+    mistake). The fault explains the difference between observed and right answers if its answers
+    are much nearer to the observed ones: less than a thousandth of that difference away or, in a
+    stack, no further than rounding under this contract. This must hold for `outside` and for all
+    later quantities that the fault changes. Earlier quantities are inside their bounds; the fault
+    must not spoil them. `say` gets progress messages.
     """
     search = _Search(problems, observed, outside, contract)
     plain = as_computed(contract)
@@ -221,8 +221,8 @@ class _Search:
         """Return the share of the difference from the right answers that remains unexplained by a
         fault (a mistake), by quantity; None if it does not explain the difference.
 
-        `wrong` are the fault's answers for each stack. The quantities are `outside` and the later
-        ones that the fault changes.
+        `wrong` are the fault's answers for each stack of problems. The quantities are `outside` and
+        the later ones that the fault changes.
         """
         first, observed = QUANTITIES.index(self.outside), self.observed
         left: dict[str, float] = {}
@@ -250,12 +250,12 @@ class _Search:
         )
 
     def _apart_in(self, stack: int, name: str, answers: Mapping[str, Array]) -> float:
-        """Return the same as `_apart`, for the stack with this number."""
+        """Return the same as `_apart`, for the stack of problems with this number."""
         return _norm(_apart(self.scales[stack][name], self.observed[stack][name], answers[name]))
 
     def _explains(self, stack: int, fault: Fault, wrong: Answers, names: Sequence[str]) -> bool:
-        """Do the answers `wrong` of a fault agree with the observed ones in a stack, up to a small
-        share of the difference from the right ones, or up to rounding?
+        """Do the answers `wrong` of a fault (a mistake) agree with the observed ones in a stack of
+        problems, up to a small share of the difference from the right ones, or up to rounding?
 
         Rounding bounds are computed only if the share is not small, since they take several times
         as long as answers.
@@ -289,7 +289,7 @@ def _find_scales(right: Answers, problem: Problem, contract: Contract) -> dict[s
 
     So draws of small numbers count as much as draws of large ones. The factor is smaller if
     rounding may be as large as a share of that answer, and 0 for draws whose right answers have no
-    bound: these do not count.
+    bound: these do not count. D counts draws (single problems).
     """
     bounds = problem.formulation.network.oracle(problem, contract)
     scales = {}
@@ -309,6 +309,8 @@ def _find_scales(right: Answers, problem: Problem, contract: Contract) -> dict[s
 def _apart(scale: Array, a: Array, b: Array) -> Array:
     """Return a - b (D, ...) times a factor (D, 1, ...); 0 where both are the same infinity, and
     where the factor is 0.
+
+    D counts draws (single problems).
     """
     return np.where((scale == 0) | (a == b), 0.0, scale * (a - b))
 
@@ -318,5 +320,7 @@ def _norm(array: Array) -> float:
 
 
 def _differ(name: str, a: Iterable[Mapping[str, Array]], b: Iterable[Mapping[str, Array]]) -> bool:
-    """Do the answers `a` and `b` to the quantity `name` differ in any stack?"""
+    """Do the answers `a` and `b`, given for each stack of problems, differ anywhere in the quantity
+    `name`?
+    """
     return any((x[name] != y[name]).any() for x, y in zip(a, b, strict=True))

@@ -86,8 +86,10 @@ class _Fit(NamedTuple):
 
 
 def _fit(stack: Stack, kind: Kind, has_penalty: bool) -> _Fit | None:
-    """Return the factors that fit the observed losses of a stack; None if none fit, or if several
-    do.
+    """Return the factors that fit the observed losses of a stack of problems; None if none fit, or
+    if several do.
+
+    `kind` is the kind of error, and `has_penalty` adds the sums of squared weights and biases.
     """
     problem, losses = stack.problem, stack.observed["loss"]
     parts = _sum_by_head(stack, kind)
@@ -113,7 +115,10 @@ def _fit(stack: Stack, kind: Kind, has_penalty: bool) -> _Fit | None:
 
 
 def _sum_by_head(stack: Stack, kind: Kind) -> Array:
-    """Return the summed errors of each head (D, heads), without factors and weight decay."""
+    """Return the summed errors of each output tensor (D, heads), without factors and weight decay.
+
+    D counts draws (problems of a stack).
+    """
     problem, widths = stack.problem, stack.problem.formulation.network.outputs
     if kind.of is not None or problem.loss.is_squares:
         r = stack.right["forward"] - problem.targets
@@ -130,7 +135,10 @@ def _sum_by_head(stack: Stack, kind: Kind) -> Array:
 
 
 def _sum_squares(problem: Problem) -> Array:
-    """Return the sums of squares of all weights and of all biases (D, 2)."""
+    """Return the sums of squares of all weights and of all biases (D, 2).
+
+    D counts draws (problems of a stack).
+    """
     squares = problem.theta**2
     sums = []
     for role in ("weight", "bias"):

@@ -72,7 +72,11 @@ def _describe(order: Sequence[int], widths: Sequence[int], what: str, part: str)
 
 
 def _name(place: int, widths: Sequence[int], part: str) -> str:
-    """Return the name of a column: its number, and its head or group if there are several."""
+    """Return the name of a column of inputs or outputs: its number, and the number of its tensor if
+    there are several.
+
+    `widths` are the tensors' numbers of columns, and `part` says which of the two it is.
+    """
     if len(widths) == 1:
         return str(place)
     ends = list(accumulate(widths))

@@ -82,7 +82,8 @@ def _divide_gradients(slope: Array, network: Network) -> tuple[Array, Array]:
     """Return the inputs (D, I) that the hidden units read, computed from gradients (D, T), and a
     mask (D,) of the draws in which they are known.
 
-    T counts the network's parameters.
+    T counts the network's parameters. D counts draws (problems of a stack) and I inputs of all
+    groups.
     """
     weights = _first_weights(network.layout.blocks)
     bias = next((b for b in network.layout.blocks if (b.role, b.layer) == ("bias", 1)), None)
@@ -99,8 +100,10 @@ def _divide_gradients(slope: Array, network: Network) -> tuple[Array, Array]:
 
 
 def _match(read: Array, given: Array) -> list[int] | None:
-    """Return, for each input that is read (draws, I), the number of the given input (draws, I) that
-    equals it; None unless there is exactly one.
+    """Return, for each column of the inputs as they are read (draws, I), the number of the column
+    of the given inputs (draws, I) that equals it; None unless there is exactly one.
+
+    I counts inputs of all groups.
     """
     found = []
     for column in read.T:

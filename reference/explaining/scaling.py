@@ -123,8 +123,8 @@ class _Scaled:
 
 
 def _explains(scaled: _Scaled, numbers: Array, stack: int, roundoff: float) -> bool:
-    """Do the scales and shifts `numbers` explain the observed outputs of a stack, up to a small
-    share of the difference or up to rounding?
+    """Do the scales and shifts `numbers` explain the observed outputs of the stack of problems with
+    this number, up to a small share of the difference or up to rounding?
     """
     none = np.repeat([1.0, 0.0], len(scaled.names))
     left = np.linalg.norm(scaled.differences(numbers, [stack]))

@@ -15,9 +15,10 @@ ALIKE = 1e-4  # of their size: numbers that are nearer may be the same number
 
 
 class Stack(NamedTuple):
-    """A problem, the observed answers to it, and the right ones.
+    """A stack (several problems along a first axis), the observed answers to it, and the right
+    ones.
 
-    The gradients are by the subject's own parameters.
+    The gradients are by the model's own tensors, flattened.
     """
 
     problem: Problem

@@ -29,6 +29,9 @@ SAME = 1e-3  # ratios of changes that are nearer are one number
 class Change(NamedTuple):
     """A change of the steps: its description, and a function that returns the resulting own
     parameters (D, P).
+
+    D counts states (starts and steps) of training runs and P own parameters (a model's tensors,
+    flattened).
     """
 
     words: str
@@ -63,8 +66,9 @@ def find_accumulated(runs: int) -> Fault:
 
 
 def _add_up(gradients: Array, runs: int) -> Array:
-    """Return the sums of the gradients (D, P) of all steps so far, where D is steps times
-    `runs`.
+    """Return the sums of the gradients (D, P) of all steps so far, where D is steps times `runs`.
+
+    P counts own parameters (a model's tensors, flattened).
     """
     by_step = gradients.reshape(-1, runs, gradients.shape[1])
     return np.cumsum(by_step, axis=0).reshape(gradients.shape)
@@ -84,7 +88,11 @@ def _norm(a: Array) -> float:
 
 
 def _take_steps(problem: Problem) -> Array:
-    """Return the own parameters (D, P) after the steps of the problem's recipe."""
+    """Return the own parameters (D, P) after the steps of the problem's recipe.
+
+    D counts states (starts and steps) of training runs and P own parameters (a model's tensors,
+    flattened).
+    """
     return np.asarray(steps(Plain(Contract()), problem))
 
 
@@ -231,14 +239,21 @@ def _clip_norm(gradients: Array) -> Array:
 
 
 def _split_by_step(asked: Problem) -> tuple[Array, Array]:
-    """Return the gradients and the own parameters of all steps, each (K, S, P)."""
+    """Return the gradients and the own parameters of all steps, each (K, S, P).
+
+    K counts steps, S starts and P own parameters (a model's tensors, flattened).
+    """
     assert asked.optimiser_gradients is not None
     shape = -1, asked.runs, asked.own.shape[1]
     return asked.optimiser_gradients.reshape(shape), asked.own.reshape(shape)
 
 
 def _step_by_velocity(asked: Problem, momentum: float, dampening: float, nesterov: bool) -> Array:
-    """Return the own parameters (D, P) after steps with another momentum."""
+    """Return the own parameters (D, P) after steps with another momentum.
+
+    D counts states (starts and steps) of training runs and P own parameters (a model's tensors,
+    flattened).
+    """
     gradients, own = _split_by_step(asked)
     recipe, after = asked.recipe, []
     assert recipe is not None
@@ -252,13 +267,21 @@ def _step_by_velocity(asked: Problem, momentum: float, dampening: float, nestero
 
 
 def _step_decoupled(asked: Problem, shrink: float) -> Array:
-    """Return the own parameters (D, P) after steps of AdamW."""
+    """Return the own parameters (D, P) after steps of AdamW.
+
+    D counts states (starts and steps) of training runs and P own parameters (a model's tensors,
+    flattened).
+    """
     without = _with_settings({"weight_decay": 0.0})(asked)
     return np.asarray(without - shrink * asked.own)
 
 
 def _step_uncorrected(asked: Problem) -> Array:
-    """Return the own parameters (D, P) after steps of Adam without its bias corrections."""
+    """Return the own parameters (D, P) after steps of Adam without its bias corrections.
+
+    D counts states (starts and steps) of training runs and P own parameters (a model's tensors,
+    flattened).
+    """
     gradients, own = _split_by_step(asked)
     setting: Any = asked.recipe.setting if asked.recipe else ADAM.get
     first, second, after = np.zeros_like(own[0]), np.zeros_like(own[0]), []

@@ -44,7 +44,8 @@ def bounds(fault: Fault, problem: Problem, contract: Contract) -> Found:
     """Return every quantity (outputs, loss, gradients), computed by the equations with a mistake,
     and its error bound.
 
-    The gradient is by own parameters (D, P). Raises TypeError for a kind of fault without bounds.
+    The gradient is by own parameters (D, P). D counts draws (problems of a stack) and P own
+    parameters (a model's tensors, flattened). Raises TypeError for a kind of fault without bounds.
     """
     raise TypeError(f"{type(fault).__name__} has no bounds")
 
@@ -181,6 +182,9 @@ def _arithmetic(problem: Problem, contract: Contract) -> BoundedArithmetic:
 def _by_own(found: Found, problem: Problem, contract: Contract) -> Found:
     """Return a copy of the answers in which the gradient is by own parameters (D, P) instead of by
     theta (D, T).
+
+    D counts draws (problems of a stack), P own parameters (a model's tensors, flattened) and T the
+    network's parameters.
     """
     formulation, m = problem.formulation, _arithmetic(problem, contract)
     own = m.linear(

@@ -18,8 +18,8 @@ ChangeOfAnswers = Callable[[Answers, Problem], Answers]
 
 @dataclass(frozen=True)
 class Which:
-    """A choice of one block of a network with one hidden layer, by its role, layer, group and
-    head.
+    """A choice of one block (parameter tensor) of a network with one hidden layer, by its role,
+    layer, group of inputs and head (output tensor).
     """
 
     name: str
@@ -29,7 +29,9 @@ class Which:
     head: int | None = None
 
     def among(self, blocks: Iterable[Block]) -> Block:
-        """Return the chosen block. Raises KeyError if the network does not have it."""
+        """Return the chosen block (parameter tensor). Raises KeyError if the network does not have
+        it.
+        """
         wanted = self.role, self.layer, self.group, self.head
         for block in blocks:
             if (block.role, block.layer, block.group, block.head) == wanted:
@@ -54,7 +56,9 @@ class Named:
     name: str
 
     def among(self, blocks: Iterable[Block]) -> Block:
-        """Return the chosen block. Raises KeyError if the network does not have it."""
+        """Return the chosen block (parameter tensor). Raises KeyError if the network does not have
+        it.
+        """
         for block in blocks:
             if block.name == self.name:
                 return block
@@ -86,7 +90,7 @@ def change_first_entry(which: Which | Named, change: Change) -> ChangeOfBlocks:
 
 
 def swap_blocks(*pairs: tuple[Which, Which]) -> ChangeOfBlocks:
-    """Return a function that exchanges the two blocks of each pair."""
+    """Return a function that exchanges the two blocks (parameter tensors) of each pair."""
 
     def swapped(p: Blocks) -> Blocks:
         changed = dict(p)
@@ -139,5 +143,8 @@ def roll(w: Array) -> Array:
 
 
 def reverse_rows(x: Array) -> Array:
-    """Return data (D, R, n) with the R rows of each draw in reverse order."""
+    """Return data (D, R, n) with the R rows of each draw in reverse order.
+
+    D counts draws (single problems).
+    """
     return x[:, ::-1]

@@ -103,8 +103,10 @@ class Fault(ABC):
 
     @abstractmethod
     def run(self, problem: Problem, contract: Contract) -> Answers:
-        """Return every quantity, computed by the equations with the mistake; the gradient is by
-        theta (D, T).
+        """Return every quantity, computed by the equations with the mistake; the gradient (D, T) is
+        by theta, the network's parameters.
+
+        D counts draws (problems of a stack) and T the network's parameters.
         """
 
     def fits(self, network: Family) -> bool:
@@ -124,7 +126,10 @@ class OnBlocks(Fault):
     """
 
     def changed(self, layout: Layout, vectors: Array) -> Array:
-        """Return a copy of parameter vectors (D, T) in which the mistake is made."""
+        """Return a copy of parameter vectors (D, T) in which the mistake is made.
+
+        D counts draws (problems of a stack) and T the network's parameters.
+        """
         rows = [
             layout.join(_change_by_name(self.change, layout, layout.split(vector)))
             for vector in vectors
@@ -180,7 +185,7 @@ class Off(OnBlocks):
 
 @dataclass(frozen=True)
 class Slope(OnBlocks):
-    """Wrongly assembled blocks of the gradient."""
+    """A gradient with wrongly assembled blocks (its parts for single parameter tensors)."""
 
     spoils: str = "gradient"
 
@@ -220,7 +225,8 @@ class Data(Fault):
     """Inputs or targets (D, R, ...) that are read wrongly; `part` is the name of either.
 
     `matrix` returns the linear map that `change` is, for inputs of a shape (R, I), both flattened;
-    it is needed unless each input as read is one given input times a factor.
+    it is needed unless each input as read is one given input times a factor. D counts draws
+    (problems of a stack), R rows of data and I inputs of all groups.
     """
 
     part: str = "inputs"
@@ -240,7 +246,10 @@ class Data(Fault):
         return {**answers, "input_gradient": self.back(answers["input_gradient"])}
 
     def reads(self, shape: tuple[int, ...]) -> LinearMap:
-        """Return the linear map from the given inputs (R, I) to those read, both flattened."""
+        """Return the linear map from the given inputs (R, I) to those read, both flattened.
+
+        R counts rows of data and I inputs of all groups.
+        """
         if self.matrix is not None:
             return self.matrix(shape)
         size = int(np.prod(shape))
@@ -252,6 +261,8 @@ class Data(Fault):
     def back(self, slope: Array) -> Array:
         """Return the gradient by the given inputs, computed from the gradient (D, R, I) by the
         inputs as they are read.
+
+        D counts draws (problems of a stack), R rows of data and I inputs of all groups.
         """
         if self.backward is not None:
             return self.backward(slope)

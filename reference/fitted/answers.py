@@ -33,7 +33,7 @@ class Answers:
 
     A row with a missing value has inputs and predictions of NaN. `sizes` (R, I) is the size of the
     numbers from which each input is computed; 0 for raw numbers. `labels` are R's classes, None for
-    a row with a missing value; empty if there are none.
+    a row with a missing value; empty if there are none. R counts rows, I inputs and O outputs.
     """
 
     inputs: Array
@@ -48,7 +48,10 @@ class Answers:
 
 
 class Ask(Protocol):
-    """A function from raw rows to the inputs (R, I) of the network and predictions (R, O)."""
+    """A function from raw rows to the inputs (R, I) of the network and predictions (R, O).
+
+    R counts rows, I inputs and O outputs.
+    """
 
     def __call__(self, rows: Rows) -> tuple[Array, Array]: ...
 
@@ -153,7 +156,8 @@ def _read_sizes(inputs: Array, count: int, rows: Rows) -> Array:
 
     A size is the input's own size plus, for each raw column, the change of the input divided by the
     relative change of the raw number. For (x - c) / s it is as large as (|x| + |c|) / s. A change
-    that does not shrink with the step is a jump, as of x == 2, and does not count.
+    that does not shrink with the step is a jump, as of x == 2, and does not count. R counts rows
+    and I inputs.
     """
     first = inputs[:count]
     changed = inputs[count:].reshape(-1, len(STEPS), *first.shape)

@@ -84,6 +84,8 @@ def _draw_small(fit: FittedNet, rng: np.random.Generator) -> Rows:
 def _read_units(fit: FittedNet) -> tuple[Array, Array]:
     """Return the bias (U,) of each of the U hidden units and outputs, and the weights (U, I) of
     their inputs.
+
+    I counts inputs.
     """
     net, start = fit.topology, 0
     biases = np.zeros(len(net.connections))

@@ -69,9 +69,10 @@ class Given:
         return self.encode == COLUMNS
 
     def encoded(self, rows: Rows, inputs: Array, has_factors: bool) -> tuple[Array, ...]:
-        """Return rows in the port's form, one array (R, K) for each of its arguments.
+        """Return rows in the form that the port (the user's PyTorch model) takes: one array (R, K)
+        for each of its arguments.
 
-        Raises ValueError if `encode` returns anything else.
+        R counts rows and K raw columns. Raises ValueError if `encode` returns anything else.
         """
         if self.takes_columns(rows, has_factors):
             return (inputs,)
@@ -115,7 +116,8 @@ class Given:
     def target_rows(self, fit: FittedNet, rows: int) -> Array:
         """Return the targets (R, O) of the fitted rows, given as numbers or as labels of classes.
 
-        Raises ValueError for another shape, and for a label that is no class.
+        R counts rows and O outputs. Raises ValueError for another shape, and for a label that is no
+        class.
         """
         if labels := self._labels(fit):
             given = _expect_rows("y", labels, rows)
@@ -137,7 +139,10 @@ class Given:
         return tuple(None if value is None else str(value) for value in values.tolist())
 
     def weights(self, rows: int) -> Array | None:
-        """Return the case weights (R,), None if the user gave none."""
+        """Return the case weights (R,), None if the user gave none.
+
+        R counts rows.
+        """
         if self.row_weights is None:
             return None
         return self._numbers("weights", self.row_weights, rows).reshape(rows)

@@ -19,7 +19,8 @@ def read_targets(fit: FittedNet, columns: Sequence[Column]) -> Array:
 
     They are numbers, or one column of labels: a label becomes 1 for its class and 0 for the others.
     Labels are texts, or numbers that are names of the classes. A missing label gives a row of NaN.
-    Raises ValueError for a label that is no class, and for another number of columns.
+    R counts rows and O outputs. Raises ValueError for a label that is no class, and for another
+    number of columns.
     """
     outputs = fit.topology.outputs
     if len(columns) == 1 and _is_of_classes(fit, columns[0]):
@@ -70,7 +71,8 @@ def _is_of_classes(fit: FittedNet, column: Column) -> bool:
 def normalise(fit: FittedNet, targets: Array, weights: Array | None) -> tuple[Array, Array | None]:
     """Return targets (R, O) and case weights (R,) in the form in which nnet() gets them.
 
-    multinom() divides counts by their sum, and multiplies the weight by it.
+    multinom() divides counts by their sum, and multiplies the weight by it. R counts rows and O
+    outputs.
     """
     total = targets.sum(axis=1)
     if not fit.is_multinom or fit.error != "softmax" or (total == 1).all():

@@ -22,7 +22,7 @@ class Written:
     """Predictions (R, O) as they were written, and the rounding error of each from keeping `digits`
     significant digits.
 
-    NaN is a missing value.
+    NaN is a missing value. R counts rows and O outputs.
     """
 
     predictions: Array

@@ -37,7 +37,7 @@ class Stated:
     `budget` is relative: an output may be off by `budget` times the largest absolute value of its
     head's outputs in the same draw. `why` says where the budget comes from.
 
-    Raises ValueError if `budget` is not a positive number, or `why` is empty.
+    R counts rows. Raises ValueError if `budget` is not a positive number, or `why` is empty.
     """
 
     name: str
@@ -89,8 +89,8 @@ class Stated:
         return problem
 
     def observe(self, problem: Problem, dtype: str = "float64", device: str = "cpu") -> Observation:
-        """Return the function's outputs at all draws. If it raises an error, the answers are
-        missing with this reason.
+        """Return the function's outputs at all draws (single problems). If it raises an error, the
+        answers are missing with this reason.
         """
         question = at_theta(problem)
         try:
@@ -102,7 +102,10 @@ class Stated:
         return Observation({"forward": np.stack(outputs)})
 
     def _ask(self, problem: Problem, draw: int) -> Array:
-        """Return the function's outputs (R, O) for the draw with this number."""
+        """Return the function's outputs (R, O) for the draw (single problem) with this number.
+
+        R counts rows and O outputs.
+        """
         network = problem.formulation.network
         call = Call.of(problem, network.layout, draw, "float64")
         result = self.answer(dict(call.blocks), *call.inputs)

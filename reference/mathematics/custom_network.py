@@ -99,7 +99,10 @@ class Equations(Derived):
         return rows[0] if len(rows) == 1 else tape.beside(*rows)
 
     def connected(self, entries: Array) -> Array:
-        """Return all entries of the blocks (..., T), since all of them are parameters."""
+        """Return all entries of the blocks (..., T), since all of them are parameters.
+
+        T counts the network's parameters.
+        """
         return entries
 
     @cached_property

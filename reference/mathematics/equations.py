@@ -56,6 +56,8 @@ class HasEquations(Family, Protocol):
     def connected(self, entries: Array) -> Array:
         """Return the entries (..., T) that are parameters, out of all entries (..., n) of the
         blocks; an entry without a connection is no parameter.
+
+        T counts the network's parameters.
         """
 
 
@@ -66,17 +68,26 @@ def equations_of(network: Family) -> HasEquations:
 
 
 def column(a: Array) -> Array:
-    """Reshape each draw's numbers to one column (D, n, 1)."""
+    """Reshape each draw's numbers to one column (D, n, 1).
+
+    D counts draws (problems of a stack).
+    """
     return a.reshape(a.shape[0], -1, 1)
 
 
 def row(a: Array) -> Array:
-    """Reshape each draw's numbers to one row (D, 1, n)."""
+    """Reshape each draw's numbers to one row (D, 1, n).
+
+    D counts draws (problems of a stack).
+    """
     return a.reshape(a.shape[0], 1, -1)
 
 
 def flat(a: Array) -> Array:
-    """Reshape each draw's numbers to a vector (D, n)."""
+    """Reshape each draw's numbers to a vector (D, n).
+
+    D counts draws (problems of a stack).
+    """
     return a.reshape(a.shape[0], -1)
 
 
@@ -85,7 +96,8 @@ def outputs(
 ) -> tuple[list[Node[V]], Node[V], Node[V]]:
     """Return a network's blocks of parameters, its inputs and its outputs, as nodes of a tape.
 
-    They are computed at theta (D, T) and inputs (D, R, I).
+    They are computed at theta (D, T) and inputs (D, R, I). D counts draws (problems of a stack), T
+    the network's parameters, R rows of data and I inputs of all groups.
     """
     blocks = [
         tape.leaf(tape.m.each(part.of, theta), part.places.shape, part.places)
@@ -96,7 +108,10 @@ def outputs(
 
 
 def list_heads(tape: Tape[V], problem: Problem, output: Node[V]) -> list[Head[V]]:
-    """Return the heads of a problem's outputs (D, R, O). All heads with squared errors form one."""
+    """Return the heads of a problem's outputs (D, R, O). All heads with squared errors form one.
+
+    D counts draws (problems of a stack), R rows of data and O outputs of all heads.
+    """
     loss, shares = problem.loss, problem.shares
     if loss.is_squares:
         return [Head("squares", False, output, None, problem.targets, shares)]
@@ -131,7 +146,9 @@ def evaluate(
 
     They are forward (D, R, O), loss (D,), gradient by own parameters (D, P) and input_gradient (D,
     R, I). `tape_of` makes the tape, `outputs_of` computes the outputs as `outputs` does, and
-    `errors_of` the errors of a head: an implementation with a mistake has others.
+    `errors_of` the errors of a head: an implementation with a mistake has others. D counts draws
+    (problems of a stack), R rows of data, O outputs of all heads, P own parameters (a model's
+    tensors, flattened) and I inputs of all groups.
     """
     formulation, decays = problem.formulation, problem.decays
     network = equations_of(formulation.network)

@@ -20,7 +20,7 @@ class Head(Generic[V]):
 
     `activated` are the name of the outputs' activation and its argument; None if the outputs are
     not the result of an activation. `shares` are of shape (K,), (R, K) or (D, 1, K), see
-    `Loss.shares`.
+    `Loss.shares`. D counts draws (problems of a stack), R rows of data and K outputs of one head.
     """
 
     error: str
@@ -33,9 +33,11 @@ class Head(Generic[V]):
 
 @dataclass(frozen=True, eq=False)
 class Errors(Generic[V]):
-    """A head's part of a loss: the sum of the products of all `pairs`, (D, R, n) each.
+    """The part of a loss that comes from a head (output tensor): the sum of the products of all
+    `pairs`, (D, R, n) each.
 
-    `slope` (D, R, K) is its derivative by the node `by`.
+    `slope` (D, R, K) is its derivative by the node `by`. D counts draws (problems of a stack), R
+    rows of data and K outputs of one head.
     """
 
     pairs: tuple[tuple[V, V], ...]

@@ -27,7 +27,12 @@ class Layers(Tape[Values]):
         self.products: dict[Node[Values], tuple[Node[Values], Node[Values]]] = {}
 
     def read(self, network: Family, theta: Array, inputs: Array) -> Node[Values]:
-        """Compute a network at theta (D, T) and inputs (D, R, I), and return its outputs."""
+        """Compute a network at theta (D, T), its parameters, and inputs (D, R, I), and return its
+        outputs.
+
+        D counts draws (problems of a stack), T the network's parameters, R rows of data and I
+        inputs.
+        """
         *_, output = outputs(self, equations_of(network), theta, inputs)
         return output
 
@@ -75,7 +80,10 @@ class Layers(Tape[Values]):
 
 
 def compute_layers(problem: Problem) -> tuple[list[Array], Array]:
-    """Return the arguments of each activation, (D, R, width) each, and the outputs (D, R, O)."""
+    """Return the arguments of each activation, (D, R, width) each, and the outputs (D, R, O).
+
+    D counts draws (problems of a stack), R rows of data and O outputs.
+    """
     tape = Layers(problem.draws, problem.rows)
     with np.errstate(all="ignore"):
         output = tape.read(problem.formulation.network, problem.theta, problem.inputs)

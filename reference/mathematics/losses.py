@@ -96,9 +96,10 @@ class _OfProbabilities(Generic[V]):
 
     def _make_errors(self, pairs: list[tuple[V, Array | V]], slope: V) -> Errors[V]:
         """Return errors, as the sum of the products of `pairs`, with the derivative `slope`. The
-        second factors are multiplied by the head's shares (the weights of its errors in the loss).
+        second factors are multiplied by the weights of the errors in the loss.
 
-        These factors are (D, R, K), or an array (D, R, 1) of errors of a row.
+        These factors are (D, R, K), or an array (D, R, 1) of errors of a row. D counts draws
+        (problems of a stack), R rows of data and K outputs of one head.
         """
         m, shares = self.m, self.head.shares
         weighed = []
@@ -113,7 +114,7 @@ class _OfProbabilities(Generic[V]):
 
     def _rounded(self, x: V, more: float = 0.0) -> V:
         """Return x with the additional rounding errors of a derivative that is computed from
-        probabilities, if the contract allows an implementation to do this.
+        probabilities, if the contract (the declared properties of an implementation) allows this.
         """
         contract = self.m.contract
         through = contract.own_loss or (contract.unfused_slope and not self.fused)
@@ -190,8 +191,9 @@ class _OfProbabilities(Generic[V]):
         return self._log(self.p), self._log(m.sub(ones, self.p))
 
     def _log(self, p: V) -> V:
-        """Return log(p + floor) of probabilities p, with the floor of the contract; the error
-        allows for one more rounding, as in log((p + floor) / t).
+        """Return log(p + floor) of probabilities p, with the floor that the contract (properties of
+        an implementation) declares; the error allows for one more rounding, as in log((p + floor) /
+        t).
         """
         m, contract = self.m, self.m.contract
         ones = m.lift(np.ones(self.targets.shape))

@@ -291,7 +291,7 @@ class Network(Derived):
         """Return the entries (..., T) of existing connections, given all entries of the matrices A
         and B, flat (..., H(1+I) + O(1+H)); see `parts`.
 
-        With skip connections B has O I entries more.
+        With skip connections B has O I entries more. T counts the network's parameters.
         """
         if self.is_complete:
             return entries

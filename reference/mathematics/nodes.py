@@ -44,7 +44,10 @@ class Node(Generic[V]):
 
     @property
     def value(self) -> V:
-        """The numbers (D, R, width) or (D, n, k), in the tape's arithmetic."""
+        """The numbers (D, R, width) or (D, n, k), in the tape's arithmetic.
+
+        D counts draws (problems of a stack) and R rows of data.
+        """
         return self.sum.value
 
     @property

@@ -32,7 +32,8 @@ def steps(m: StepArithmetic[V], problem: Problem) -> V:
     """Return the own parameters (D, P) after one step from each of a problem's D states, in the
     arithmetic m. A state is the parameters before a step.
 
-    Own parameters are a model's own tensors, flattened; held parameters stay 0.
+    Own parameters are a model's own tensors, flattened; held parameters stay 0. P counts these
+    parameters.
     """
     recipe, gradients, held = problem.recipe, problem.optimiser_gradients, problem.formulation.held
     assert recipe is not None

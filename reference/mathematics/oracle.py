@@ -34,7 +34,8 @@ def oracle(
 
     With `seen` (D, R, W), an implementation's own intermediate numbers, every layer is bounded by
     itself (see `harness.arithmetic.staged`). `known` are bounds under a contract that differs only
-    in the logistic's clip; they are reused in parts of the stack in which no clip acts.
+    in the logistic's clip; they are reused in parts of the stack in which no clip acts. D counts
+    draws (problems of a stack), R rows of data and W intermediate numbers of a row.
     """
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         return _bounded(problem, contract, seen, known)
@@ -45,7 +46,7 @@ def stages(problem: Problem, contract: Contract, seen: Array) -> tuple[int, int,
     (D, R, W).
 
     Return how many were found, how many there are, and the first activation that was not found, in
-    words.
+    words. D counts draws (problems of a stack), R rows of data and W intermediate numbers of a row.
     """
     network = equations_of(problem.formulation.network)
     arithmetic = StagedArithmetic(contract, network.added, seen)

@@ -16,8 +16,8 @@ def chunks(problem: Problem) -> list[slice]:
 
 
 def at_theta(problem: Problem) -> Problem:
-    """Return a copy of the problem in which the own parameters are theta, the network's parameters
-    as float64 computes them.
+    """Return a copy of the problem in which a model's own parameters are replaced by theta, the
+    network's parameters as float64 computes them.
     """
     identity = Formulation.identity(problem.formulation.network)
     return replace(problem, formulation=identity, own=problem.theta)

@@ -20,13 +20,18 @@ V = TypeVar("V")
 
 
 def transpose(a: NDArray[Number]) -> NDArray[Number]:
-    """Transpose each draw's matrix (D, n, k) to (D, k, n)."""
+    """Transpose each draw's matrix (D, n, k) to (D, k, n).
+
+    D counts draws (problems of a stack).
+    """
     return a.swapaxes(-1, -2)
 
 
 def weights_back(A: Array) -> Array:
-    """Return the weights, transposed to (D, k, n), of a block (D, n, 1 + k) whose first column is
-    the bias.
+    """Return the weights, transposed to (D, k, n), of parameters (D, n, 1 + k) whose first column
+    is the bias.
+
+    D counts draws (problems of a stack).
     """
     return transpose(A[..., 1:])
 
@@ -37,7 +42,7 @@ class Sum(Generic[V]):
     k, K), in the arithmetic `m`.
 
     A pair whose right factor is None adds left (D, n, k) itself. An implementation's sum may have
-    `extra` more terms.
+    `extra` more terms. D counts draws (problems of a stack).
     """
 
     m: Arithmetic[V]
@@ -47,6 +52,8 @@ class Sum(Generic[V]):
     def total(self, extra: int) -> V:
         """Return the result (D, n, k), added up as one sum; an implementation's sum may have
         `extra` more terms.
+
+        D counts draws (problems of a stack).
         """
         if self.is_one_number:
             return self.pairs[0][0]
@@ -71,12 +78,18 @@ class Sum(Generic[V]):
 
     @cached_property
     def formed(self) -> V:
-        """The result (D, n, k) before an implementation stores it."""
+        """The result (D, n, k) before an implementation stores it.
+
+        D counts draws (problems of a stack).
+        """
         return self.total(self.extra)
 
     @cached_property
     def value(self) -> V:
-        """The result (D, n, k) as an implementation stores it for further computation."""
+        """The result (D, n, k) as an implementation stores it for further computation.
+
+        D counts draws (problems of a stack).
+        """
         return self.formed if self.is_one_number else self.m.stored(self.formed)
 
     def mapped(self, change: Callable[[V], V]) -> Sum[V]:

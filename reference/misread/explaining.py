@@ -43,7 +43,8 @@ class Explanation:
         """Return in words the mistake in reading the fitted object that explains the predictions
         `outputs`, one array (R, O) for each table; "" if there is none.
 
-        `held` (T,) are the port's weights, None if it is unclear which is which.
+        `held` (T,) are the port's weights, None if it is unclear which is which. R counts rows and
+        O outputs.
         """
         known = [table.inputs is not None for table in truth.tables]
         search = _Search(truth, truth.tables, outputs)
@@ -64,6 +65,8 @@ class Explanation:
     def _list_causes(self, truth: Truth) -> Iterator[tuple[str, Callable[[Table], Array]]]:
         """Yield possible causes, each as (words, a function that returns for a table the
         predictions (R, O) that the cause gives).
+
+        R counts rows and O outputs.
         """
         fit = self.fit
         yield from list_outputs(fit, truth)
@@ -162,8 +165,8 @@ class _Search:
         self.difference = _size(outputs, self.right)
 
     def find_remaining_share(self, solve: Callable[[Table], Array]) -> float:
-        """Return the share of the difference from the port's predictions that remains if R's
-        predictions are replaced by those of `solve`.
+        """Return the share of the difference from the predictions of the port (a PyTorch model)
+        that remains if R's predictions are replaced by those of `solve`.
         """
         with np.errstate(all="ignore"):
             wrong = [solve(table) for table in self.tables]

@@ -29,7 +29,7 @@ def list_outputs(fit: FittedNet, truth: Truth) -> Iterator[tuple[str, Solve]]:
     """Yield possible mistakes in a classifier's outputs, each as (words, a function that returns
     the predictions (R, O) for a table).
 
-    For a regression, yield nothing.
+    For a regression, yield nothing. R counts rows and O outputs.
     """
     logits = _solve_logits(fit, truth)
     activation = fit.topology.output
@@ -81,7 +81,7 @@ def find_order(
     and the share of the difference that remains.
 
     `mine` and `right` are the predictions (R, O) of the port and of R. Return None if the remaining
-    share of every order exceeds `most_left`.
+    share of every order exceeds `most_left`. R counts rows and O outputs.
     """
     count = mine.shape[1]
     difference = np.linalg.norm(mine - right)

@@ -31,7 +31,10 @@ class Reading:
 
 @dataclass(frozen=True, eq=False)
 class _Layers:
-    """The weights of a fully connected net: hidden units (H, 1 + I), outputs (O, 1 + H [+ I])."""
+    """The weights of a fully connected net: hidden units (H, 1 + I), outputs (O, 1 + H [+ I]).
+
+    H counts hidden units and I inputs.
+    """
 
     net: Topology
     hidden: Array

@@ -43,6 +43,8 @@ def _centre(x: Array) -> Array:
 def _centring(shape: tuple[int, ...]) -> LinearMap:
     """Return the linear map from inputs (R, I) to their differences from the mean of their column,
     both flattened.
+
+    R counts rows and I inputs.
     """
     rows, width = shape
     less_mean = sparse.csr_array(np.eye(rows) - 1 / rows)

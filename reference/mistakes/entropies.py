@@ -176,7 +176,7 @@ def _pair_all_rows(times: int, tape: Tape[Any], head: Head[Any]) -> Errors[Any]:
 
     The sum of (o_i - t_j)^2 over all i and j is R times the sum over i of (o_i - mean)^2 and (t_i -
     mean)^2, where mean is the mean target. So only squares of differences from this mean are
-    computed.
+    computed. R counts rows.
     """
     m, t = tape.m, head.targets
     centre = np.broadcast_to(t.mean(axis=1, keepdims=True), t.shape)

@@ -122,7 +122,10 @@ def find_error(problem: Problem) -> Error:
 
 
 def find_row_weights(problem: Problem) -> Array | None:
-    """Return the weight of each row of each draw (D, R) in nnet's form; None if all are 1."""
+    """Return the weight of each row of each draw (D, R) in nnet's form; None if all are 1.
+
+    D counts draws (problems of a stack) and R rows.
+    """
     weights = np.broadcast_to(problem.shares, problem.targets.shape)[..., 0]
     return None if (weights == 1).all() else np.array(weights)
 
@@ -134,7 +137,10 @@ def find_decay(problem: Problem) -> float | Array:
 
 
 def find_targets(problem: Problem) -> Array:
-    """Return the targets (D, R, O) in nnet's form, with class weights and smoothing applied."""
+    """Return the targets (D, R, O) in nnet's form, with class weights and smoothing applied.
+
+    D counts draws (problems of a stack), R rows and O outputs of all heads.
+    """
     return problem.loss.change_targets(problem.targets)
 
 

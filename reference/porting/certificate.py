@@ -97,6 +97,8 @@ def _describe(verdict: Verdict) -> str:
 def clipped_share(net: FittedNet, inputs: Array) -> float:
     """Return the share of hidden units, over all rows of inputs (R, I), whose argument is beyond
     nnet's clip.
+
+    R counts rows and I inputs.
     """
     top = net.topology
     whole = inputs[np.isfinite(inputs).all(axis=1)]

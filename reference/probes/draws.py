@@ -56,7 +56,8 @@ class Draw:
 
         Each entry becomes the own parameter that changes only this entry of theta (see
         `Formulation.leads`). All other own parameters are random multiples of `quantum` up to
-        `high`; held ones are 0.
+        `high`; held ones are 0. D counts draws (problems of a stack), P own parameters (a model's
+        tensors, flattened) and T the network's parameters.
         """
         leads = self.formulation.leads
         own = lattice(self.rng, (self.draws, self.formulation.own.size), high, quantum)
@@ -68,16 +69,24 @@ class Draw:
     def theta(self, high: float, quantum: float = FINE) -> Array:
         """Draw theta, the network's parameters (D, T), as multiples of `quantum` of absolute value
         up to `high`.
+
+        D counts draws (problems of a stack) and T the network's parameters.
         """
         return lattice(self.rng, (self.draws, self.network.layout.size), high, quantum)
 
     def random_own(self, high: float) -> Array:
-        """Draw own parameters (D, P) of absolute value up to `high`, from a fine lattice."""
+        """Draw own parameters (D, P) of absolute value up to `high`, from a fine lattice.
+
+        D counts draws (problems of a stack) and P own parameters (a model's tensors, flattened).
+        """
         return self.own(self.theta(high), 1, FINE)
 
     def data(self, high: float = 2, quantum: float = 2.0**-10) -> tuple[Array, Array]:
         """Draw inputs (D, R, I) and targets (D, R, O), as multiples of `quantum` of absolute value
         up to `high`.
+
+        D counts draws (problems of a stack), R rows of data, I inputs of all groups and O outputs
+        of all heads.
         """
         inputs = self.draws, self.rows, sum(self.network.inputs)
         targets = self.draws, self.rows, sum(self.network.outputs)
@@ -90,7 +99,9 @@ class Draw:
         """Return the problem with these own parameters (D, P), inputs (D, R, I) and targets (D, R,
         O).
 
-        The targets are adapted to the loss.
+        The targets are adapted to the loss. D counts draws (problems of a stack), P own parameters
+        (a model's tensors, flattened), R rows of data, I inputs of all groups and O outputs of all
+        heads.
         """
         suited = suit_targets(self.loss, self.network.outputs, targets)
         return Problem(

@@ -96,7 +96,8 @@ def _cancel(formulation: Formulation, own: Array, inputs: Array) -> Array:
     """Return a copy of the own parameters (D, P) with new biases, which make the arguments of
     smooth activations 0 in the first row.
 
-    A bias changes only if there is an own parameter that changes only this bias.
+    A bias changes only if there is an own parameter that changes only this bias. D counts draws
+    (single problems) and P own parameters (a model's tensors, flattened).
     """
     tape = _Cancelling(*inputs.shape[:2])
     outputs(tape, equations_of(formulation.network), formulation.theta(own), inputs)

@@ -104,9 +104,10 @@ class Probes:
     """Probes for any network: `draws` problems of each kind, with `rows` rows of data, all from
     `seed`.
 
-    Calling it with a formulation returns the problems. Exact probes have as many rows as the power
-    of two nearest to `rows`. `kinds` chooses among exact, few-term, random, saturated, unusual and
-    53-bit. Raises ValueError for an unknown kind, and for no draws or rows.
+    Calling it with a formulation (a map from a model's parameters to a network's) returns the
+    problems. Exact probes have as many rows as the power of two nearest to `rows`. `kinds` chooses
+    among exact, few-term, random, saturated, unusual and 53-bit. Raises ValueError for an unknown
+    kind, and for no draws or rows.
     """
 
     seed: int = 0

@@ -53,12 +53,17 @@ class OnData:
         return [replace(problem, caveat=OWN_WEIGHTS)]
 
     def _encode_targets(self, formulation: Formulation) -> Array:
-        """Return the targets as numbers (R, O), even if labels were given."""
+        """Return the targets as numbers (R, O), even if labels were given.
+
+        R counts rows and O outputs.
+        """
         return encode_targets(self.loss, formulation.network.outputs, self.targets)
 
     def _data(self, formulation: Formulation, draws: int) -> tuple[Array, Array]:
         """Return inputs (D, R, I) and targets (D, R, O) that are the same in all D draws (problems
         of a stack).
+
+        R counts rows, I inputs and O outputs.
         """
         inputs = np.asarray(self.inputs, dtype=np.float64)
         targets = self._encode_targets(formulation)

@@ -26,7 +26,8 @@ def scale_layers(
     At inputs (D, R, I), the largest number of each layer becomes about as large as the result of
     `wanted`. The biases become about `biases` (D,) times as large as all other summands. NaN in
     either leaves the size unchanged. If all units of a ReLU layer are 0, its parameters change
-    their sign.
+    their sign. D counts draws (problems of a stack), P own parameters (a model's tensors,
+    flattened), R rows of data and I inputs of all groups.
     """
     layer, before = 0, abs(inputs).max(axis=(1, 2))
     while True:
@@ -61,6 +62,8 @@ def scale_layers(
 def _find_powers(wanted: Array, numbers: Array) -> Array:
     """Return powers of two (D,) that scale the largest of the numbers (D, ...) to the wanted sizes
     (D,); 1 if all numbers are 0.
+
+    D counts draws (problems of a stack).
     """
     size: Array = abs(numbers).reshape(len(numbers), -1).max(axis=1)
     usable = (size > 0) & (wanted > 0)
@@ -71,7 +74,10 @@ def _find_powers(wanted: Array, numbers: Array) -> Array:
 
 def reach_own(formulation: Formulation, factors: Array) -> Array:
     """Return a factor for each own parameter (D, P): the smallest of the factors (D, T) of those
-    entries of theta that depend on it; 1 if there are none.
+    network parameters (theta) that depend on it; 1 if there are none.
+
+    D counts draws (problems of a stack), P own parameters (a model's tensors, flattened) and T the
+    network's parameters.
     """
     back = formulation.matrix.transpose
     entered: NDArray[np.intp] = np.append(back.matrix.indices, factors.shape[1])

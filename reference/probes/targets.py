@@ -16,8 +16,9 @@ from harness.text.harmless import shown
 def encode_targets(loss: Loss, widths: Sequence[int], given: ArrayLike) -> Array:
     """Return targets (R, O) from a user's: numbers of that shape, or labels (R,) of one head.
 
-    Labels are integers from 0: the classes of an error "softmax", or 0 and 1 for one output. Raises
-    ValueError for labels that are no class, and for targets that the errors do not allow.
+    Labels are integers from 0: the classes of an error "softmax", or 0 and 1 for one output. R
+    counts rows of data and O outputs of all heads. Raises ValueError for labels that are no class,
+    and for targets that the errors do not allow.
     """
     loss.expect_heads(tuple(widths))
     targets = np.asarray(given)
@@ -33,7 +34,10 @@ def encode_targets(loss: Loss, widths: Sequence[int], given: ArrayLike) -> Array
 
 
 def _encode_labels(loss: Loss, width: int, labels: Array) -> Array:
-    """Return targets (R, K) of one head (an output tensor) from labels (R,)."""
+    """Return targets (R, K) of one head (an output tensor) from labels (R,).
+
+    R counts rows of data and K outputs of one head.
+    """
     is_number = np.issubdtype(labels.dtype, np.number) or labels.dtype == bool
     classes = max(2, width)
     if not is_number or not np.isin(labels, np.arange(classes)).all():
@@ -49,7 +53,10 @@ def _encode_labels(loss: Loss, width: int, labels: Array) -> Array:
 
 
 def _expect_range(error: str, targets: Array) -> None:
-    """Raise ValueError for targets (R, K) that an error does not allow."""
+    """Raise ValueError for targets (R, K) that an error does not allow.
+
+    R counts rows of data and K outputs of one head.
+    """
     if error == "squares":
         return
     low, high = (0.0, np.inf) if error in OF_A_ROW else (0.0, 1.0)

@@ -99,8 +99,8 @@ def draw_53_bits(draw: Draw) -> list[Problem]:
 
 
 def _choose_rows(draw: Draw) -> list[int]:
-    """Return the unusual numbers of rows, in ascending order, without the number of rows of other
-    probes.
+    """Return the unusual numbers of rows, in ascending order, without the common number that other
+    random problems have.
     """
     network = draw.network
     counts = {*ROWS, sum(network.inputs)}
@@ -137,7 +137,8 @@ def _draw_scaled(draw: Draw, sizes: Sizes) -> tuple[Array, Sizes]:
     parameters and the sizes.
 
     If some answer becomes too large, because several layers share weights, parameters and inputs
-    get common sizes instead.
+    get common sizes instead. D counts draws (single problems) and P own parameters (a model's
+    tensors, flattened).
     """
     draw.draws, draw.rows = len(sizes.inputs), SAMPLE_ROWS
     inputs, targets = draw.data()
@@ -165,6 +166,8 @@ def _find_too_large(problem: Problem) -> NDArray[np.bool_]:
 def _draw_without_blocks(draw: Draw) -> Array:
     """Draw own parameters (D, P) of common sizes. In each draw a different block is set to 0, in
     the last draw none.
+
+    D counts draws (single problems) and P own parameters (a model's tensors, flattened).
     """
     blocks = draw.formulation.own.blocks[:MOST_BLOCKS]
     draw.draws, draw.rows = 1 + len(blocks), SAMPLE_ROWS
@@ -194,6 +197,8 @@ def _choose_size(sizes: Sizes) -> Wanted:
 def _mix(rng: np.random.Generator, exponents: Array, shape: tuple[int, ...]) -> Array:
     """Return random factors in this shape, (D, R, I) or (D, R, O): most are 2^exponent, with an
     exponent for each draw (D,); some are smaller, and some are 0.
+
+    D counts draws (single problems), R rows of data, I inputs and O outputs.
     """
     some = rng.choice([0.0, 2.0**-7, 1.0], shape, p=[0.1, 0.2, 0.7])
     return np.asarray(some * 2.0 ** exponents[:, None, None])

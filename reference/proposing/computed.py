@@ -19,7 +19,7 @@ class Tried:
     """A model's outputs (D, R, O) at random numbers, for comparison with the outputs of networks.
 
     `formulation` is the map of the model's parameters to a network's; all networks to be compared
-    have this network's layout.
+    have this network's layout. D counts draws (single problems), R rows and O outputs.
     """
 
     def __init__(self, subject: Subject, formulation: Formulation) -> None:

@@ -100,8 +100,8 @@ class RSession:
         of all outputs, not halved. With `logits` the outputs are linear, before a logistic function
         or a softmax; value and gradient stay the same.
 
-        Raises ValueError for an array of another shape, an empty array, or a number that is not
-        finite.
+        D counts draws (parameter vectors), T weights, R rows, I inputs and O outputs. Raises
+        ValueError for an array of another shape, an empty array, or a number that is not finite.
         """
         x = check("inputs", inputs, None, None, topology.inputs)
         draws, rows, weights = *x.shape[:2], topology.n_weights
@@ -151,7 +151,7 @@ class RSession:
         True for trained weights; row_weights has the shape (R,); decay is one number or has the
         shape (T,).
 
-        Raises ValueError as evaluate does.
+        R counts rows, I inputs and O outputs. Raises ValueError as evaluate does.
         """
         data = _check_one_draw(topology, theta, inputs, targets)
         rows, weights = data[0].shape[1], topology.n_weights
@@ -241,7 +241,7 @@ class RSession:
 
         The object in the file, its formula and `prepare` are evaluated. Without `trust`, the
         formula of the fit may call only plain arithmetic and finds only R's own functions; any
-        other formula raises RError.
+        other formula raises RError. R counts rows, I inputs and O outputs.
         """
         converted: list[Any] = []
         for column in columns:
@@ -319,6 +319,8 @@ def _check_one_draw(
 ) -> tuple[Array, Array, Array]:
     """Check the arrays of one draw (one problem); return inputs (I, R), targets (O, R) and weights
     (T,) in the axes of nnet.R.
+
+    I counts inputs, R rows and O outputs.
     """
     x = check("inputs", inputs, None, topology.inputs)
     y = check("targets", targets, len(x), topology.outputs)

@@ -155,7 +155,9 @@ class Topology:
 @dataclass(frozen=True)
 class Evaluation:
     """nnet's own numbers at D draws (parameter vectors): value of the loss (D,), outputs (D, R, O),
-    gradient of the value by theta (D, T).
+    gradient of the value by the weights (D, T).
+
+    R counts rows, O outputs and T weights.
     """
 
     value: Array
@@ -167,6 +169,8 @@ class Evaluation:
 class Fit:
     """The result of a fit: final weights (T,), value of the loss, outputs (R, O), convergence (0,
     or 1 if maxit was reached), and the seconds that the fit took inside R.
+
+    R counts rows and O outputs.
     """
 
     weights: Array

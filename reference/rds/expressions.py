@@ -22,7 +22,7 @@ Scalar = Callable[..., float]
 
 
 def _log_like(function: Scalar, least: float) -> Scalar:
-    """Return a version of a logarithm that is -inf at `least` and NaN below it, as R's is."""
+    """Return a logarithm that is -inf at `least` and NaN below it, as R's is."""
 
     def compute(x: float) -> float:
         if x > least:
@@ -33,7 +33,7 @@ def _log_like(function: Scalar, least: float) -> Scalar:
 
 
 def _exp_like(function: Scalar) -> Scalar:
-    """Return a version of an exponential that overflows to infinity, as R's does."""
+    """Return an exponential that overflows to infinity, as R's does."""
 
     def compute(x: float) -> float:
         try:
@@ -141,7 +141,9 @@ def scaling(expression: Value) -> tuple[Value, float, float] | None:
 
 
 def compute(expression: Value, columns: Mapping[str, Array], rows: int) -> Array:
-    """Return the values (R,) of a checked expression at columns of numbers."""
+    """Return the values (R,) of a checked expression, given the raw columns by name; R is the
+    number of `rows`.
+    """
     if expression.kind == "symbol":
         return columns[expression.symbol]
     if expression.kind != "language":

@@ -34,8 +34,8 @@ class Terms(Protocol):
     def columns(self, rows: Rows) -> Array:
         """Return the inputs (R, I), as R's model.matrix computes them without the intercept.
 
-        A row with a missing value becomes a row of NaN. Raises ValueError, as R does, for an
-        unknown level and a missing column.
+        A row with a missing value becomes a row of NaN. R counts rows and I inputs. Raises
+        ValueError, as R does, for an unknown level and a missing column.
         """
 
 
@@ -55,7 +55,7 @@ class FittedNet:
     wts begin with a bias of 0 for each output, and that its intercepts, which are the biases here,
     are weights of a column of ones. `criteria` are multinom()'s deviance and AIC. `value`,
     `fitted`, `residuals` and `criteria` are NaN if `nnet-parity back` marked them as belonging to
-    older weights.
+    older weights. N counts the fitted rows and O outputs.
     """
 
     topology: Topology

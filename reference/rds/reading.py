@@ -217,7 +217,7 @@ def _texts(fields: dict[str, Value], name: str, length: int) -> tuple[str, ...]:
 def _rows(fields: dict[str, Value], name: str, outputs: int) -> Array:
     """Return the field `name` as rows (N, O); without rows if it was removed from the fit.
 
-    N counts the rows of the fit, and O its `outputs`.
+    N counts the rows of the fit, and O its `outputs`. O counts outputs.
     """
     value = fields.get(name, NULL)
     if value.kind == "NULL":

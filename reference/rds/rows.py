@@ -43,7 +43,7 @@ class Rows:
         """Return the rows of a csv file, a pandas DataFrame, a dict of columns, or a matrix (R, K).
 
         The columns of a matrix have the given `names`, else x1, x2, and so on. Numbers keep every
-        bit of float64. Raises ValueError, with a sentence, for anything else.
+        bit of float64. R counts rows. Raises ValueError, with a sentence, for anything else.
         """
         if isinstance(given, Rows):
             return given
@@ -121,7 +121,10 @@ class Rows:
         return not any(isinstance(column, tuple) for column in self.columns.values())
 
     def matrix(self) -> Array:
-        """Return the columns of numbers joined to a matrix (R, K)."""
+        """Return the columns of numbers joined to a matrix (R, K).
+
+        R counts rows.
+        """
         return np.stack([np.asarray(column) for column in self.columns.values()], axis=1)
 
     def lists(self) -> dict[str, Any]:

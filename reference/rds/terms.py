@@ -80,9 +80,9 @@ class FormulaTerms:
     def columns(self, rows: Rows) -> Array:
         """Return the inputs (R, I), as R's model.matrix computes them without the intercept.
 
-        A row with a missing value becomes a row of NaN. Raises Unsupported if a term is not
-        supported, and ValueError for an unknown level, a missing column, and texts instead of
-        numbers.
+        A row with a missing value becomes a row of NaN. R counts rows and I inputs. Raises
+        Unsupported if a term is not supported, and ValueError for an unknown level, a missing
+        column, and texts instead of numbers.
         """
         if self.refused:
             raise Unsupported(self.refused)

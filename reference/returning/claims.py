@@ -19,7 +19,10 @@ ALIKE = 1e-6  # rows as csv holds them give the old numbers so nearly; no verdic
 
 @dataclass(frozen=True, eq=False)
 class FittedRows:
-    """The rows on which a network was fitted: inputs (R, I), targets (R, O), case weights (R,)."""
+    """The rows on which a network was fitted: inputs (R, I), targets (R, O), case weights (R,).
+
+    R counts rows, I inputs and O outputs.
+    """
 
     inputs: Array
     targets: Array
@@ -38,6 +41,8 @@ class FittedRows:
 class Claims:
     """The numbers in a fitted object that depend on its weights: the loss, fitted values (R, O) and
     residuals (R, O).
+
+    R counts rows and O outputs.
     """
 
     value: float

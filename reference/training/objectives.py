@@ -23,7 +23,7 @@ class Objective:
     """Computes the loss of one draw, its gradient and its Jacobian at any theta (T,), for any
     network.
 
-    The own parameters of the problem must be theta, see `at_theta`.
+    The problem must be given in theta, the network's parameters, see `at_theta`.
     """
 
     def __init__(self, problem: Problem, draw: int) -> None:
@@ -50,10 +50,12 @@ class Objective:
         return self._with_decay(error.ravel(), self.root_decays * theta)
 
     def jacobian(self, theta: Array) -> Array:
-        """Return the derivatives of the residuals by theta (R O, T), or (R O + T, T).
+        """Return the derivatives of the residuals by theta, the network's parameters: (R O, T), or
+        (R O + T, T) with decay.
 
         Each row is the gradient of a loss whose targets make this residual 1/2 and all others 0:
-        the derivative of a squared residual of 1/2 is the derivative of the residual.
+        the derivative of a squared residual of 1/2 is the derivative of the residual. R counts
+        rows, O outputs and T the network's parameters.
         """
         rows, outputs = self.problem.targets.shape[1:]
         forward = self._evaluate(theta)["forward"][0]
@@ -100,7 +102,8 @@ class HiddenLayerObjective(Objective):
     def _forward(self, theta: Array) -> tuple[Array, Array, Array, Array | None, Array | None]:
         """Return A, B, the outputs (R, O), and the derivatives of f (R, O) and of g (R, H).
 
-        None instead of derivatives means that all of them are 1.
+        None instead of derivatives means that all of them are 1. R counts rows, O outputs and H
+        hidden units.
         """
         A = theta[: self.split].reshape(self.shape_of_A)
         B = theta[self.split :].reshape(self.shape_of_B)
@@ -147,6 +150,8 @@ class HiddenLayerObjective(Objective):
 def _per_output(slope: Array | None) -> Array | None:
     """Reshape derivatives (R, H), which are the same for each output, to (R, 1, H); None stays
     None.
+
+    R counts rows and H hidden units.
     """
     return None if slope is None else slope[:, None, :]
 

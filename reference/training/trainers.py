@@ -236,6 +236,8 @@ def nnet_fit(
 def _in_r(problem: Problem, draw: int) -> tuple[Topology, Array, Array, Array]:
     """Return the arguments of RSession.fit for one draw (a problem of the stack): the topology, the
     weights (T,), inputs (R, I) and targets (R, O).
+
+    R counts rows, I inputs and O outputs.
     """
     network: Any = problem.formulation.network
     net = topology(network, find_error(problem))
@@ -329,7 +331,7 @@ def _descend(lr: float, steps: int, net: NumpyNet, problem: Problem, draw: int) 
 
 def gradient_descent(lr: float, steps: int, **given: Any) -> ReferenceTrainer:
     """Return the trainer of plain gradient descent in NumPy: each step subtracts lr * gradient from
-    theta.
+    the network's parameters.
     """
     one = partial(_descend, lr, steps)
     return replace(
