@@ -27,7 +27,9 @@ def is_typed(module: Any) -> bool:
 
 
 def name_origin(module: ModuleType) -> str:
-    """Return the name of the place from which a module's statements come, as a script gives it."""
+    """Return the place from which a module's statements come, for a script's comment: the file's
+    name, or "a notebook or REPL".
+    """
     if is_typed(module):
         return "a notebook or REPL"
     return ascii(Path(str(module.__file__)).name)

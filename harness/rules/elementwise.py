@@ -120,8 +120,10 @@ def take_reciprocal_root(steps: Steps, call: Call) -> Error:
 
 @rule("addcmul", "addcdiv")
 def add_product(steps: Steps, call: Call) -> Error:
-    """Return a bound on the rounding error of a + c b1 b2 or a + c b1 / b2. The constant factor c
-    may be applied first or last.
+    """Return a bound on the rounding error of torch.addcmul, a + c b1 b2, or torch.addcdiv, a + c
+    b1 / b2.
+
+    The constant factor c may be applied first or last.
     """
     combine = steps.mul if call.name == "aten::addcmul" else steps.div
     one, other = steps.exact(call["tensor1"]), steps.exact(call["tensor2"])

@@ -164,7 +164,7 @@ class Steps:
         return self.round(value, carried, acts=(a.value != 0) & b.value.isfinite())
 
     def square(self, a: Number) -> Number:
-        """Return a^2."""
+        """Return a^2, with its rounding error."""
         return self.mul(a, a)
 
     def scale(self, a: Number, factor: float) -> Number:
@@ -200,7 +200,9 @@ class Steps:
         return self.round(total.value / terms, total.error / terms, 2)
 
     def sqrt(self, a: Number) -> Number:
-        """Return the square root. MKL's is right to one ulp, not to half an ulp."""
+        """Return the square root, with its rounding error. That of the library MKL is right to one
+        ulp, not to half an ulp.
+        """
         value = a.value.sqrt()
         below = torch.clamp(a.value - a.error, min=0.0).sqrt()
         carried = torch.minimum(a.error / (value + below), a.error.sqrt())
@@ -220,30 +222,32 @@ class Steps:
         return self.function(value, value * torch.expm1(a.error))
 
     def expm1(self, a: Number) -> Number:
-        """Return exp(a) - 1."""
+        """Return exp(a) - 1, with its rounding error."""
         value = torch.expm1(a.value)
         return self.function(value, (value + 1) * torch.expm1(a.error))
 
     def log(self, a: Number) -> Number:
-        """Return log(a)."""
+        """Return log(a), with its rounding error."""
         least = torch.clamp(a.value - a.error, min=0.0)
         carried = torch.where(a.error > 0, a.error / least, 0.0)
         return self.function(a.value.log(), carried)
 
     def log1p(self, a: Number) -> Number:
-        """Return log(1 + a)."""
+        """Return log(1 + a), with its rounding error."""
         least = torch.clamp(1 + a.value - a.error, min=0.0)
         carried = torch.where(a.error > 0, a.error / least, 0.0)
         return self.function(a.value.log1p(), carried)
 
     def tanh(self, a: Number) -> Number:
-        """Return tanh(a)."""
+        """Return tanh(a), with its rounding error."""
         value = a.value.tanh()
         slope = find_steepest(1 - value * value, a.error, TANH, 1.0)
         return self.function(value, torch.clamp(slope * a.error, max=2.0))
 
     def sigmoid(self, a: Number) -> Number:
-        """Return 1 / (1 + exp(-a)): a function, an addition and a division."""
+        """Return 1 / (1 + exp(-a)), with the rounding errors of a function, an addition and a
+        division.
+        """
         value = a.value.sigmoid()
         slope = find_steepest(value * (1 - value), a.error, LOGISTIC, 0.25)
         moved = torch.clamp(slope * a.error, max=1.0)

@@ -147,9 +147,9 @@ def _make_case(named: Named, given: Namespace) -> Case:
 def _make_subject(named: Named, network: Network) -> Subject:
     """Return the model as a subject (a model under test).
 
-    If names and shapes do not determine which parameter is which block of the network, this is
-    found by trying, else assumed. Raises ValueError if the parameters do not fit a network of these
-    sizes.
+    The assignment of its parameters to the network's blocks (parameter tensors) follows from names
+    and shapes; if these leave a choice, it is found by trying, else assumed. Raises ValueError if
+    the parameters do not fit a network of these sizes.
     """
     subject = Subject(named.thing, name=named.name)
     try:

@@ -175,7 +175,7 @@ def _change_by_name(
 
 
 class Off(OnBlocks):
-    """Parameters with wrong numbers."""
+    """An implementation that computes with wrong numbers in its parameters."""
 
     def run(self, problem: Problem, contract: Contract) -> Answers:
         asked = undecayed(at_theta(problem))

@@ -181,7 +181,7 @@ class _OfProbabilities(Generic[V]):
         return [(m.lose(m.lift(np.zeros(there.shape)), lost), np.ones(there.shape))]
 
     def _logs(self) -> tuple[V, V]:
-        """Return log p and log(1 - p) of logistic outputs."""
+        """Return log p and log(1 - p), where p are the outputs of a logistic."""
         m = self.m
         if self.fused:
             z = self.z

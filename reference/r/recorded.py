@@ -197,8 +197,8 @@ def _list_shapes(asked: Ask) -> dict[str, tuple[int, ...]]:
 
 
 def _describe(asked: Ask) -> str:
-    """Return an ask in words, as "evaluate of theta (1, 9), ..." (names and shapes of
-    its arrays).
+    """Return an ask (a call of an RSession) in words, as "evaluate of theta (1, 9), ...": the names
+    and shapes of its arrays.
     """
     arrays = {name: shape for name, shape in _list_shapes(asked).items() if shape}
     return f"{asked.what} of {', '.join(f'{name} {shape}' for name, shape in arrays.items())}"
