@@ -231,6 +231,15 @@ class _Stack:
                 differences = np.maximum(differences, abs(side.answer - side.oracle.value))
         return differences
 
+    def measure_factors(self) -> Array:
+        """Return by which factor each element's two answers differ by more than is allowed.
+
+        Where they do not, one side is outside its own bounds: there it is the share of these.
+        """
+        allowed = self.rounding + abs(self.declared)
+        factors = budget(self.subject.answer - self.reference.answer, allowed)
+        return np.where((factors > 1) & np.isfinite(factors), factors, self.shares)
+
 
 def _choose_shown(worst: Judgement, stacks: Sequence[_Stack]) -> Judgement:
     """Return the judgement to show.
@@ -244,8 +253,9 @@ def _choose_shown(worst: Judgement, stacks: Sequence[_Stack]) -> Judgement:
     with np.errstate(over="ignore", invalid="ignore"):
         for each in stacks:
             differences, exact = each.measure_differences(), each.subject.oracle.value
-            rank, index = find_telling(differences, each.shares, exact, each.owner)
-            found.append((rank, each.show(index)))
+            factors = each.measure_factors()
+            rank, index = find_telling(differences, each.shares, factors, exact, each.owner)
+            found.append((rank, replace(each.show(index), factor=float(factors[index]))))
     shown = max(found, key=lambda ranked: ranked[0])[1]
     return replace(shown, budget_used=worst.budget_used)
 

@@ -11,12 +11,13 @@ LARGE = 0.1  # of the size of its tensor: no larger difference shows more
 
 
 def find_telling(
-    differences: Array, shares: Array, exact: Array, owner: NDArray[np.intp]
+    differences: Array, shares: Array, factors: Array, exact: Array, owner: NDArray[np.intp]
 ) -> tuple[float, tuple[int, ...]]:
     """Return the element that shows a failure best, as its rank (up to 3) and its index.
 
-    `differences`, `shares` (differences as shares of the allowed ones) and the right answers
-    `exact` are (D, ...) for D problems. `owner` has the shape of one problem, and the number of
+    `differences`, `shares` (differences as shares of the allowed ones), `factors` and the right
+    answers `exact` are (D, ...) for D problems. Of elements that are alike the one with the largest
+    factor is taken. `owner` has the shape of one problem, and the number of
     each element's tensor. Only elements outside their bounds count. An answer that is not finite
     ranks highest, an element that must be equal lowest. Among the others the best element has a
     difference that is large relative to its tensor in its problem, in a tensor with numbers near 1.
@@ -33,7 +34,7 @@ def find_telling(
     telling = np.where(finite & must_be_equal, telling, 1 + telling)
     telling = np.where(finite, telling, 3.0)
     telling = np.where(shares > 1, telling, -1.0)
-    best = np.where(telling == telling.max(), shares, -1.0)  # the largest share, if some are alike
+    best = np.where(telling == telling.max(), factors, -1.0)
     index = tuple(int(i) for i in np.unravel_index(int(best.argmax()), best.shape))
     return float(telling[index]), index
 

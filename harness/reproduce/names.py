@@ -39,13 +39,13 @@ def choose_name(trial: Trial, cache: Cache) -> str:
 def _list_short(trial: Trial) -> Iterator[str]:
     """Yield names without the parts that are the same in most trials.
 
-    If a name has letters that no file's name should have, a digest of it is added: another process
-    may write a script of a name that differs in these letters only.
+    If a name has letters that no file's name should have, other than blanks, a digest of it is
+    added: another process may write a script of a name that differs in these letters only.
     """
     case, subject = trial.case, trial.subject.name
     whose = [case.name] if len(case.subjects) == 1 else [case.name, subject]
     for rest in ([trial.check], [trial.device, trial.dtype, trial.check]):
-        whole = "-".join([*whose, *rest])
+        whole = "-".join([*whose, *rest]).replace(" ", "-")
         plain = LETTERS.sub("-", whole).strip("-")
         if plain != whole:
             plain += f"-{_digest(whole)}"
