@@ -18,6 +18,7 @@ from harness.judging.comparison import blank, failure, finding_of, measured_verd
 from harness.shipped.asking import Predicted
 from harness.shipped.classes import describe_classes, find_wrong_class
 from harness.shipped.port_trial import PortTrial
+from harness.shipped.saturation import SATURATED, is_saturated
 from harness.shipped.weights import FIFTEEN_DIGITS, Held
 from harness.words.naming import describe_used
 from harness.words.wording import with_finding
@@ -54,6 +55,8 @@ def judge_predictions(port_trial: PortTrial) -> Verdict:
         if judgement.status is Status.UNDEFINED:
             why = f"its predictions, or their bounds, leave the range of {trial.dtype}"
         return replace(verdict, why=why)
+    if is_saturated(port_trial.truth):
+        return blank(trial, Status.VACUOUS, SATURATED)
     return replace(verdict, why=_describe_pass(port_trial, judgement, contract))
 
 
