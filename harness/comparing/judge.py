@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.comparing.evidence import Groups, find_evidence
+from harness.comparing.ranges import find_draws_beyond, join_masks
 from harness.comparing.showing import find_telling, rank_elements
 from harness.core.contract import Array, Bounded
 from harness.core.finding import Who
@@ -142,19 +143,19 @@ def judge(
                 f" {mine.value.shape}"
             )
         with np.errstate(over="ignore", invalid="ignore"):
-            beyond_range = _draws_beyond(mine, largest)
+            beyond_range = find_draws_beyond(mine, largest)
             declared = mine.value - theirs.value
             rounding = mine.error + theirs.error
             shares = budget((subject.answer - reference.answer) - declared, rounding)
             beyond = _beyond({"subject": subject, "reference": reference})
-        lost = _draws_beyond(theirs, FLOAT64_LARGEST)
+        lost = find_draws_beyond(theirs, FLOAT64_LARGEST)
         if lost is not None:  # the reference is undefined there; the subject need not be
             shares = np.where(lost, 0.0, shares)
             beyond |= {who: np.where(lost, 0.0, beyond[who]) for who in beyond if who != "subject"}
         if beyond_range is not None:  # such draws say nothing, but the others may fail
             shares = np.where(beyond_range, 0.0, shares)
             beyond = {who: np.where(beyond_range, 0.0, own) for who, own in beyond.items()}
-        left_out = _join(beyond_range, lost)
+        left_out = join_masks(beyond_range, lost)
         if left_out is not None:
             undefined += int(left_out.sum())
             rounding = np.where(left_out, np.inf, rounding)
@@ -289,28 +290,6 @@ def _judge_element(
     actual, expected, allowed = (float(figure[index]) for figure in figures)
     share = float(used[index])
     return Judgement(status, share, 0, index, actual, expected, allowed, share)
-
-
-def _draws_beyond(oracle: Bounded, largest: float) -> NDArray[np.bool_] | None:
-    """Return a mask (D, 1, ...) of the D problems whose exact answer is beyond the dtype's range.
-
-    `largest` is the dtype's largest number. Return None if there are no such problems.
-    """
-    with np.errstate(over="ignore", invalid="ignore"):
-        if abs(oracle.value).max() + oracle.error.max() <= largest:  # nearly always, found sooner
-            return None
-        inside = np.asarray(abs(oracle.value) + oracle.error <= largest)
-    within = inside.reshape(len(inside), -1).all(axis=1)
-    return None if within.all() else np.reshape(~within, (-1, *[1] * (oracle.value.ndim - 1)))
-
-
-def _join(
-    some: NDArray[np.bool_] | None, others: NDArray[np.bool_] | None
-) -> NDArray[np.bool_] | None:
-    """Return the union of two masks of draws; None if both are None."""
-    if some is None or others is None:
-        return others if some is None else some
-    return some | others
 
 
 def _conclude(worst: Judgement, seen: NDArray[np.bool_], narrow: NDArray[np.bool_]) -> Judgement:

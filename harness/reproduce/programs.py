@@ -15,6 +15,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, NamedTuple
 
+from harness.text.files import replace_whole
+
 # set to 1 for the process that forks: a fork has only one thread of its parent's
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 DEADLINE = 120.0  # seconds that a script may take; forked.py limits its CPU time too
@@ -168,7 +170,7 @@ def run_unfinished(path: Path, text: str, file: str = "") -> Ended:
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".nnet-parity-{os.getpid()}-{path.name}.half")
     try:
-        unfinished.write_text(text, encoding="utf-8")
+        replace_whole({unfinished: text})
         ended = SCRIPTS.run(unfinished, file=file)
         if ended.fails_again:
             unfinished.replace(path)

@@ -11,6 +11,7 @@ from pathlib import Path
 from harness.looking.named import Named, load_model
 from harness.looking.seen import Seen
 from harness.pytorch.subject import Subject
+from harness.text.files import replace_whole
 from harness.text.harmless import printable
 from harness.text.shell import path_word, shell_line
 from reference.commands.network_options import show_options
@@ -60,8 +61,7 @@ def _init(given: Namespace) -> int:
         seen = look_at_subject(subject)
         proposal = propose(subject, seen)
         text = write_case(named, proposal)
-        with file.open("x", encoding="utf-8") as new:
-            new.write(text)
+        replace_whole({file: text})
     except KeyboardInterrupt:
         print("interrupted; nothing was written", file=sys.stderr)
         return 130

@@ -19,7 +19,7 @@ from itertools import count as numbers
 from pathlib import Path
 from random import Random
 
-from harness.core.report import Report
+from harness.core.report import MARK, Report
 from harness.core.verdict import Status, Verdict
 from harness.publishing.writing import write
 from harness.text.files import HALF, replace_whole
@@ -108,9 +108,9 @@ def save(folder: Path, run: str) -> None:
     """Write what a run writes: a recording, a script, and the report that names it."""
     text = f"run-{run}\n" * 20_000
     replace_whole({folder / RECORDING: f"{sha256(text.encode()).hexdigest()}\n{text}"})
-    script = Path("reproducers", run, "script.py")
+    script = Path("reproducers", f"{run}.py")
     (folder / script).parent.mkdir(parents=True, exist_ok=True)
-    replace_whole({folder / script: f"# run-{run} of nnet-parity\n"})
+    replace_whole({folder / script: f"# run-{run}\n# {MARK}\n"})
     what = (f"run-{run}", f"run-{run}", "N", "numpy_net", "computed", "loss", "cpu", "float64")
     verdict = Verdict(*what, Status.PASS, budget_used=0.5, alone=str(script))
     write(Report({}, [verdict]), folder, exchange)
@@ -123,7 +123,7 @@ def save_copy(folder: Path, run: str) -> None:
         for place in (folder, folder / OLDER):
             if (place / name).is_file():
                 text = (place / name).read_text()
-                text = re.sub("reproducers/[0-9a-f]{8}/script.py", "", text)
+                text = re.sub("reproducers/[0-9a-f]{8}.py", "", text)
                 texts[folder / name] = RUN.sub(f"run-{run}", text)
                 break
     if len(texts) == len(WHOLE):
@@ -174,7 +174,7 @@ def look_at_the_end(folder: Path) -> str:
             os.utime(path, (0, 0))
     save(folder, "eeeeeeee")
     left = {path.name for path in folder.iterdir()} - {*NAMES, RECORDING, "reproducers"}
-    left |= {path.name for path in (folder / "reproducers").iterdir()} - {"eeeeeeee"}
+    left |= {path.name for path in (folder / "reproducers").iterdir()} - {"eeeeeeee.py"}
     return f"{len(left)} files of killed writers are left: {sorted(left)[:3]}" if left else ""
 
 

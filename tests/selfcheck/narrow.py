@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from harness import Contract, Loss
 from harness.calling.observing import observe
-from harness.comparing.judge import TOO_WIDE
+from harness.comparing.evidence import TOO_WIDE
 from harness.core.contract import PRECISION
 from harness.core.problem import QUANTITIES
 from harness.judging.narrowing import narrow_problems

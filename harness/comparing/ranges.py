@@ -1,0 +1,28 @@
+"""Finds the draws whose exact answers are beyond the range of a dtype."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.core.contract import Bounded
+
+
+def find_draws_beyond(oracle: Bounded, largest: float) -> NDArray[np.bool_] | None:
+    """Return a mask (D, 1, ...) of the D problems whose exact answer is beyond the dtype's range.
+
+    `largest` is the dtype's largest number. Return None if there are no such problems.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        if abs(oracle.value).max() + oracle.error.max() <= largest:  # nearly always, found sooner
+            return None
+        inside = np.asarray(abs(oracle.value) + oracle.error <= largest)
+    within = inside.reshape(len(inside), -1).all(axis=1)
+    return None if within.all() else np.reshape(~within, (-1, *[1] * (oracle.value.ndim - 1)))
+
+
+def join_masks(
+    some: NDArray[np.bool_] | None, others: NDArray[np.bool_] | None
+) -> NDArray[np.bool_] | None:
+    """Return the union of two masks of draws; None if both are None."""
+    if some is None or others is None:
+        return others if some is None else some
+    return some | others
