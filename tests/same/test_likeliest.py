@@ -47,3 +47,30 @@ def test_the_wrong_line_is_named_although_no_map_agrees(approved: Approved) -> N
     assert "q.weight = inner.weight[0:4]" in found.why
     assert "scores = self.q(x) * self.k(x) / 2.5" in found.why
     approved(re.sub(r"\d+ maps", "# maps", found.why), mask_figures=True)
+
+
+class First(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two = nn.Linear(4, 5), nn.Linear(5, 2)
+
+    def forward(self, x: Tensor) -> Any:
+        return self.two(torch.tanh(self.one(x)))
+
+
+class Renamed(nn.Module):
+    """Other names for the same shapes, and another activation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner, self.outer = nn.Linear(4, 5), nn.Linear(5, 2)
+
+    def forward(self, x: Tensor) -> Any:
+        return self.outer(torch.sigmoid(self.inner(x)))
+
+
+def test_the_order_of_declaration_is_taken_if_all_shapes_agree(approved: Approved) -> None:
+    """Of two models that differ in names, and in one operation."""
+    case = same(Renamed, First, data=(6, 4), dtypes=["float64"], modes=["eval"])
+    found = judge(case)["float64 same-function-eval"]
+    approved(re.sub(r"\d+ maps", "# maps", found.why), mask_figures=True)
