@@ -198,7 +198,7 @@ def test_a_hostile_formula_runs_nothing(
 def test_a_net_of_which_nothing_can_be_judged_fails(
     port: Port, tmp_path: Path, live_r: None, approved: Approved
 ) -> None:
-    """All weights are 0: any port is right, which is no evidence; one that is all clip is told."""
+    """All weights are 0: any port is right, which is no evidence; nor is one that is all clip."""
     zeros = "fit(x, d$y, size = 1, Wts = rep(0, 5), mask = rep(FALSE, 5), linout = TRUE)"
     make_fit(tmp_path / "zero.rds", zeros)
     code, said = port("zero.rds")
@@ -206,7 +206,7 @@ def test_a_net_of_which_nothing_can_be_judged_fails(
     approved(said)
     make_fit(tmp_path / "far.rds", zeros.replace("rep(0, 5)", "c(99, 1, 1, 1, 1)"))
     (tmp_path / "two.csv").write_text("x,z\n1,2\n0,1\n")
-    assert port("far.rds", "--data", "two.csv")[0] == 0
+    assert port("far.rds", "--data", "two.csv")[0] == 1
     approved((tmp_path / "far/certificate.md").read_text().partition("Not said")[2], True)
 
 
