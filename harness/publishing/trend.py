@@ -99,15 +99,3 @@ def list_rows(trend: Trend) -> list[tuple[str, ...]]:
             )
         )
     return rows
-
-
-COLUMNS = (
-    "run",
-    "commit",
-    "questions",
-    "checks",
-    "mismatches",
-    "worst share",
-    "duration",
-    "changed",
-)

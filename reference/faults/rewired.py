@@ -39,8 +39,9 @@ class Rewired(Fault):
     errors_of: ErrorsOf = field(default=find_any_errors, kw_only=True)
 
     def fits(self, network: Family) -> bool:
-        is_hidden = isinstance(network, Network) and network.hidden > 0
-        return is_hidden and self.has_it(network)  # type: ignore[arg-type]
+        if not isinstance(network, Network) or network.hidden == 0:
+            return False
+        return self.has_it(network)
 
     def suits(self, loss: Loss, network: Family) -> bool:
         """Can a loss of the network's outputs have this fault (a mistake), in any of its heads?"""
