@@ -16,11 +16,11 @@ def find_telling(
     """Return the element that shows a failure best, as its rank (up to 3) and its index.
 
     `differences`, `shares` (differences as shares of the allowed ones), `factors` and the right
-    answers `exact` are (D, ...) for D problems. Of elements that are alike the one with the largest
-    factor is taken. `owner` has the shape of one problem, and the number of
-    each element's tensor. Only elements outside their bounds count. An answer that is not finite
-    ranks highest, an element that must be equal lowest. Among the others the best element has a
-    difference that is large relative to its tensor in its problem, in a tensor with numbers near 1.
+    answers `exact` are (D, ...) for D problems. `owner` has the shape of one problem, and the
+    number of each element's tensor. Only elements outside their bounds count. An answer that is not
+    finite ranks highest, an element that must be equal lowest. Among the others the best element
+    has a difference that is large relative to its tensor in its problem, in a tensor with numbers
+    near 1. Of elements with equal ranks the one with the largest factor is taken.
     """
     sizes = np.where(np.isfinite(exact), abs(exact), 0.0)
     for tensor in np.unique(owner):

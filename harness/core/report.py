@@ -155,8 +155,12 @@ class Asked:
 
 def name_implementation(verdict: Verdict) -> str:
     """Return the name of a verdict's reference as people read it."""
-    name = verdict.reference
-    if verdict.source in R or name.startswith("r_nnet"):
+    return "R nnet" if verdict.source in R else name_reference(verdict.reference)
+
+
+def name_reference(name: str) -> str:
+    """Return the name of a reference as people read it: "NumPy" for "numpy_net_clipped"."""
+    if name.startswith("r_nnet"):
         return "R nnet"
     if name == "cpu":
         return "itself on the CPU"

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from harness.drawing.style import DASHES, MARKERS, SERIES, make_element, make_style
 
-# drawn colours, each of which `draw` replaces by the one in COLOURS
+# colours that matplotlib draws with; `draw` replaces them by those in COLOURS
 INK, LINE, CARD = (f"#00000{number}" for number in range(1, 4))
 TAG = "#00001"  # and the number of a colour of a line
 COLOURS = {INK: "currentColor", LINE: "var(--line)", CARD: "var(--card)"}

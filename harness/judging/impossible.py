@@ -11,6 +11,7 @@ from typing import Any
 from harness.core.implementation import Limited
 from harness.core.numpy_errors import users
 from harness.core.problem import ORDER
+from harness.core.report import name_reference
 from harness.judging.case import ENDS, Trial
 
 
@@ -23,7 +24,7 @@ def mark_impossible(trials: Sequence[Trial]) -> list[Trial]:
     others: dict[tuple[str, str, str, str], list[str]] = {}
     for trial, reason in zip(trials, reasons, strict=True):
         if not reason:
-            others.setdefault(_get_check(trial), []).append(_name(trial))
+            others.setdefault(_get_check(trial), []).append(name_reference(trial.against))
     marked = []
     for trial, reason in zip(trials, reasons, strict=True):
         if reason:
@@ -37,14 +38,6 @@ def mark_impossible(trials: Sequence[Trial]) -> list[Trial]:
 
 def _get_check(trial: Trial) -> tuple[str, str, str, str]:
     return trial.subject.name, trial.device, trial.dtype, trial.check
-
-
-def _name(trial: Trial) -> str:
-    """Return the name of a trial's reference for people."""
-    name: str = trial.against
-    if name.startswith("numpy_net"):
-        return "NumPy"
-    return "R" if name.startswith("r_nnet") else name
 
 
 def _find_reason(trial: Trial) -> str:
@@ -64,7 +57,7 @@ def _find_reason(trial: Trial) -> str:
             if trial.case.contrast and not reason:
                 reason = _find_lack(trial.reference, network, quantity, dtype, "cpu")
             return reason or _find_lack(trial.subject, own, quantity, dtype, trial.device)
-    except Exception:  # an object of the user's: its trial tells what it raises
+    except Exception:  # a user's object may raise anything: its trial shows the error
         return ""
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from harness.keeping.folder import Kept
 from harness.keeping.kept_run import KeptQuestion, KeptRun
 
-NAMED = 3  # of what is missing, at most
+NAMED = 3  # files, or questions, in a sentence at most
 
 
 class TrendPoint(NamedTuple):

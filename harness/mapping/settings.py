@@ -4,35 +4,40 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from harness.core.report import grouped
 from harness.text.harmless import shown
 
 PLAIN = (bool, int, float, str, tuple, type(None))  # types of settings
-IGNORED = ("training", "in_features", "out_features")  # modes are asked, shapes are compared
+IGNORED = ("training", "in_features", "out_features")  # the mode, and shapes
 MOST = 3  # differences that are named
 
 Layer = tuple[str, Any]
 
 
-def compare_settings(mine: Any, theirs: Any, name: str, other: str) -> list[str]:
-    """Return a sentence for each setting, such as eps, in which the layers of the modules `mine`
-    and `theirs` differ.
+class Setting(NamedTuple):
+    """A sentence on a setting that differs, and the name of the layer of the first module."""
+
+    layer: str
+    said: str
+
+
+def compare_settings(mine: Any, theirs: Any, name: str, other: str) -> list[Setting]:
+    """Return the settings, such as eps, in which the layers of the modules `mine` and `theirs`
+    differ.
 
     Layers of one class are paired in the order in which they were registered, if both modules have
     the same number of them. `name` and `other` are the names of the models.
     """
     own, others = list_layers(mine), list_layers(theirs)
-    found: list[str] = []
+    found: list[Setting] = []
     for kind, layers in own.items():
         if len(layers) == len(others.get(kind, ())):
             for (place, layer), (there, counterpart) in zip(layers, others[kind], strict=True):
                 for setting, value, theirs_is in _list_differences(layer, counterpart):
-                    found.append(
-                        f"{setting} of {place} is {shown(value)}, of {there} in {other}"
-                        f" {shown(theirs_is)}"
-                    )
+                    said = f"{setting} of {place} is {shown(value)}, of {there} in {other}"
+                    found.append(Setting(place, f"{said} {shown(theirs_is)}"))
     found += _compare_kinds(own, others, name, other)
     return found[:MOST]
 
@@ -60,7 +65,7 @@ def _list_differences(layer: Any, counterpart: Any) -> Iterator[tuple[str, Any, 
 
 def _compare_kinds(
     own: dict[str, list[Layer]], others: dict[str, list[Layer]], name: str, other: str
-) -> list[str]:
+) -> list[Setting]:
     """Return a sentence if one layer of the first module is of another class than in the second.
 
     `own` and `others` are the layers of both by class; `name` and `other` are the names of the
@@ -72,4 +77,5 @@ def _compare_kinds(
     if not sum(only_own.values()) == sum(only_theirs.values()) == 1:
         return []
     (mine,), (there,) = only_own, only_theirs
-    return [f"{name} has one {mine} more, and one {there} less, than {other}"]
+    said = f"{name} has one {mine} more, and one {there} less, than {other}"
+    return [Setting(place, said) for place, _ in own[mine][-1:]]

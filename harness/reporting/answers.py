@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
 from harness.core.finding import Form, HintKind
-from harness.core.report import Report, grouped
+from harness.core.report import Report, grouped, name_reference
 from harness.core.verdict import R, Status, Verdict
 from harness.fits.equivalence import LEVEL
 from harness.words.naming import format_share
@@ -158,7 +158,7 @@ def _name_source(verdict: Verdict) -> str:
         return "NumPy at the fitted weights"
     if verdict.source == "stated":
         return f"{verdict.reference} (stated)"
-    return "NumPy" if verdict.reference.startswith("numpy_net") else verdict.reference
+    return name_reference(verdict.reference)
 
 
 def describe_failure(verdict: Verdict) -> str:

@@ -24,6 +24,8 @@ from harness.running.trial import run
 from harness.waiting.progress import Pace, Say, silent
 from harness.words.wording import follow
 
+MANY_DRAWS = 1_000  # stacks this large tell what a problem costs
+
 
 @dataclass(frozen=True)
 class Gone:
@@ -33,9 +35,6 @@ class Gone:
 
     trial: str
     why: str
-
-
-MANY_DRAWS = 1_000  # stacks this large tell what a problem costs
 
 
 class Runner:

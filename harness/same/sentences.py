@@ -1,4 +1,4 @@
-"""The sentences on two models: what was compared, how precisely, and what differs."""
+"""The sentences on two models: the comparison, its precision, and the differences."""
 
 from __future__ import annotations
 
@@ -308,9 +308,7 @@ def list_notes(
         )
         notes.append((HintKind.LIKELY, cause))
     notes += _describe_circumstances(evidence, failures)
-    modules = models.subject.module, models.reference.module
-    for cause in compare_settings(*modules, given.name, given.name_reference):
-        notes.append((HintKind.LIKELY, cause))
+    notes += _compare_settings(models, failures)
     text = f"parameters {mapping.text}"
     if mapping.remark:
         text += f" ({mapping.remark})"
@@ -331,6 +329,20 @@ def list_notes(
     if differing and agreeing:
         notes.append((HintKind.NOTE, f"what agrees: {count_answers(agreeing)}"))
     return notes
+
+
+def _compare_settings(models: Models, failures: Sequence[Shown]) -> list[tuple[HintKind, str]]:
+    """Return the settings of layers in which the models differ.
+
+    One is a likely cause if the first operation that differs runs in its layer.
+    """
+    given, modules = models.given, (models.subject.module, models.reference.module)
+    first = [each for shown in failures for each in shown.result.first.get(shown.answer, ())]
+    layers = [located.layer for located in first if not located.owner]
+    return [
+        (HintKind.LIKELY if setting.layer in layers else HintKind.NOTE, setting.said)
+        for setting in compare_settings(*modules, given.name, given.name_reference)
+    ]
 
 
 def _describe_circumstances(

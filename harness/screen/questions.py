@@ -5,7 +5,7 @@ answer.
 from collections.abc import Sequence
 
 from harness.core.problem import ORDER
-from harness.core.report import Report
+from harness.core.report import Report, name_reference
 from harness.core.verdict import R, Verdict
 from harness.reporting.answers import (
     count_checks,
@@ -112,7 +112,7 @@ def _name_witnesses(verdicts: Sequence[Verdict]) -> str:
 def _name_witness(verdict: Verdict) -> str:
     if verdict.source in SHORT:
         return SHORT[verdict.source]
-    return "NumPy" if verdict.reference.startswith("numpy_net") else verdict.reference
+    return name_reference(verdict.reference)
 
 
 def _make_different(question: str, sound: Sequence[Verdict], own: str) -> Row:

@@ -11,7 +11,7 @@ from reference.notation.activations import ACTIVATIONS, Output
 from reference.proposing.r_call import choose_loss
 from reference.proposing.sizes import parse_sizes, show_sizes
 
-OF_OUTPUTS = {  # nnet's arguments, and what they say
+OF_OUTPUTS = {  # nnet's arguments on outputs, and their help
     "linout": "linear outputs",
     "entropy": "logistic outputs, fitted by entropy",
     "softmax": "softmax outputs, fitted by their log-likelihood",

@@ -124,8 +124,8 @@ class Explanation:
         difference = np.linalg.norm(held - truth.theta)
         for reading in list_readings(self.fit.topology, self.fit.wts, self.fit.columns):
             if np.array_equal(reading.wts, truth.theta):
-                continue  # of weights that are alike, say
-            in_float32 = reading.wts.astype(np.float32)  # as torch.tensor holds what it is given
+                continue  # this reading changes nothing
+            in_float32 = reading.wts.astype(np.float32)  # torch.tensor([...]) rounds to float32
             for wts in (reading.wts, in_float32):
                 if np.linalg.norm(held - wts) < UNEXPLAINED * difference:
                     return reading.words

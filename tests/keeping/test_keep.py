@@ -8,6 +8,7 @@ import re
 import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,14 +26,14 @@ from tests.reporting.test_hostile import expect_harmless_markdown, expect_harmle
 from tests.reporting.test_page import HOSTILE, Elements, browsed, verdict
 
 
-def report(day: int, verdicts: list[Verdict], **given: object) -> Report:
+def report(day: int, verdicts: list[Verdict], **given: Any) -> Report:
     """A run of a day, with these verdicts."""
     facts = {"date": f"2026-11-{day:02d}T12:00:00+00:00", "commit": f"c{day}", "torch": "2.13.0"}
     return Report(
-        environment=facts | given.pop("facts", {}),  # type: ignore[arg-type, operator]
+        environment=facts | given.pop("facts", {}),
         verdicts=verdicts,
         seconds=float(day),
-        **given,  # type: ignore[arg-type]
+        **given,
     )
 
 

@@ -7,6 +7,8 @@ from html import unescape
 from pathlib import Path
 from urllib.parse import unquote
 
+import pytest
+
 from harness.core.report import Report
 from harness.core.verdict import Status
 from harness.publishing.beside import Beside
@@ -107,7 +109,7 @@ def test_a_run_that_fails_without_a_failure_is_not_green(approved: Approved) -> 
 
 
 def test_a_baseline_is_compared_on_the_page_and_in_the_summary(
-    mine: Mine, approved: Approved, monkeypatch: object
+    mine: Mine, approved: Approved, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Failures of one cause are one row, which leads to the check."""
     mine.write_sine(**SMALL)
@@ -115,7 +117,7 @@ def test_a_baseline_is_compared_on_the_page_and_in_the_summary(
     (mine.pytester.path / "build/report/results.json").rename(mine.pytester.path / "old.json")
     mine.write_sine(WRONG, **SMALL)
     summary = mine.pytester.path / "summary.md"
-    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))  # type: ignore[attr-defined]
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
     mine.pytest("--parity-baseline", "old.json")
     found = Elements(read_page(mine))
     approved(found.part("comparison"), mask_figures=True)

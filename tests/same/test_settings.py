@@ -36,9 +36,27 @@ class OtherActivation(Block):
 
 @pytest.mark.parametrize("model", [OtherEps, OtherActivation])
 def test_a_setting_that_differs_is_the_likely_cause(model: Any, approved: Approved) -> None:
-    """With its layer, in both models."""
+    """With its layer, if the first operation that differs runs there; others are only noted."""
     found = judge(same(model, Block, data=(8, 4), dtypes=["float64"], modes=["eval"]))
     approved(found["float64 same-function-eval"].why, mask_figures=True)
+
+
+class OtherSlopeAndScale(Block):
+    """Its slope differs, and so does its last layer, which computes no setting."""
+
+    def __init__(self) -> None:
+        super().__init__(slope=0.011)
+
+    def forward(self, x: Tensor) -> Any:
+        return self.last(self.leaky(self.norm(self.act(self.first(2 * x)))))
+
+
+def test_a_setting_elsewhere_is_no_likely_cause() -> None:
+    """The first operation that differs runs in no layer with another setting."""
+    case = same(OtherSlopeAndScale, Block, data=(8, 4), dtypes=["float64"], modes=["eval"])
+    said = judge(case)["float64 same-function-eval"].why
+    assert "negative_slope of leaky is 0.011" in said
+    assert "likely: negative_slope" not in said
 
 
 def test_equal_settings_and_shapes_say_nothing() -> None:
@@ -48,5 +66,5 @@ def test_equal_settings_and_shapes_say_nothing() -> None:
     two, one = nn.Sequential(nn.LayerNorm(2), nn.LayerNorm(2)), nn.LayerNorm(2, eps=0.5)
     assert compare_settings(two, one, "A", "B") == []
     drop, other = nn.Dropout(0.1), nn.Dropout(0.2)
-    said = "p of the model is 0.1, of the model in B 0.2"
-    assert compare_settings(drop, other, "A", "B") == [said]
+    (setting,) = compare_settings(drop, other, "A", "B")
+    assert setting.said == "p of the model is 0.1, of the model in B 0.2"
