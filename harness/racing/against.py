@@ -5,7 +5,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,13 +26,11 @@ class Runner:
         ours, theirs = socket.socketpair()
         own = checkout / PYTHON
         python = str(own) if own.exists() else sys.executable
-        command = [python, "-m", "harness.racing.entrant", str(theirs.fileno()), str(file), device]
         with theirs:
             self._process = subprocess.Popen(
-                command,
+                [python, "-m", "harness.racing.entrant", str(file), device],
                 cwd=checkout,
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
+                stdin=theirs.fileno(),
                 env=os.environ | dict.fromkeys(THREADS, "1"),
             )
         self._channel = Connection(ours.detach())
@@ -135,20 +133,25 @@ class Compared(NamedTuple):
         return self.second is not None and is_slower(self.second)
 
 
-def compare(start: Callable[[], Any], races: Sequence[Race], rounds: int) -> Iterator[Compared]:
-    """Measure each race; measure those again, in new processes, in which the head was slower.
+def compare(
+    runners: Sequence[Runner],
+    start: Callable[[], AbstractContextManager[list[Runner]]],
+    races: Sequence[Race],
+    rounds: int,
+) -> Iterator[Compared]:
+    """Measure each race of the two runners, and a second time, with new processes, those in which
+    the head was slower.
 
-    `start()` is the context of the two runners. Yields each race once its result is known.
+    `start()` starts the new processes. Yields each race once its result is known.
     """
     suspects = []
-    with start() as runners:
-        for race in races:
-            found = Compared(race, measure(runners, race, rounds))
-            if is_slower(found.first):
-                suspects.append(found)
-            else:
-                yield found
+    for race in races:
+        found = Compared(race, measure(runners, race, rounds))
+        if is_slower(found.first):
+            suspects.append(found)
+        else:
+            yield found
     if suspects:
-        with start() as runners:
+        with start() as others:
             for found in suspects:
-                yield found._replace(second=measure(runners, found.race, rounds))
+                yield found._replace(second=measure(others, found.race, rounds))

@@ -1,12 +1,13 @@
 """A process that takes turns in races with the code of its own checkout. `against` starts it.
 
-Its arguments are the file descriptor of a socket, a file of Python that names entries, a device,
-and a text that the names of races contain. It answers each request (ask, arguments) with ("value",
-value) or ("error", sentence), and ends when the socket is closed.
+Its arguments are a file of Python that names entries, and a device. Its standard input is a socket:
+it answers each request (ask, arguments) with ("value", value) or ("error", sentence), and ends when
+the socket is closed.
 """
 
+import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -60,31 +61,33 @@ class Entrant:
         return self._turns.take(slower=slower)[0]
 
 
-def answer(requests: Any, channel: Any) -> None:
+def answer(requests: Entrant, channel: Connection) -> None:
     """Answer the requests of `channel` by the methods of an object, until it is closed."""
-    with suppress(EOFError, ConnectionError):
-        while True:
-            ask, arguments = channel.recv()
-            channel.send(_try(getattr(requests, ask), arguments))
+    while True:
+        ask, arguments = channel.recv()
+        try:
+            reply = "value", getattr(requests, ask)(*arguments)
+        except Exception as error:  # whatever a user's model raises
+            reply = "error", one_line(raised(error))
+        channel.send(reply)
 
 
-def _try(function: Callable[..., Any], arguments: Any) -> tuple[str, Any]:
-    try:
-        return "value", function(*arguments)
-    except Exception as error:  # whatever a user's model raises
-        return "error", one_line(raised(error))
-
-
-def main(descriptor: int, file: Path, device: str) -> None:
+def main(file: Path, device: str) -> None:
     """Answer requests until the socket is closed."""
+    channel = Connection(os.dup(0))
+    with open(os.devnull, "rb") as nothing:
+        os.dup2(nothing.fileno(), 0)
     sys.stdout = sys.stderr
-    channel = Connection(descriptor)
-    state, entrant = _try(Entrant, (file, device))
-    channel.send((state, None if state == "value" else entrant))
-    if state == "value":
+    with suppress(EOFError, ConnectionError):
+        try:
+            entrant = Entrant(file, device)
+        except ValueError as error:
+            channel.send(("error", one_line(str(error))))
+            return
+        channel.send(("value", None))
         with kind_of(device).hold_precision(device, "float32"), limited():
             answer(entrant, channel)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])
+    main(Path(sys.argv[1]), sys.argv[2])

@@ -21,7 +21,7 @@ from tests.conftest import SINE_NET, Approved, Mine, screen_of, unfolded
 RACES = """
 from cases.sine_training import one_draw, sine_population
 from harness import Case, Entry, Recipe, Trained
-from reference import starts
+from reference import nnet_gradients, starts
 
 {model}
 NET = Network(inputs=1, hidden=4, outputs=1, activation="logistic")
@@ -35,7 +35,7 @@ def pacemaker(problem):
 def entry(fits):
     recipe = Recipe("sgd", 3, {{"lr": 1e-3}})
     trained = Trained(SineNet, recipe, "SineNet", start=starts.uniform(), most=9)
-    return Entry("a race", trained, CASE, sine_population(one_draw), pacemaker, fits, 4)
+    return Entry("a race", trained, CASE, sine_population(one_draw), {pacemaker}, fits, 4)
 
 
 def test_speed(raced):
@@ -55,6 +55,7 @@ def run_races(
     from nnet_parity import plugin
 
     values = {"seconds": 1e-3, "wanted": "float('inf')", "device": "cpu"} | given
+    values.setdefault("pacemaker", "pacemaker")
     mine.write(RACES.format(model=model, fits=fits, **values))
     (mine.pytester.path / "test_mine.py").rename(mine.pytester.path / "test_speed.py")
     return mine.pytester.runpytest_inprocess(*arguments, plugins=[plugin, pytest_benchmark.plugin])
@@ -240,12 +241,22 @@ def test_a_slower_run_fails_with_its_report(mine: Mine, approved: Approved, fail
 
 
 def test_speed_says_where_it_was_measured(mine: Mine) -> None:
-    """speed.json can be held against that of another day: machine, versions, commit and date."""
-    run_races(mine, "--parity-speed")
+    """speed.json can be held against that of another day: machine, versions, commit and date. It is
+    kept beside the kept runs.
+    """
+    run_races(mine, "--parity-speed", "--parity-keep=kept").assert_outcomes(passed=1)
     path = mine.pytester.path / "build/report/speed.json"
     where = json.loads(path.read_text())["environment"]
     assert {"cpu", "cores", "commit", "date", "python", "torch", "numpy"} <= set(where)
     assert where == mine.results()["environment"]
+    [kept] = (mine.pytester.path / "kept").iterdir()
+    assert kept.read_text() == path.read_text()
+
+
+def test_nnets_versions_stand_in_the_report(mine: Mine, live_r: None) -> None:
+    """Whose time is the unit, even if R judges no trial."""
+    run_races(mine, "--parity-speed", pacemaker="nnet_gradients").assert_outcomes(passed=1)
+    assert {"R", "nnet"} <= set(mine.results()["environment"])
 
 
 def test_nnets_own_time_is_measured_inside_r(live_r: None) -> None:
