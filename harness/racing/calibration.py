@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 
-TURN = 0.003  # seconds that a turn takes about: thousands of times what reading a clock takes
+TURN = 0.0015  # seconds that a turn takes about: a thousand times what reading a clock takes
 TRIES = 3  # measurements of which the shortest counts: whatever disturbs one makes it longer
 MOST = 1 << 20  # evaluations in a turn
 

@@ -44,7 +44,7 @@ def _pace_gradients(problem: Problem) -> Pace:
     The problem has the network in nnet's own parameters.
     """
     measure = partial(LIVE.time_gradients, *list_r_arguments(problem, 0))
-    alone = min(measure(0) for _ in range(TRIES))
+    alone = min(measure(0) for _ in range(3 * TRIES))
     count = calibrate(lambda count: measure(count) - alone)
 
     def pace(draw: int) -> tuple[float, float]:
