@@ -8,7 +8,7 @@ rows, I inputs, and P own parameters.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from time import perf_counter
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -138,6 +138,10 @@ class Trained:
 
     def formulation(self, network: Family) -> Formulation:
         return self.subject.formulation(network)
+
+    def stopping_at(self, loss: float) -> Self:
+        """Return a copy of this trainer that stops once the loss is at most `loss`."""
+        return replace(self, recipe=replace(self.recipe, until=loss))
 
     def starting(self, network: Family, population: Population, starts: int, dtype: str) -> Problem:
         """Return the problem (parameters and data) with the starts and their data, on the network.
