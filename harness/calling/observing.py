@@ -86,7 +86,8 @@ def _observe(
     """
     import torch
 
-    in_stack = model.stacked is not None and not stagewise and IN_STACK not in without
+    in_stack = problem.draws > 1 and model.stacked is not None
+    in_stack = in_stack and not stagewise and IN_STACK not in without
     step = ALONE if in_stack else 1
     tensors = make_tensors(problem, model.dtype, model.device)
     values, inputs, targets = ([stack[::step] for stack in stacks] for stacks in tensors)

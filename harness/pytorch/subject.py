@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -151,6 +151,16 @@ class Subject:
         return problem
 
     def contract(self, dtype: str) -> Contract:
+        if dtype not in self._contracts:
+            self._contracts[dtype] = self._make_contract(dtype)
+        return self._contracts[dtype]
+
+    @cached_property
+    def _contracts(self) -> dict[str, Contract]:
+        """The contracts that were asked for, by dtype."""
+        return {}
+
+    def _make_contract(self, dtype: str) -> Contract:
         through = self.loss is None or self.unfused_loss  # the harness's own ends as torch's does
         return Contract(
             dtype,
@@ -327,7 +337,7 @@ class Subject:
         if self.shapes is not None:
             named = {name: tensors[name] for name in self.shapes}
             call = partial(self.build, **named)
-            stacked = stack_function(self.build) if self.stacked is True else self.stacked or None
+            stacked = self._choose_stacked(lambda: stack_function(self.build))
             parameters = list(tensors.values())
             return Model(call, parameters, self.loss, dtype, device, stacked=stacked)
         try:
@@ -336,11 +346,18 @@ class Subject:
         except Exception as error:  # a user's constructor may raise anything
             return Missing(Status.BROKEN, raised(error))
         parameters += list(tensors.values())[len(parameters) :]
-        stacked = self.stacked or None
-        if stacked is True:
-            names = [name for name, _ in module.named_parameters()]
-            stacked = stack_module(module, dict(zip(tensors, names, strict=False)))
+        names = [name for name, _ in module.named_parameters()]
+        by_name = dict(zip(tensors, names, strict=False))
+        stacked = self._choose_stacked(lambda: stack_module(module, by_name))
         return Model(module, parameters, self.loss, dtype, device, stacked=stacked)
+
+    def _choose_stacked(self, by_vmap: Callable[[], Stacked]) -> Stacked | None:
+        """Return the function that computes a stack of draws in one call: the user's, or the result
+        of `by_vmap`; None if each draw is asked alone.
+        """
+        if not isinstance(self.stacked, bool):
+            return self.stacked
+        return by_vmap() if self.stacked else None
 
     def observe(
         self,

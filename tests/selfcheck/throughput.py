@@ -52,7 +52,10 @@ class Net(nn.Module):
     def __init__(self, network: Network) -> None:
         super().__init__()
         (inputs,), (outputs,) = network.inputs, network.outputs
-        self.hidden, self.out = nn.Linear(inputs, network.hidden), nn.Linear(network.hidden, outputs)
+        self.hidden, self.out = (
+            nn.Linear(inputs, network.hidden),
+            nn.Linear(network.hidden, outputs),
+        )
         self.act = ACTS[network.activation]
 
     def forward(self, x: Tensor) -> Tensor:
@@ -159,7 +162,8 @@ def measure(checkouts: list[Path], rounds: int) -> list[dict[str, float]]:
     best: list[dict[str, float]] = [{} for _ in workers]
     for _ in range(rounds):
         for worker, of_worker in zip(workers, best, strict=True):
-            assert worker.stdin and worker.stdout
+            assert worker.stdin
+            assert worker.stdout
             worker.stdin.write("\n")
             worker.stdin.flush()
             for name, rate in json.loads(worker.stdout.readline()).items():
