@@ -23,11 +23,12 @@ from harness.core.verdict import Status
 from harness.model.compiled import COMPILER, limited
 from harness.model.devices import kind_of
 from harness.model.errors import raised
+from harness.model.module import Stacked
 from harness.pytorch.subject import Subject
 from harness.text.harmless import exact, shown
 from harness.training.as_network import describe_sums, express_in_network
 from harness.training.clock import TrainingDeadlinePassed
-from harness.training.learner import Learner, SingleLearner, Stacked, StackLearner
+from harness.training.learner import Learner, SingleLearner, StackLearner
 from harness.training.limits import LeftRange, Stays, make_limits, validate
 from harness.training.loop import Procedure, Training, describe_ends
 from harness.training.trainer import Fitted, Floor, Population, Start
