@@ -84,8 +84,8 @@ class Fits(NamedTuple):
 def split(theta: Tensor, wide: int, outputs: int) -> tuple[Tensor, Tensor]:
     """Return W (D, H, wide) and V (D, outputs, 1 + H) of the weights (D, T), for wide = 1 + I."""
     hidden = (theta.shape[1] - outputs) // (wide + outputs)
-    W, V = theta.split([hidden * wide, outputs * (1 + hidden)], dim=1)
-    return W.unflatten(1, (hidden, wide)), V.unflatten(1, (outputs, 1 + hidden))
+    W, V = theta.split_with_sizes([hidden * wide, outputs * (1 + hidden)], dim=1)
+    return W.reshape(-1, hidden, wide), V.reshape(-1, outputs, 1 + hidden)
 
 
 def find_loss(theta: Tensor, at: Problems) -> Tensor:
@@ -93,60 +93,68 @@ def find_loss(theta: Tensor, at: Problems) -> Tensor:
     W, V = at.split(theta)
     z = W @ at.inputs
     h = z.tanh() if at.tanh else z.sigmoid()
-    r = V[:, :, 1:] @ h + (V[:, :, :1] - at.targets)
+    r = torch.baddbmm(V[:, :, :1] - at.targets, V[:, :, 1:], h)
     loss = r.square().sum((1, 2))
     return loss + at.decay * theta.square().sum(1) if at.decay else loss
 
 
 def linearise(theta: Tensor, at: Problems) -> tuple[Tensor, Tensor, Callable[[Tensor], Tensor]]:
-    """Return the residuals (D, 1, O R) and the transposed Jacobian (D, T, O R) at the weights (D,
-    T), and the function that returns f'' (D, 1, O R) along a direction (D, T).
+    """Return the residuals (D, O R, 1) and the transposed Jacobian (D, T, O R) at the weights (D,
+    T), and the function that returns f''/2 (D, O R, 1) along a direction (D, T).
     """
     W, V = at.split(theta)
     z = W @ at.inputs
     h = z.tanh() if at.tanh else z.sigmoid()
     slope = 1 - h * h if at.tanh else h * (1 - h)
-    bend = -2 * h if at.tanh else 1 - 2 * h  # g'' = bend g'
     ones_h = torch.cat([torch.ones_like(h[:, :1]), h], dim=1)
-    r = V @ ones_h - at.targets
-    # axes: lanes, hidden units, their inputs, outputs, rows
-    by_z = V[:, :, 1:].mT.unsqueeze(3) * slope.unsqueeze(2)
-    by_W = by_z.unsqueeze(2) * at.inputs[..., None, :, None, :]
-    # axes: lanes, outputs of V, its inputs, outputs, rows
-    one = torch.eye(r.shape[1], dtype=r.dtype, device=r.device)[:, None, :, None]
-    by_V = one * ones_h[:, None, :, None, :]
-    Jt = torch.cat([by_W.flatten(1, 2).flatten(2), by_V.flatten(1, 2).flatten(2)], dim=1)
+    r = torch.bmm(V, ones_h) - at.targets
+    lanes, outputs, _ = r.shape
+    V = V[:, :, 1:]
+
+    def differentiate(output: int) -> Tensor:
+        by_z = slope * V[:, output].unsqueeze(2)
+        by_W = by_z.unsqueeze(2) * at.inputs.unsqueeze(-3)
+        by_V = [ones_h if one == output else torch.zeros_like(ones_h) for one in range(outputs)]
+        return torch.cat([by_W.flatten(1, 2), *by_V], dim=1)
 
     def curve(direction: Tensor) -> Tensor:
         dW, dV = at.split(direction)
         dz = dW @ at.inputs
         moved = slope * dz
-        return (dV[:, :, 1:] @ (2 * moved) + V[:, :, 1:] @ (bend * moved * dz)).flatten(1)[:, None]
+        bend = -h if at.tanh else 0.5 - h  # g''/2 = bend g'
+        f = torch.baddbmm(torch.bmm(dV[:, :, 1:], moved), V, bend * moved * dz)
+        return f.reshape(lanes, -1, 1)
 
-    return r.flatten(1)[:, None], Jt, curve
+    of_outputs = [differentiate(output) for output in range(outputs)]
+    Jt = torch.cat(of_outputs, dim=2) if outputs > 1 else of_outputs[0]
+    return r.reshape(lanes, -1, 1), Jt, curve
 
 
 def take_step(lanes: Lanes, at: Problems) -> Lanes:
     """Return the lanes after one step each: one evaluation of the Jacobian and one of the loss."""
     theta, loss, damping, _ = lanes
     r, Jt, curve = linearise(theta, at)
-    slope = (r @ Jt.mT)[:, 0] + at.decay * theta
-    A = Jt @ Jt.mT
-    A.diagonal(dim1=1, dim2=2).add_(at.decay + damping[:, None] * at.scale)
-    L = torch.linalg.cholesky_ex(A)[0]  # it raises nothing: a lane that fails is damped more
-    v = -torch.cholesky_solve(slope[:, :, None], L)[:, :, 0]
-    a = torch.cholesky_solve(Jt @ curve(v).mT, L)[:, :, 0] / -2
-    length, bent = ((each * each * at.scale).sum(1) for each in (v, a))
-    predicted = damping * length - (slope * v).sum(1)
-    trial = theta + v + torch.where((bent <= ACCELERATED**2 * length)[:, None], a, 0)
+    slope = torch.bmm(Jt, r)
+    if at.decay:
+        slope = slope + at.decay * theta.unsqueeze(2)
+    A = torch.bmm(Jt, Jt.mT)
+    A.diagonal(dim1=1, dim2=2).add_(damping.unsqueeze(1) * at.scale).add_(at.decay)
+    L = torch.linalg.cholesky_ex(A).L  # raises nothing: a lane where it fails is damped more
+    v = torch.cholesky_solve(slope, L)
+    a = torch.cholesky_solve(torch.bmm(Jt, curve(v.squeeze(2))), L).squeeze(2)
+    gain, v = (slope * v).sum((1, 2)), v.squeeze(2)
+    length, bent = (v * v * at.scale).sum(1), (a * a * at.scale).sum(1)
+    predicted = damping * length + gain
+    small = (bent <= ACCELERATED**2 * length).unsqueeze(1)
+    trial = theta - v - torch.where(small, a, 0)
     new = find_loss(trial, at)
     ratio = (loss - new) / predicted
     taken = ratio > 0
-    factor = torch.where(ratio > 0.75, 1 / 3, torch.where(ratio > 0.25, 1.0, 1.5))
+    factor = torch.where(taken, (1 - (2 * ratio - 1) ** 3).clamp(1 / 3), 2)  # Nielsen 1999
     return Lanes(
-        torch.where(taken[:, None], trial, theta),
+        torch.where(taken.unsqueeze(1), trial, theta),
         torch.where(taken, new, loss),
-        damping * torch.where(taken, factor, 2.0),
+        damping * factor,
         predicted / loss,
     )
 
@@ -187,7 +195,6 @@ def begin(starts: Tensor, at: Problems) -> Lanes:
     return Lanes(starts, loss, torch.full_like(loss, FIRST), torch.full_like(loss, torch.inf))
 
 
-@torch.no_grad()
 def fit(
     starts: Tensor,
     x: Tensor,
@@ -205,33 +212,33 @@ def fit(
     """Fit the network from all starts (N, T) to inputs x (R, I) and targets y (R, O), or to data of
     each start, (N, R, I) and (N, R, O).
 
-    A start has ended if its loss is at most `until` or not finite, if the step that was predicted
-    to lower the loss most lowers it by no more than `tolerance` of it, or after `steps` steps.
-    `outputs` are the elements of S for the output weights, for one row: start i gets outputs[i %
-    len(outputs)]. `width` starts are fitted at once, and one that has ended makes room for the
-    next. `step` may be torch.compile(take_step, dynamic=False), which is used while all lanes are
-    full.
+    A start has ended if its loss is at most `until` or not finite, if a step is predicted to lower
+    its loss by no more than `tolerance` of it, or after `steps` steps. `outputs` are the elements
+    of S for the output weights, divided by the number of rows: start i gets outputs[i %
+    len(outputs)]. `width` starts are fitted at once; one that has ended makes room for the next.
+    `step` may be torch.compile(take_step, dynamic=False): it is used while all lanes are full.
     """
-    everything = pose(x, y, starts, outputs, decay, tanh)
-    found = Fits(starts.clone(), starts[:, 0].clone(), torch.zeros_like(starts[:, 0], dtype=int))
-    numbers, waiting = torch.arange(len(starts), device=starts.device).tensor_split([width])
-    at, age = everything.of(numbers), torch.zeros_like(numbers)
-    lanes = begin(starts[numbers], at)
-    while len(numbers):
-        move = step if len(numbers) == width else take_step
-        for _ in range(LOOK):
-            lanes = move(lanes, at)
-        age = age + LOOK
-        ended = (lanes.loss <= until) | (lanes.gain <= tolerance) | (age >= steps)
-        ended |= ~lanes.loss.isfinite() | ~(lanes.damping < LAST)
-        if not ended.any():
-            continue
-        for all_of, of_lanes in zip(found, (lanes.theta, lanes.loss, age), strict=True):
-            all_of[numbers[ended]] = of_lanes[ended]
-        new, waiting = waiting.tensor_split([int(ended.sum())])
-        fresh = begin(starts[new], everything.of(new))
-        lanes = Lanes(*(torch.cat([a[~ended], b]) for a, b in zip(lanes, fresh, strict=True)))
-        numbers = torch.cat([numbers[~ended], new])
-        age = torch.cat([age[~ended], torch.zeros_like(new)])
-        at = everything.of(numbers)
-    return found
+    with torch.inference_mode():
+        everything = pose(x, y, starts, outputs, decay, tanh)
+        numbers, waiting = torch.arange(len(starts), device=x.device).tensor_split([width])
+        at, age = everything.of(numbers), torch.zeros_like(numbers)
+        lanes = begin(starts[numbers], at)
+        found = Fits(starts.clone(), starts[:, 0].clone(), torch.zeros_like(starts[:, 0]).long())
+        while len(numbers):
+            move = step if len(numbers) == width else take_step
+            for _ in range(LOOK):
+                lanes = move(lanes, at)
+            age = age + LOOK
+            ended = (lanes.loss <= until) | (lanes.gain <= tolerance) | (age >= steps)
+            ended |= ~((lanes.loss < torch.inf) & (lanes.damping < LAST))
+            if not ended.any():
+                continue
+            for all_of, of_lanes in zip(found, (lanes.theta, lanes.loss, age), strict=True):
+                all_of[numbers[ended]] = of_lanes[ended]
+            new, waiting = waiting.tensor_split([int(ended.sum())])
+            fresh = begin(starts[new], everything.of(new))
+            lanes = Lanes(*(torch.cat([a[~ended], b]) for a, b in zip(lanes, fresh, strict=True)))
+            numbers = torch.cat([numbers[~ended], new])
+            age = torch.cat([age[~ended], torch.zeros_like(new)])
+            at = everything.of(numbers)
+    return Fits(*(each.clone() for each in found))  # tensors that autograd may use
