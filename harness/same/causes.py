@@ -63,7 +63,8 @@ class Causes:
         for theirs in self._list_results(self.reference, operations):
             factor = find_factor(mine, theirs)
             if factor is not None:
-                yield f"the result of {self.said} is {factor:.7g} times that of {self.name}"
+                digits = 7 if abs(factor - 1) > 1e-6 else 13
+                yield f"the result of {self.said} is {factor:.{digits}g} times that of {self.name}"
                 return
 
     def _list_results(self, side: Shadow, operations: Sequence[Operation]) -> Iterator[Tensor]:
