@@ -197,7 +197,7 @@ def widen(tensor: Tensor) -> Tensor:
     dtype.
     """
     tensor = tensor.detach()
-    return tensor.double().clone() if tensor.is_floating_point() else tensor.clone()
+    return tensor.to(torch.float64 if tensor.is_floating_point() else tensor.dtype, copy=True)
 
 
 def fill(given: Any, read: Any) -> Any:
