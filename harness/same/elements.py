@@ -43,9 +43,12 @@ def list_questions(
     if expected.numel() == 1:
         return questions
     difference = abs(actual - expected)
+    largest = float(difference.max())
+    if not largest:
+        return questions
     share = torch.where(difference == 0, 0.0, difference / (abs(expected) + abs(actual)))
     places = []
-    if float(difference.max()) > NOISE * float(abs(expected).max()):
+    if largest > NOISE * float(abs(expected).max()):
         places.append(int(difference.argmax()))
     if float(share.max()) > SMALL and share.argmax() != difference.argmax():
         places.append(int(share.argmax()))

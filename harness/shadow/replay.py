@@ -60,7 +60,8 @@ class Replay:
         whole = version.numbers.numel()
         order = find_order(place, whole)
         if order is not None:
-            self.numbers[place.version] = result.permute(order).reshape(-1)
+            ordered = result.permute(order.axes) if order.axes else result
+            self.numbers[place.version] = ordered.reshape(-1)
             return
         numbers = self.numbers.get(place.version)
         if numbers is None and version.before is not None:
