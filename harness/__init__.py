@@ -26,4 +26,5 @@ from harness.running.result import Result as Result
 from harness.running.result import VerdictFailed as VerdictFailed
 from harness.same.case import same as same
 from harness.training.trained import Trained as Trained
+from harness.training.trained_by import TrainedBy as TrainedBy
 from harness.training.trainer import Population as Population
