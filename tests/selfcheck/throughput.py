@@ -16,7 +16,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from time import process_time
 from typing import Any
@@ -100,13 +99,12 @@ class OneShape:
     def __init__(self, network: Network) -> None:
         self.network = network
         self.subject = Clocked(lambda: Net(network), "net", NAMES)
-        self.problems = probes(draws=DRAWS, kinds=KINDS)(self.subject.formulation(network))
         self.measure()
 
     def measure(self) -> float:
-        """Problems a second."""
-        copies = [replace(problem) for problem in self.problems]  # of which nothing is known yet
-        seconds, count = time_beside(self.network, self.subject, lambda formulation: copies)
+        """Problems a second; they are drawn anew, the same each time."""
+        drawn = probes(draws=DRAWS, kinds=KINDS)
+        seconds, count = time_beside(self.network, self.subject, drawn)
         return count / seconds
 
 
