@@ -8,7 +8,7 @@ rows, I inputs, and P own parameters.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from time import perf_counter
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -23,11 +23,12 @@ from harness.core.verdict import Status
 from harness.model.compiled import COMPILER
 from harness.model.devices import kind_of
 from harness.model.errors import raised
+from harness.model.module import Stacked
 from harness.pytorch.subject import Subject
 from harness.text.harmless import exact
 from harness.training.as_network import describe_sums, express_in_network
 from harness.training.clock import TrainingDeadlinePassed
-from harness.training.learner import Learner, SingleLearner, Stacked, StackLearner
+from harness.training.learner import Learner, SingleLearner, StackLearner
 from harness.training.limits import LeftRange, Stays, make_limits, validate
 from harness.training.loop import Procedure, Training, describe_ends
 from harness.training.model_trainer import ModelTrainer
@@ -107,6 +108,10 @@ class Trained(ModelTrainer):
 
     def count_starts(self, starts: int) -> int:
         return starts if self.stacked else min(starts, self.most)
+
+    def stopping_at(self, loss: float) -> Self:
+        """Return a copy of this trainer that stops once the loss is at most `loss`."""
+        return replace(self, recipe=replace(self.recipe, until=loss))
 
     def describe_penalties(self, loss: Loss) -> str:
         """Return a sentence if the case's loss has weight decay and the optimiser a weight_decay as
