@@ -41,7 +41,7 @@ class Causes:
         self.first, self.said = first, describe_shortly(first)
         self.inputs = read_inputs(subject, first)
 
-    def list(self) -> list[Cause]:
+    def find(self) -> list[Cause]:
         """Return the first kind of cause that fits, as a list of one; empty if none does."""
         found = [*self._find_factor(), *self._find_arguments(), *self._find_transposed()]
         likely = [(HintKind.LIKELY, sentence) for sentence in found[:1]]
@@ -125,7 +125,7 @@ def list_causes(
     """
     if not first or first[0] not in subject.watched.run.operations:
         return []
-    return Causes(subject, reference, first[0], name).list()
+    return Causes(subject, reference, first[0], name).find()
 
 
 def describe_shortly(operation: Operation) -> str:
