@@ -1,9 +1,9 @@
 """Operations that choose between branches, where a model and its shadow may choose differently.
 
 Examples are ReLU at a number near 0, and a maximum of nearly equal numbers. Both branches are right
-there, and a slope may jump from one to the other. So it may where a function bends, as softplus
-does at 0, if the error of its input is larger than the bend: in bfloat16 an input of 1,000 may be
-off by 10. The difference between the results on the observed numbers and on the shadow's numbers is
+there, and a slope may jump from one to the other. A slope may also jump if a function bends within
+the error of its input. Softplus bends at 0, and an input of 1,000 in bfloat16 may be off by 10. The
+difference between the results on the observed numbers and on the shadow's numbers is
 then added to the bound.
 """
 
