@@ -123,7 +123,7 @@ def judge(
     """
     if not subjects or any(0 in (side.answer.size, side.oracle.value.size) for side in subjects):
         raise ValueError("nothing to judge: no stack of answers, or an empty one")
-    judgements: list[tuple[float, Judgement]] = []
+    worst: list[tuple[float, tuple[int, ...]]] = []
     stacks: list[_Stack] = []
     undefined, tensors_outside = 0, set[int]()
     count = 1 + max(int(owner.max()) for owner in owners)
@@ -133,22 +133,16 @@ def judge(
         zip(subjects, references, owners, strict=True)
     ):
         mine, theirs = subject.oracle, reference.oracle
-        shapes = [
-            a.shape
-            for a in (subject.answer, mine.error, reference.answer, theirs.value, theirs.error)
-        ]
-        if any(shape != mine.value.shape for shape in shapes):
-            raise ValueError(
-                f"shapes {' and '.join(map(str, dict.fromkeys(shapes)))}, expected"
-                f" {mine.value.shape}"
-            )
+        _expect_shapes(subject, reference)
         with np.errstate(over="ignore", invalid="ignore"):
             beyond_range = find_draws_beyond(mine, largest)
             declared = mine.value - theirs.value
             rounding = mine.error + theirs.error
             shares = budget((subject.answer - reference.answer) - declared, rounding)
             beyond = _beyond({"subject": subject, "reference": reference})
-        lost = find_draws_beyond(theirs, FLOAT64_LARGEST)
+        lost = beyond_range
+        if theirs is not mine or largest != FLOAT64_LARGEST:
+            lost = find_draws_beyond(theirs, FLOAT64_LARGEST)
         if lost is not None:  # the reference is undefined there; the subject need not be
             shares = np.where(lost, 0.0, shares)
             beyond |= {who: np.where(lost, 0.0, beyond[who]) for who in beyond if who != "subject"}
@@ -159,7 +153,7 @@ def judge(
         if left_out is not None:
             undefined += int(left_out.sum())
             rounding = np.where(left_out, np.inf, rounding)
-        if not np.array_equal(owner, grouped.owner):
+        if owner is not grouped.owner and not np.array_equal(owner, grouped.owner):
             grouped = Groups.of(owner)
         tensors = grouped.tensors
         other_than_zero, judged = find_evidence(mine.value, rounding, grouped)
@@ -167,19 +161,32 @@ def judge(
         narrow[tensors] |= judged
         for own in beyond.values():
             shares = np.maximum(shares, np.where(own > 1, own, 0.0))
-        tensors_outside.update(np.unique(owner[(shares > 1).any(axis=0)]).tolist())
         ranks = rank_elements(shares, subject.answer)
         index = _top(ranks)
+        rank = float(ranks[index])
+        if rank > 1:
+            tensors_outside.update(np.unique(owner[(shares > 1).any(axis=0)]).tolist())
         compared = _Stack(stack, subject, reference, owner, shares, declared, rounding, beyond)
-        judgements.append((float(ranks[index]), compared.show(index)))
+        worst.append((rank, index))
         stacks.append(compared)
-    _, worst = max(judgements, key=lambda ranked: ranked[0])
-    worst = _choose_shown(worst, stacks)
-    worst = replace(worst, tensors_outside=tuple(sorted(tensors_outside)), undefined=undefined)
-    concluded = _conclude(worst, seen, narrow)
+    number = max(range(len(worst)), key=lambda stack: worst[stack][0])
+    shown = _choose_shown(stacks[number].show(worst[number][1]), stacks)
+    shown = replace(shown, tensors_outside=tuple(sorted(tensors_outside)), undefined=undefined)
+    concluded = _conclude(shown, seen, narrow)
     if every_draw and undefined and concluded.status is not Status.FAIL:
         return replace(concluded, status=Status.UNDEFINED)
     return concluded
+
+
+def _expect_shapes(subject: Side, reference: Side) -> None:
+    """Raise ValueError unless all answers and bounds of both sides have the same shape."""
+    expected = subject.oracle.value.shape
+    of_subject = subject.answer, subject.oracle.error
+    of_reference = reference.answer, reference.oracle.value, reference.oracle.error
+    shapes = [array.shape for array in (*of_subject, *of_reference)]
+    if any(shape != expected for shape in shapes):
+        found = " and ".join(map(str, dict.fromkeys(shapes)))
+        raise ValueError(f"shapes {found}, expected {expected}")
 
 
 @dataclass(frozen=True)

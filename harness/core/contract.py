@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from numbers import Real
 from typing import Literal, TypeVar
 
@@ -134,7 +135,7 @@ class Contract:
         """The unit roundoff u of the dtype: 2^-53, 2^-24, 2^-11 or 2^-8."""
         return 2.0**-self.bits
 
-    @property
+    @cached_property
     def loss_slack(self) -> float:
         """The relative error of a weight in a user's own loss, beyond the error of one constant
         (see `scale` of an arithmetic).
@@ -167,12 +168,12 @@ class Contract:
         """
         return self.factor_bits < SINGLE
 
-    @property
+    @cached_property
     def tiny(self) -> float:
         """The smallest normal number of the dtype; the error of an underflow is at most this."""
         return float(np.finfo(PRECISION[self.dtype][2]).tiny)
 
-    @property
+    @cached_property
     def largest(self) -> float:
         """The largest finite number of the dtype."""
         return float(np.ldexp(1 - self.roundoff, np.finfo(PRECISION[self.dtype][2]).maxexp))

@@ -38,9 +38,10 @@ def find_norm(steps: Steps, sizes: Number, power: float, dims: Dims, keepdim: bo
     axes = list_axes(sizes.value, dims)
     if math.isinf(power):
         largest = torch.amax if power > 0 else torch.amin
-        values = [largest(each, axes, keepdim) for each in sizes] if axes else list(sizes)
-        errors = torch.amax(sizes.error, axes, keepdim) if axes else sizes.error
-        return Number(values[0], errors)
+        if not axes:
+            return sizes
+        errors = torch.amax(sizes.error, axes, keepdim)
+        return Number(largest(sizes.value, axes, keepdim), errors)
     if power == 0:
         counted = steps.exact((sizes.value != 0).double())
         return steps.sum(counted, dims, keepdim)

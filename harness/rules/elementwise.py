@@ -27,10 +27,9 @@ def number(steps: Steps, given: Tensor | float, like: Tensor) -> Number:
 @rule("add", "sub")
 def add(steps: Steps, call: Call) -> Error:
     """Return a bound on the rounding error of a + alpha b; the product may be rounded."""
-    like, b = call.result, scale_by_alpha(steps, call, "other")
-    sign = -1 if call.name == "aten::sub" else 1
-    a = number(steps, call["self"], like)
-    return steps.store(steps.add(a, Number(sign * b.value, b.error)))
+    a = number(steps, call["self"], call.result)
+    combine = steps.sub if call.name == "aten::sub" else steps.add
+    return steps.store(combine(a, scale_by_alpha(steps, call, "other")))
 
 
 def scale_by_alpha(steps: Steps, call: Call, name: str) -> Number:

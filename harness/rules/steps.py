@@ -32,10 +32,15 @@ Dims = int | Sequence[int] | None
 
 
 class Number(NamedTuple):
-    """Numbers in float64, and the largest error of each."""
+    """Numbers in float64, and the largest error of each; `bound` is None for exact numbers."""
 
     value: Tensor
-    error: Tensor
+    bound: Tensor | None = None
+
+    @property
+    def error(self) -> Tensor:
+        """The largest error of each number; 0 for exact ones."""
+        return torch.zeros_like(self.value) if self.bound is None else self.bound
 
 
 class Steps:
@@ -65,7 +70,7 @@ class Steps:
 
     def exact(self, x: Tensor) -> Number:
         """Return numbers with an error of 0."""
-        return Number(x, torch.zeros_like(x))
+        return Number(x)
 
     def scalar(self, number: float, like: Tensor) -> Number:
         """Return a Python number in the shape of `like`, with its rounding error if the dtype of
@@ -86,10 +91,12 @@ class Steps:
 
     def cast(self, x: Tensor) -> Tensor:
         """Return the error of rounding numbers to the dtype of the result."""
-        exact = x.to(getattr(torch, self.precision.dtype)).double() == x
+        held = x.to(getattr(torch, self.precision.dtype)).double()
+        if torch.equal(held, x):
+            return torch.zeros_like(x)
         size = abs(x)
         error = self.precision.stored * size + self.flush(size, size)
-        return torch.where(exact | torch.isnan(x), 0.0, self.limit(x, error))
+        return torch.where((held == x) | torch.isnan(x), 0.0, self.limit(x, error))
 
     def store(self, x: Number) -> Tensor:
         """Return the error of a result after it is rounded to its dtype, including the error that
@@ -124,9 +131,10 @@ class Steps:
 
         The error of a result that is infinite itself is 0.
         """
-        beyond = abs(value) + error > self.precision.largest
-        if not bool(beyond.any()):
+        size = abs(value) + error
+        if is_within(size, self.precision.largest):
             return error
+        beyond = size > self.precision.largest
         exact = value.isinf() & error.isfinite()
         return torch.where(beyond, torch.where(exact, 0.0, torch.inf), error)
 
@@ -144,23 +152,27 @@ class Steps:
 
     def add(self, a: Number, b: Number) -> Number:
         """Return a + b, with its rounding error."""
-        return self._sum(a.value + b.value, a.error + b.error)
+        return self._sum(a.value + b.value, a, b)
 
     def sub(self, a: Number, b: Number) -> Number:
         """Return a - b, with its rounding error."""
-        return self._sum(a.value - b.value, a.error + b.error)
+        return self._sum(a.value - b.value, a, b)
 
     def mul(self, a: Number, b: Number) -> Number:
         """Return a b, with its rounding error."""
         value = a.value * b.value
-        carried = carry_product(a.value, a.error, b.value, b.error)
+        carried = None
+        if not are_exact(a, b):
+            carried = carry_product(a.value, a.error, b.value, b.error)
         return self.round(value, carried, acts=(a.value != 0) & (b.value != 0))
 
     def div(self, a: Number, b: Number) -> Number:
         """Return a / b, with its rounding error."""
         value = a.value / b.value
-        least = torch.clamp(abs(b.value) - b.error, min=0.0)
-        carried = carry_quotient(value, a.error, b.error, least)
+        carried = None
+        if not are_exact(a, b):
+            least = torch.clamp(abs(b.value) - b.error, min=0.0)
+            carried = carry_quotient(value, a.error, b.error, least)
         return self.round(value, carried, acts=(a.value != 0) & b.value.isfinite())
 
     def square(self, a: Number) -> Number:
@@ -186,10 +198,13 @@ class Steps:
         if not axes:
             return a
         value = a.value.sum(axes, keepdim)
-        carried = a.error.sum(axes, keepdim)
-        size = abs(a.value).sum(axes, keepdim) + carried
-        error = carried + count_terms(a.value, axes) * self.u * size
-        return self.within(value, error, size)
+        size = abs(a.value).sum(axes, keepdim)
+        share = count_terms(a.value, axes) * self.u
+        if a.bound is None:
+            return self.within(value, share * size, size)
+        carried = a.bound.sum(axes, keepdim)
+        size = size + carried
+        return self.within(value, carried + share * size, size)
 
     def mean(self, a: Number, dims: Dims = None, keepdim: bool = False) -> Number:
         """Return the mean over some axes: a sum, divided by the number of terms or multiplied by
@@ -204,6 +219,8 @@ class Steps:
         ulp, not to half an ulp.
         """
         value = a.value.sqrt()
+        if a.bound is None:
+            return self.round(value, None, self.root)
         below = torch.clamp(a.value - a.error, min=0.0).sqrt()
         carried = torch.minimum(a.error / (value + below), a.error.sqrt())
         carried = torch.where(a.error > 0, carried, 0.0)
@@ -212,19 +229,27 @@ class Steps:
     def rsqrt(self, a: Number) -> Number:
         """Return 1 / sqrt(a): a root and a quotient, or CUDA's rsqrt, right to 2 ulp."""
         value = a.value.rsqrt()
-        most = torch.clamp(a.value - a.error, min=0.0).rsqrt()
-        carried = torch.where(a.error > 0, most - value, 0.0)
+        carried = None
+        if a.bound is not None:
+            most = torch.clamp(a.value - a.bound, min=0.0).rsqrt()
+            carried = torch.where(a.bound > 0, most - value, 0.0)
         return self.round(value, carried, max(2 * self.precision.ulp, 1 + self.root / 2))
 
     def exp(self, a: Number) -> Number:
-        """Return exp(a). An error e of a becomes a relative error of exp(e) - 1."""
+        """Return exp(a). An error e of a becomes exp(a + e) - exp(a), which is at most exp(a + e):
+        finite for a far below 0, even if e is large.
+        """
         value = a.value.exp()
-        return self.function(value, value * torch.expm1(a.error))
+        if a.bound is None:
+            return self.function(value, None)
+        carried = (value * torch.expm1(a.bound)).nan_to_num(torch.inf, torch.inf)
+        return self.function(value, torch.minimum(carried, torch.exp(a.value + a.bound)))
 
     def expm1(self, a: Number) -> Number:
         """Return exp(a) - 1, with its rounding error."""
         value = torch.expm1(a.value)
-        return self.function(value, (value + 1) * torch.expm1(a.error))
+        carried = None if a.bound is None else (value + 1) * torch.expm1(a.bound)
+        return self.function(value, carried)
 
     def log(self, a: Number) -> Number:
         """Return log(a), with its rounding error."""
@@ -241,8 +266,10 @@ class Steps:
     def tanh(self, a: Number) -> Number:
         """Return tanh(a), with its rounding error."""
         value = a.value.tanh()
-        slope = find_steepest(1 - value * value, a.error, TANH, 1.0)
-        return self.function(value, torch.clamp(slope * a.error, max=2.0))
+        if a.bound is None:
+            return self.function(value, None)
+        slope = find_steepest(1 - value * value, a.bound, TANH, 1.0)
+        return self.function(value, torch.clamp(slope * a.bound, max=2.0))
 
     def sigmoid(self, a: Number) -> Number:
         """Return 1 / (1 + exp(-a)), with the rounding errors of a function, an addition and a
@@ -255,9 +282,11 @@ class Steps:
 
     def where(self, mask: Tensor, a: Number, b: Number) -> Number:
         """Return torch.where(mask, a, b)."""
+        if are_exact(a, b):
+            return Number(torch.where(mask, a.value, b.value))
         return Number(torch.where(mask, a.value, b.value), torch.where(mask, a.error, b.error))
 
-    def function(self, value: Tensor, carried: Tensor) -> Number:
+    def function(self, value: Tensor, carried: Tensor | None) -> Number:
         """Return the result `value` of exp, tanh or a similar function. Its error is the sum of
         `carried`, which comes from its argument, and the function's own.
         """
@@ -266,36 +295,55 @@ class Steps:
     def round(
         self,
         value: Tensor,
-        carried: Tensor,
+        carried: Tensor | None,
         roundings: float = 1.0,
         acts: Tensor | None = None,
     ) -> Number:
-        """Return `value` with its error: `carried`, which comes from the arguments, plus that of
-        this number of roundings.
+        """Return `value` with its error: `carried`, which comes from the arguments (None for exact
+        ones), plus that of this number of roundings.
 
         The result may underflow where it is not exactly 0, or where the mask `acts` is true.
         """
-        acts = (value != 0 if acts is None else acts) | (carried > 0)
+        size = least = abs(value)
+        acts = value != 0 if acts is None else acts
+        if carried is not None:
+            acts, least = acts | (carried > 0), size - carried
         if self.tiny > LARGE_TINY:
-            acts = acts & (abs(value) - carried < 2 * self.tiny)
-        error = round_result(value, carried, roundings, self.u, self.least(acts))
-        return self.within(value, error, abs(value) + error)
+            acts = acts & (least < 2 * self.tiny)
+        if carried is None:
+            error = roundings * self.u * size + self.least(acts)
+        else:
+            error = round_result(value, carried, roundings, self.u, self.least(acts))
+        return self.within(value, error, size + error)
 
-    def _sum(self, value: Tensor, carried: Tensor) -> Number:
-        error = round_sum(value, carried, self.u)
+    def _sum(self, value: Tensor, a: Number, b: Number) -> Number:
+        size = abs(value)
+        carried = None if are_exact(a, b) else a.error + b.error
+        error = self.u * size if carried is None else round_sum(value, carried, self.u)
+        size = size + error
+        if is_within(size, self.largest):
+            return Number(value, error)
         infinite = value.isinf()
-        if bool(infinite.any()):
-            error = torch.where(infinite, carried, error)
-        return self.within(value, error, torch.where(infinite, 0.0, abs(value) + error))
+        error = torch.where(infinite, 0.0 if carried is None else carried, error)
+        return self.within(value, error, torch.where(infinite, 0.0, size))
 
     def within(self, value: Tensor, error: Tensor, size: Tensor) -> Number:
         """Return numbers with an infinite error where `size`, the size of an intermediate result,
         may overflow.
         """
-        beyond = ~(size <= self.largest)
-        if bool(beyond.any()):
-            error = torch.where(beyond, torch.inf, error)
+        if not is_within(size, self.largest):
+            error = torch.where(size <= self.largest, error, torch.inf)
         return Number(value, error)
+
+
+def are_exact(a: Number, b: Number) -> bool:
+    """Are two numbers without error?"""
+    return a.bound is None and b.bound is None
+
+
+def is_within(size: Tensor, largest: float) -> bool:
+    """Are all numbers at most `largest`? NaN is not."""
+    return not size.numel() or size.max().item() <= largest
 
 
 def find_steepest(slope: Tensor, error: Tensor, growth: float, most: float) -> Tensor:

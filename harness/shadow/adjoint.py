@@ -70,32 +70,45 @@ class Nodes:
         for start in range(0, len(acting), step):
             rows = acting[start : start + step]
             slopes = _differentiate([numbers[row] for row in rows], self.results)
-            for node, slope in enumerate(slopes):
-                if slope is not None:
-                    reach[rows, node] = _weigh(
-                        slope.reshape(len(rows), -1), self.errors[node]
-                    ).cpu()
+            reach[rows] = _weigh_all(slopes, self.errors, len(rows)).cpu()
         return reach
 
 
 def _flat(error: Error, result: Tensor) -> Tensor:
     if error is None:
         return torch.zeros_like(result, requires_grad=False).reshape(-1)
-    return error.detach().expand(result.shape).reshape(-1)
+    return error.expand(result.shape).reshape(-1)
 
 
-def _weigh(slopes: Tensor, errors: Tensor) -> Tensor:
-    """Return, for each of N numbers and K scenarios (N, K), the sum of |derivative| times error
-    over the elements of an operation's result.
+def _weigh_all(
+    slopes: Sequence[Tensor | None], errors: Sequence[Tensor], numbers: int
+) -> Tensor:
+    """Return, for each of N numbers, results and K scenarios (N, results, K), the sum of
+    |derivative| times error over the elements of an operation's result.
 
-    `slopes` has the derivatives of the numbers by the result, and `errors` the result's errors in
+    `slopes` has the derivatives of the numbers by each result, and `errors` the result's errors in
     the scenarios.
     """
-    reach = abs(slopes) @ errors
+    nothing = torch.zeros_like(errors[0][0]).expand(numbers, -1)
+    flat = [None if slope is None else slope.reshape(numbers, -1) for slope in slopes]
+    effects = [
+        nothing if each is None else abs(each) @ error
+        for each, error in zip(flat, errors, strict=True)
+    ]
+    reach = torch.stack(effects, 1)
     if not bool(torch.isfinite(reach).all()):
-        each = torch.where(slopes[:, :, None] == 0, 0.0, abs(slopes)[:, :, None] * errors)
-        reach = each.nan_to_num(nan=torch.inf, posinf=torch.inf).sum(1)
+        for node, each in enumerate(flat):
+            if each is not None and not bool(torch.isfinite(reach[:, node]).all()):
+                reach[:, node] = _weigh_infinite(abs(each), errors[node])
     return reach
+
+
+def _weigh_infinite(sizes: Tensor, errors: Tensor) -> Tensor:
+    """Return the same for one result with infinite errors: they count where the derivative is not
+    0. `sizes` are the absolute values of the derivatives.
+    """
+    each = torch.where(sizes[:, :, None] == 0, 0.0, sizes[:, :, None] * errors)
+    return each.nan_to_num(nan=torch.inf, posinf=torch.inf).sum(1)
 
 
 def _differentiate(numbers: Sequence[Tensor], results: Sequence[Tensor]) -> list[Tensor | None]:

@@ -52,7 +52,7 @@ class Checked:
 def check_operations(run: Run) -> list[Checked]:
     """Judge every operation of a run by its own inputs."""
     observed = Observed(run)
-    with torch.no_grad():
+    with torch.inference_mode():
         return [check_operation(observed, operation) for operation in run.operations]
 
 

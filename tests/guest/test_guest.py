@@ -45,7 +45,11 @@ def test_options_of_a_foreign_conftest_are_theirs(suite: pytest.Pytester) -> Non
     suite.runpytest_inprocess(*WITH_US, *(f"--{name}" for name in names)).assert_outcomes(passed=1)
 
 
-@pytest.mark.parametrize("old", [["--device", "cuda"], ["--speed", "--r=live"]], ids=["one", "two"])
+@pytest.mark.parametrize(
+    "old",
+    [["--device", "cuda"], ["--speed", "--r=live"], ["--no-r"]],
+    ids=["one", "two", "of run.py"],
+)
 def test_an_old_name_of_an_option_is_explained(
     suite: pytest.Pytester, old: list[str], approved: Any
 ) -> None:
