@@ -318,6 +318,8 @@ def loaded() -> None:
     import torch
 
     import harness.drawing.figures  # noqa: F401
+    import harness.plugin.plugin  # noqa: F401
+    import harness.shadow.shadow  # noqa: F401
     import reference.explaining.likely  # noqa: F401
 
     torch.optim.SGD([torch.zeros(1, requires_grad=True)])  # the first optimiser loads half of torch
