@@ -317,8 +317,8 @@ def loaded() -> None:
     import threadpoolctl  # noqa: F401
     import torch
 
-    import harness.drawing.figures  # noqa: F401
-    import harness.plugin.plugin  # noqa: F401
+    import harness.drawing.figures
+    import harness.plugin.plugin
     import harness.shadow.shadow  # noqa: F401
     import reference.explaining.likely  # noqa: F401
 
