@@ -204,7 +204,7 @@ def fit(
     decay: float = 0.0,
     tanh: bool = False,
     until: float = 0.0,
-    tolerance: float = 1e-9,
+    tolerance: float = 1e-8,
     steps: int = 1000,
     width: int = 256,
     step: Callable[[Lanes, Problems], Lanes] = take_step,

@@ -23,7 +23,7 @@ def fit(
     output: float = 0.01,
     decay: float = 0.0,
     until: float = 0.0,
-    tolerance: float = 1e-9,
+    tolerance: float = 1e-8,
     steps: int = 1000,
 ) -> tuple[Array, float, int]:
     """Fit the network from a start (T,) to inputs x (R, I) and targets y (R,); return the final

@@ -18,12 +18,12 @@ ONCE = "slower once, not when measured again"
 
 
 def race(parser: ArgumentParser) -> Callable[[Namespace], int]:
-    """say whether this checkout is slower than another one, by races of both in turns
+    """say whether this checkout is slower than another one
 
-    FILE is a test file that names entries of races (Entry, docs/speed.md), in both checkouts at the
-    same place. Each checkout runs in a process of its own, with its own .venv if it has one, else
-    with this Python. A model is timed on the CPU clock, alone: R is not needed. What looks slower
-    is measured a second time, in new processes, and is slower only if that repeats it.
+    Both race in turns. FILE is a test file that names entries of races (Entry, docs/speed.md), at
+    the same place in both checkouts. Each runs in a process of its own, with its own .venv if it
+    has one, else with this Python. A model is timed alone, by CPU time: R is not needed. What looks
+    slower is measured a second time, in new processes, and is slower only if that repeats it.
 
     Nothing is judged: whether a model is right, its cases say.
 

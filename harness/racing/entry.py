@@ -17,6 +17,7 @@ from harness.model.devices import kind_of
 from harness.racing.calibration import calibrate
 from harness.running.trial import run
 from harness.training.trained import Trained
+from harness.training.trained_by import TrainedBy
 from harness.training.trainer import Population
 
 REACHED = 1 + 1e-6  # times the pacemaker's own final loss counts as that
@@ -44,7 +45,7 @@ class Entry:
     """
 
     name: str
-    trained: Trained
+    trained: Trained | TrainedBy
     case: Case
     population: Population
     pacemaker: Pacemaker
@@ -122,7 +123,10 @@ class Turns:
 
 def _make_evaluations(entry: Entry, start: Problem, dtype: str, device: str) -> Work:
     """Return the work of evaluating the loss and its gradient, at the parameters of `start`."""
-    training = entry.trained.training(start, dtype, device)
+    trained = entry.trained
+    if not isinstance(trained, Trained):
+        raise TypeError(f"{trained.name} shows no steps, expected Entry(fits=True)")
+    training = trained.training(start, dtype, device)
 
     def evaluate(count: int, draw: int, wanted: float) -> float:
         for _ in range(count):

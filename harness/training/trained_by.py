@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from harness.core.contract import Array
+from harness.core.formulation import Family
 from harness.core.implementation import Missing
 from harness.core.numpy_errors import users
 from harness.core.problem import Problem
@@ -65,6 +66,14 @@ class TrainedBy(ModelTrainer):
         name = self.name or f"{self.model.name}_{getattr(self.train, '__name__', 'trained')}"
         object.__setattr__(self, "name", exact(name) if isinstance(name, str) else name)
         self._validate()
+
+    def cannot_answer(
+        self, network: Family, quantity: str, dtype: str = "float64", device: str = "cpu"
+    ) -> str | None:
+        """Return that only its ends can be compared, if something else is asked."""
+        if quantity in ("loss", "gradient", "step"):
+            return f"{self.title()} shows no steps: choose checks=['final', 'fit']"
+        return None
 
     def stopping_at(self, loss: float) -> Self:
         """Return a copy whose training ends, from each start, at a loss of at most `loss`."""
