@@ -80,9 +80,7 @@ def _flat(error: Error, result: Tensor) -> Tensor:
     return (error if error.shape == result.shape else error.expand(result.shape)).reshape(-1)
 
 
-def _weigh_all(
-    slopes: Sequence[Tensor | None], errors: Sequence[Tensor], numbers: int
-) -> Tensor:
+def _weigh_all(slopes: Sequence[Tensor | None], errors: Sequence[Tensor], numbers: int) -> Tensor:
     """Return, for each of N numbers, results and K scenarios (N, results, K), the sum of
     |derivative| times error over the elements of an operation's result.
 
