@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -11,13 +11,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cases import sine, stacks
+from cases import levenberg, sine, stacks
 from cases.test_sine import BY_HAND, network, with_extra
 from harness.arithmetic.bounded import BoundedArithmetic
 from harness.core.contract import Array
 from harness.core.formulation import Formulation
 from harness.core.report import Row
-from nnet_parity import Bounded, Contract, Population, Recipe, Subject, Trained, runif, starts
+from nnet_parity import (
+    Bounded,
+    Contract,
+    Population,
+    Recipe,
+    Subject,
+    Trained,
+    TrainedBy,
+    runif,
+    starts,
+)
 
 GRID = np.arange(0, 10.05, 0.1)[:, None]  # S2's seq(0, 10, 0.1)
 MARKS = {"pi": np.pi, "pi/2": np.pi / 2}
@@ -70,7 +80,7 @@ def line_through_origin(x: Array, y: Array) -> Bounded:
 
 
 def sine_population(
-    data: Callable[[int], tuple[Array, Array]], quality: float = GOOD, **more: Any
+    data: Callable[[int], tuple[Array, Array]], quality: float | None = GOOD, **more: Any
 ) -> Population:
     """A population of points of the sine; sums of squares are per 50 points."""
     return Population(data, quality, GRID, MARKS, per=50, **more)
@@ -188,6 +198,29 @@ TANH_SINE = partial(Trained, Subject(sine.TanhSine, network=network("tanh")))
 TANH_SINE_STACK = stacks.module(torch.tanh, "hidden", "output")
 LOGISTIC = partial(Trained, Subject(sine.LogisticSine, network=network("logistic")))
 LOGISTIC_STACK = stacks.module(torch.sigmoid, "0", "2")
+
+
+def fit_by_levenberg(
+    inputs: Sequence[Tensor],
+    targets: Sequence[Tensor],
+    parameters: Mapping[str, Tensor],
+    until: float = 0.0,
+) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+    """Fit LogisticSine from all starts at once. A step evaluates the network twice."""
+    names = ["0.weight", "0.bias", "2.weight", "2.bias"]
+    start = levenberg.pack(*(parameters[name] for name in names))
+    fits = levenberg.fit(start, inputs[0], targets[0], until=until)
+    end = levenberg.unpack(fits.theta, inputs=1, outputs=1)
+    return dict(zip(names, end, strict=True)), fits.loss, 2 * fits.steps
+
+
+LEVENBERG = TrainedBy(
+    LOGISTIC(ADAM).subject,
+    fit_by_levenberg,
+    name="levenberg",
+    says="Levenberg-Marquardt",
+    start=starts.uniform(),
+)
 
 
 def split_biases(formulation: Formulation, count: int) -> Array:

@@ -6,6 +6,7 @@ from cases.sine_training import (
     ADAM,
     EXTRA,
     FORWARDS,
+    LEVENBERG,
     LINEAR,
     LOGISTIC,
     LOGISTIC_STACK,
@@ -130,6 +131,32 @@ test_sine_fit_starts = verify(
         subjects=[optim_bfgs, scipy_bfgs],
         references=[NNET],
         problems=sine_population(one_draw),
+        dtypes=["float64"],
+    )
+)
+
+test_sine_fit_levenberg = verify(
+    Case(
+        name="S1 by Levenberg-Marquardt",
+        question="Levenberg-Marquardt: fits at the losses it claims?",
+        network=LOGISTIC_NETWORK,
+        subjects=[LEVENBERG],
+        references=[NNET],
+        problems=sine_population(one_draw),
+        checks=["final"],
+    )
+)
+
+test_sine_fit_below_nnet = verify(
+    Case(
+        name="S1 by nnet, beside Levenberg-Marquardt",
+        question="nnet: fits as good as Levenberg-Marquardt's?",
+        network=LOGISTIC_NETWORK,
+        subjects=[NNET],
+        references=[LEVENBERG],
+        problems=sine_population(one_draw, quality=None),
+        checks=["fit"],
+        expect="differs",
         dtypes=["float64"],
     )
 )

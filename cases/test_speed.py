@@ -3,8 +3,17 @@
 import numpy as np
 import pytest
 
+from cases import stacks
 from cases.dual_formulations import Formulations
-from cases.sine_training import LOGISTIC, TANH_SINE, one_draw, sine_population
+from cases.sine_training import (
+    LEVENBERG,
+    LOGISTIC,
+    LOGISTIC_STACK,
+    TANH_SINE,
+    one_draw,
+    sine_population,
+)
+from cases.stacks import Stacked
 from cases.test_dual_training import population, taught
 from cases.test_sine import network
 from harness.core.contract import Array
@@ -15,6 +24,7 @@ from nnet_parity import (
     Recipe,
     Subject,
     Trained,
+    TrainedBy,
     nnet_fits,
     nnet_gradients,
     numpy_net,
@@ -62,9 +72,23 @@ def gradients(name: str, subject: Subject, net: object, rows: int, where: Popula
     return Entry(name, trained, asked(subject, net, rows), where, nnet_gradients)
 
 
-def fits(recipe: Recipe) -> Entry:
+def stack(name: str, stacked: Stacked, nets: int) -> Entry:
+    """The race of many copies of S1 at once, each with starts and gradient of its own."""
+    trained = LOGISTIC(ONCE, name, start=starts.uniform(), stacked=stacked)
+    case = Case(
+        name=f"before racing {name}",
+        network=network("logistic"),
+        subjects=[LOGISTIC(Recipe("sgd", 5), name, start=starts.uniform(), stacked=stacked)],
+        references=[numpy_net],
+        problems=points(50),
+        checks=["loss", "gradient", "step"],
+    )
+    title = "value and gradient, sine, 50 points, a stack of nets"
+    return Entry(title, trained, case, points(50), nnet_gradients, nets=nets)
+
+
+def fits(trained: Trained | TrainedBy) -> Entry:
     """The race to the loss at which nnet ends, from shared starts."""
-    trained = LOGISTIC(recipe, start=starts.uniform(), most=100)
     net = network("logistic")
     where = sine_population(one_draw)
     return Entry(
@@ -73,8 +97,8 @@ def fits(recipe: Recipe) -> Entry:
         asked(trained.subject, net, 50),
         where,
         nnet_fits,
-        True,
-        8,
+        fits=True,
+        rounds=24,
     )
 
 
@@ -95,12 +119,15 @@ def dual_entries(rows: int) -> list[Entry]:
 
 
 ENTRIES = [
+    stack("stack by autograd", LOGISTIC_STACK, 1024),
+    stack("stack by hand", stacks.logistic_module("0", "2"), 1024),
     *sine_entries(50),
     *sine_entries(100_000),
     *dual_entries(2),
     *dual_entries(100_000),
-    fits(Recipe("lbfgs", 50)),
-    fits(Recipe("adam", 1_000, {"lr": 0.01})),
+    fits(LOGISTIC(Recipe("lbfgs", 50), start=starts.uniform(), most=100)),
+    fits(LOGISTIC(Recipe("adam", 1_000, {"lr": 0.01}), start=starts.uniform(), most=100)),
+    fits(LEVENBERG),
 ]
 
 

@@ -20,10 +20,11 @@ from harness.judging.case import Case as Case
 from harness.judging.case import Contrast as Contrast
 from harness.judging.verification import verify as verify
 from harness.pytorch.subject import Subject as Subject
+from harness.racing.entry import Entry as Entry
 from harness.running.check import check as check
-from harness.running.race import Entry as Entry
 from harness.running.result import Result as Result
 from harness.running.result import VerdictFailed as VerdictFailed
 from harness.same.case import same as same
 from harness.training.trained import Trained as Trained
+from harness.training.trained_by import TrainedBy as TrainedBy
 from harness.training.trainer import Population as Population

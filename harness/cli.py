@@ -1,4 +1,6 @@
-"""The command line `nnet-parity`: compares two reports; entry points add further commands."""
+"""The command line `nnet-parity`: compares two reports, or the speed of two checkouts; entry points
+add further commands.
+"""
 
 import math
 import sys
@@ -11,6 +13,7 @@ from pathlib import Path
 from shutil import get_terminal_size
 from typing import Any
 
+from harness.racing.command import race
 from harness.reporting import regressions as baseline
 from harness.reporting.environment import find_version
 from harness.reporting.results import read
@@ -99,7 +102,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     version = f"nnet-parity {find_version('nnet-parity')}"
     parser.add_argument("--version", action="version", version=version)
     verbs = parser.add_subparsers(required=True, metavar="VERB")
-    found = {entry.name: _load(entry) for entry in entry_points(group=GROUP)} | {"compare": compare}
+    ours: dict[str, Verb] = {"compare": compare, "race": race}
+    found = {entry.name: _load(entry) for entry in entry_points(group=GROUP)} | ours
     for name, verb in sorted(found.items()):
         text = getdoc(verb) or ""
         shown: dict[str, Any] = {

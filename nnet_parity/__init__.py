@@ -33,6 +33,7 @@ PUBLIC = {
         "Status",
         "Subject",
         "Trained",
+        "TrainedBy",
         "Verdict",
         "VerdictFailed",
         "check",

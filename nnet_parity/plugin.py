@@ -41,6 +41,7 @@ NAMES_R = re.compile(
     rb"\b(?:r_nnet|nnet_fit|optim_bfgs)\b",
     re.MULTILINE,
 )
+NO_R = "--no-r"
 RENAMED = ("device", "require-device", "r", "speed", "starts", "baseline", "report-dir")
 
 
@@ -71,6 +72,8 @@ def pytest_load_initial_conftests(
     if old:
         new = ", ".join(f"{word} is called --parity-{word.removeprefix('--')} now" for word in old)
         parser.extra_info[GROUP] = new
+    if NO_R in words and not _is_known(parser, NO_R):
+        parser.extra_info[GROUP] = f"{NO_R} is an option of run.py, write --parity-r recorded"
 
 
 def get_report_folder(config: pytest.Config, option: Namespace) -> Path:

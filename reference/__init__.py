@@ -15,11 +15,11 @@ from reference.r.nnet_reference import RNnet as RNnet
 from reference.r.nnet_reference import r_nnet as r_nnet
 from reference.r.runif import runif as runif
 from reference.training import starts as starts
+from reference.training.pacemakers import nnet_fits as nnet_fits
+from reference.training.pacemakers import nnet_gradients as nnet_gradients
 from reference.training.trainers import gradient_descent as gradient_descent
 from reference.training.trainers import least_squares as least_squares
 from reference.training.trainers import nnet_fit as nnet_fit
-from reference.training.trainers import nnet_fits as nnet_fits
-from reference.training.trainers import nnet_gradients as nnet_gradients
 from reference.training.trainers import optim_bfgs as optim_bfgs
 from reference.training.trainers import scipy_bfgs as scipy_bfgs
 from reference.training.trainers import scipy_lbfgsb as scipy_lbfgsb

@@ -313,6 +313,7 @@ def loaded() -> None:
     twice.
     """
     import jinja2  # noqa: F401
+    import scipy.optimize  # noqa: F401
     import threadpoolctl  # noqa: F401
     import torch
 

@@ -86,10 +86,14 @@ class DrawAnswers:
 
 
 class StackAnswers:
-    """The answers at all draws of a problem."""
+    """The answers at all draws of a problem, or at every draw of a multiple of `step`.
 
-    def __init__(self, model: Model, problem: Problem) -> None:
-        self.model, self.problem = model, problem
+    The answers at the other draws are those of one call for the whole stack, see `add_stack`.
+    """
+
+    def __init__(self, model: Model, problem: Problem, step: int = 1) -> None:
+        self.model, self.problem, self.step = model, problem, step
+        self.stack: Tensors = {}
         self.tensors: dict[str, list[Sequence[torch.Tensor]]] = {name: [] for name in QUANTITIES}
         self.missing: dict[str, Missing] = {}
         self.repeats: list[tuple[int, Repeat]] = []
@@ -108,6 +112,26 @@ class StackAnswers:
         self.asked |= answers.asked
         for condition, words in answers.conditions.items():
             self.conditions.setdefault(condition, {})[number] = words
+
+    def add_stack(self, condition: str, words: str, stack: Tensors) -> None:
+        """Add the answers of one call for all D draws by quantity, tensors (D, ...).
+
+        Draws that were evaluated alone keep their answers; the call counts as a repeated one there,
+        if its answers differ. `words` are the end of the sentence that reports other answers, and
+        `condition` is the name of the condition under which the other draws were evaluated.
+        """
+        self.stack = stack
+        self.asked.add("a stack of draws in one call")
+        draws = range(self.problem.draws)
+        others = {number: words for number in draws if number % self.step}
+        if others:
+            self.conditions[condition] = others
+        for quantity, tensors in stack.items():
+            alone = self.tensors[quantity]
+            for number, first in zip(draws[:: self.step], alone, strict=False):
+                again = [tensor[number] for tensor in tensors]
+                if not have_same_numbers(first, again):
+                    self.repeats.append((number, Repeat(words, quantity, again)))
 
     def observation(self) -> Observation:
         """Return the observation: each quantity that has an answer at every draw.
@@ -142,10 +166,14 @@ class StackAnswers:
         arrays: dict[str, Array] = {}
         for quantity, shape in zip(QUANTITIES, shapes, strict=True):
             draws = self.tensors[quantity]
-            if len(draws) != problem.draws:
+            if len(draws) != len(range(0, problem.draws, self.step)):
                 continue
             try:
-                arrays[quantity] = _stack(draws, shape)
+                array = _stack(draws, (len(draws), *shape[1:]))
+                if self.stack:
+                    alone, array = array, to_array(self.stack[quantity], *shape).copy()
+                    array[:: self.step] = alone
+                arrays[quantity] = array
             except Exception as error:  # numbers that cannot be read, as on the meta device
                 reason = self.model.describe_error(error, problem)
                 self.missing.setdefault(quantity, reason)

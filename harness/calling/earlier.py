@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     import torch
 
 # the conditions of a call, see Observation.conditions
-IN_LAYOUT, IN_PLACE, FEW_PARAMETERS = CONDITIONS = "layout", "inputs in place", "parameters"
+CONDITIONS = "stack", "layout", "inputs in place", "parameters"
+IN_STACK, IN_LAYOUT, IN_PLACE, FEW_PARAMETERS = CONDITIONS
 IN_PLACE_WORDS = "after its inputs were changed in place, expected it to read them again"
 OVERWRITTEN = (
     "overwrote the outputs of an earlier call when it was called again, expected outputs of its own"

@@ -15,18 +15,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness.calling.answers import Draw, DrawAnswers, StackAnswers, Tensors
-from harness.calling.earlier import IN_LAYOUT, EarlierCalls
+from harness.calling.earlier import IN_LAYOUT, IN_STACK, EarlierCalls
 from harness.calling.layouts import GRADIENT, choose_layout, describe_layout, hand_on, lay_out
 from harness.calling.modes import describe_modes, hold_eval_mode
 from harness.calling.variations import Variations, choose_parameters
-from harness.core.implementation import Observation
+from harness.core.implementation import Missing, Observation
 from harness.core.numpy_errors import users
 from harness.core.problem import QUANTITIES, Problem
+from harness.core.verdict import Status
 from harness.model.compiled import is_compiled
 from harness.model.errors import WrongAnswer
 from harness.model.intermediates import Stages
 from harness.model.losses import compute_gradients, copy_gradients
 from harness.model.module import Model
+from harness.model.stacks import ask_stack
 from harness.model.tensors import make_tensors
 
 if TYPE_CHECKING:
@@ -35,6 +37,9 @@ if TYPE_CHECKING:
 FORWARD = QUANTITIES[0]
 # every twelfth draw is asked as training asks: backward() on inputs that need no gradient
 AS_TRAINED = 12
+# of a model that is asked in stacks, every sixteenth draw is asked alone
+ALONE = 16
+STACKED_WORDS = "where a stack of draws was asked in one call, expected the same as alone"
 
 
 @users()
@@ -75,11 +80,17 @@ def _observe(
 
     Every twelfth draw is evaluated as in training, see Draw; with `stagewise` every draw is. With
     `stagewise` all draws are contiguous, since all must run the same operations. `without` names
-    conditions under which the model is not called.
+    conditions under which the model is not called. If the model computes stacks of draws, one draw
+    of sixteen is evaluated alone, and all draws in one call; with `stagewise` each draw is
+    evaluated alone.
     """
     import torch
 
-    values, inputs, targets = make_tensors(problem, model.dtype, model.device)
+    in_stack = problem.draws > 1 and model.stacked is not None
+    in_stack = in_stack and not stagewise and IN_STACK not in without
+    step = ALONE if in_stack else 1
+    tensors = make_tensors(problem, model.dtype, model.device)
+    values, inputs, targets = ([stack[::step] for stack in stacks] for stacks in tensors)
     room = [torch.empty_like(stack) for stack in (*values, *inputs)]
     stacks = (values, inputs, targets, room)
     draws = list(zip(*map(_unbind, stacks), strict=True))
@@ -90,21 +101,39 @@ def _observe(
         same_rows = (problem.inputs == problem.inputs[:, :1]).all(axis=(1, 2))
     shape = problem.rows, max(problem.formulation.network.inputs)
     rough = _is_rough(problem)
-    observer = _Observer(model, problem, without, stagewise, stages)
-    for number, (of_values, of_inputs, of_targets, for_gradients) in enumerate(draws):
+    observer = _Observer(model, problem, without, stagewise, stages, step)
+    for place, (of_values, of_inputs, of_targets, for_gradients) in enumerate(draws):
+        number = place * step
         turn = next(model.turns) if varied and rough else None
-        as_trained = stagewise or (number if turn is None else turn) % AS_TRAINED == 0
-        neighbours = draws[number - 1][1]
+        as_trained = stagewise or (place if turn is None else turn) % AS_TRAINED == 0
+        neighbours = draws[place - 1][1]
         layout = ""
         if laid_out:
-            layout = choose_layout(problem.kind, number, shape, bool(same_rows[number]))
-        tensors = of_values, of_inputs, of_targets, neighbours, for_gradients
-        draw = Draw(number, *tensors, as_trained, layout, turn)
+            layout = choose_layout(problem.kind, place, shape, bool(same_rows[number]))
+        of_draw = of_values, of_inputs, of_targets, neighbours, for_gradients
+        draw = Draw(number, *of_draw, as_trained, layout, turn)
         with stages.record() if stages else nullcontext():
             observer.ask(draw)
         if FORWARD in observer.answers.missing:
-            break
+            return observer.answers.observation()
+    if in_stack:
+        try:
+            stack = ask_stack(model, problem, *tensors)
+        except Exception as error:  # whatever a user's model or torch.vmap raises
+            return Observation({}, _describe_refusal(model, problem, error))
+        observer.answers.add_stack(IN_STACK, STACKED_WORDS, stack)
     return observer.answers.observation()
+
+
+def _describe_refusal(model: Model, problem: Problem, error: Exception) -> Missing:
+    """Return the `Missing` (why an answer is missing) for a model that raised an error when a stack
+    of draws was asked in one call.
+    """
+    missing = model.describe_error(error, problem)
+    if missing.status is not Status.BROKEN:
+        return missing
+    why = f"cannot be asked a stack of draws in one call: it {missing.why}; leave out `stacked`"
+    return replace(missing, why=why)
 
 
 class _Observer:
@@ -120,10 +149,11 @@ class _Observer:
         without: Collection[str],
         stagewise: bool,
         stages: Stages | None,
+        step: int,
     ) -> None:
         self.model, self.problem = model, problem
         self.without, self.stagewise, self.stages = without, stagewise, stages
-        self.answers = StackAnswers(model, problem)
+        self.answers = StackAnswers(model, problem, step)
 
     def ask(self, draw: Draw) -> None:
         """Evaluate one draw. If the model raises an error in the draw's memory layout, use a

@@ -30,11 +30,12 @@ class Groups:
     @classmethod
     def of(cls, owner: NDArray[np.intp]) -> Self:
         """Group the elements of a draw; `owner` has the number of each element's tensor."""
-        flat = owner.ravel()
-        order = np.argsort(flat, kind="stable")
-        tensors, starts = np.unique(flat[order], return_index=True)
-        is_sorted = bool((order[1:] > order[:-1]).all())
-        return cls(owner, None if is_sorted else order, tensors, starts)
+        flat, order = owner.ravel(), None
+        if (flat[1:] < flat[:-1]).any():
+            order = np.argsort(flat, kind="stable")
+            flat = flat[order]
+        starts = np.flatnonzero(np.diff(flat, prepend=flat[:1] - 1))
+        return cls(owner, order, flat[starts], starts)
 
 
 def find_evidence(

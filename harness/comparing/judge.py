@@ -123,7 +123,7 @@ def judge(
     """
     if not subjects or any(0 in (side.answer.size, side.oracle.value.size) for side in subjects):
         raise ValueError("nothing to judge: no stack of answers, or an empty one")
-    judgements: list[tuple[float, Judgement]] = []
+    worst: list[tuple[float, tuple[int, ...]]] = []
     stacks: list[_Stack] = []
     undefined, tensors_outside = 0, set[int]()
     count = 1 + max(int(owner.max()) for owner in owners)
@@ -133,22 +133,13 @@ def judge(
         zip(subjects, references, owners, strict=True)
     ):
         mine, theirs = subject.oracle, reference.oracle
-        shapes = [
-            a.shape
-            for a in (subject.answer, mine.error, reference.answer, theirs.value, theirs.error)
-        ]
-        if any(shape != mine.value.shape for shape in shapes):
-            raise ValueError(
-                f"shapes {' and '.join(map(str, dict.fromkeys(shapes)))}, expected"
-                f" {mine.value.shape}"
-            )
+        _expect_shapes(subject, reference)
         with np.errstate(over="ignore", invalid="ignore"):
-            beyond_range = find_draws_beyond(mine, largest)
+            beyond_range, lost = _find_undefined(mine, theirs, largest)
             declared = mine.value - theirs.value
             rounding = mine.error + theirs.error
             shares = budget((subject.answer - reference.answer) - declared, rounding)
             beyond = _beyond({"subject": subject, "reference": reference})
-        lost = find_draws_beyond(theirs, FLOAT64_LARGEST)
         if lost is not None:  # the reference is undefined there; the subject need not be
             shares = np.where(lost, 0.0, shares)
             beyond |= {who: np.where(lost, 0.0, beyond[who]) for who in beyond if who != "subject"}
@@ -159,7 +150,7 @@ def judge(
         if left_out is not None:
             undefined += int(left_out.sum())
             rounding = np.where(left_out, np.inf, rounding)
-        if not np.array_equal(owner, grouped.owner):
+        if owner is not grouped.owner and not np.array_equal(owner, grouped.owner):
             grouped = Groups.of(owner)
         tensors = grouped.tensors
         other_than_zero, judged = find_evidence(mine.value, rounding, grouped)
@@ -167,19 +158,45 @@ def judge(
         narrow[tensors] |= judged
         for own in beyond.values():
             shares = np.maximum(shares, np.where(own > 1, own, 0.0))
-        tensors_outside.update(np.unique(owner[(shares > 1).any(axis=0)]).tolist())
         ranks = rank_elements(shares, subject.answer)
         index = _top(ranks)
+        rank = float(ranks[index])
+        if rank > 1:
+            tensors_outside.update(np.unique(owner[(shares > 1).any(axis=0)]).tolist())
         compared = _Stack(stack, subject, reference, owner, shares, declared, rounding, beyond)
-        judgements.append((float(ranks[index]), compared.show(index)))
+        worst.append((rank, index))
         stacks.append(compared)
-    _, worst = max(judgements, key=lambda ranked: ranked[0])
-    worst = _choose_shown(worst, stacks)
-    worst = replace(worst, tensors_outside=tuple(sorted(tensors_outside)), undefined=undefined)
-    concluded = _conclude(worst, seen, narrow)
+    number = max(range(len(worst)), key=lambda stack: worst[stack][0])
+    shown = _choose_shown(stacks[number].show(worst[number][1]), stacks)
+    concluded = _conclude(shown, tensors_outside, undefined, seen, narrow)
     if every_draw and undefined and concluded.status is not Status.FAIL:
         return replace(concluded, status=Status.UNDEFINED)
     return concluded
+
+
+def _find_undefined(
+    mine: Bounded, theirs: Bounded, largest: float
+) -> tuple[NDArray[np.bool_] | None, NDArray[np.bool_] | None]:
+    """Return the masks of the draws that are undefined for the subject and for the reference, see
+    `find_draws_beyond`.
+
+    A reference's answers may be as large as float64 holds.
+    """
+    beyond_range = find_draws_beyond(mine, largest)
+    if theirs is mine and largest == FLOAT64_LARGEST:
+        return beyond_range, beyond_range
+    return beyond_range, find_draws_beyond(theirs, FLOAT64_LARGEST)
+
+
+def _expect_shapes(subject: Side, reference: Side) -> None:
+    """Raise ValueError unless all answers and bounds of both sides have the same shape."""
+    expected = subject.oracle.value.shape
+    of_subject = subject.answer, subject.oracle.error
+    of_reference = reference.answer, reference.oracle.value, reference.oracle.error
+    shapes = [array.shape for array in (*of_subject, *of_reference)]
+    if any(shape != expected for shape in shapes):
+        found = " and ".join(map(str, dict.fromkeys(shapes)))
+        raise ValueError(f"shapes {found}, expected {expected}")
 
 
 @dataclass(frozen=True)
@@ -203,18 +220,17 @@ class _Stack:
 
     def show(self, index: tuple[int, ...]) -> Judgement:
         """Return a judgement that shows the element at `index`; its status is PASS."""
-        place = _judge_element(
+        declared, share = float(abs(self.declared[index])), float(self.shares[index])
+        return Judgement(
             Status.PASS,
+            share,
+            self.number,
             index,
-            self.shares,
-            self.subject.answer,
-            self.reference.answer,
-            self.rounding + abs(self.declared),
-        )
-        return replace(
-            place,
-            stack=self.number,
-            contract_share=float(abs(self.declared[index])),
+            actual=float(self.subject.answer[index]),
+            expected=float(self.reference.answer[index]),
+            allowed=float(self.rounding[index] + abs(self.declared[index])),
+            factor=share,
+            contract_share=declared,
             outside=tuple(who for who, own in self.beyond.items() if own[index] > 1),
         )
 
@@ -292,7 +308,13 @@ def _judge_element(
     return Judgement(status, share, 0, index, actual, expected, allowed, share)
 
 
-def _conclude(worst: Judgement, seen: NDArray[np.bool_], narrow: NDArray[np.bool_]) -> Judgement:
+def _conclude(
+    worst: Judgement,
+    tensors_outside: set[int],
+    undefined: int,
+    seen: NDArray[np.bool_],
+    narrow: NDArray[np.bool_],
+) -> Judgement:
     """Return the `worst` element's judgement with the status of the whole trial.
 
     The status follows from this element and, if it passes, from the tensors that were not judged:
@@ -304,10 +326,12 @@ def _conclude(worst: Judgement, seen: NDArray[np.bool_], narrow: NDArray[np.bool
     if worst.budget_used > 1:
         status = Status.FAIL
     elif unseen.size or too_wide.size:
-        status = Status.UNDEFINED if worst.undefined else Status.VACUOUS
+        status = Status.UNDEFINED if undefined else Status.VACUOUS
     return replace(
         worst,
         status=status,
+        tensors_outside=tuple(sorted(tensors_outside)),
+        undefined=undefined,
         unseen=tuple(map(int, unseen)),
         too_wide=tuple(map(int, too_wide)),
     )

@@ -27,6 +27,16 @@ def take_off_largest(steps: Steps, x: Tensor, axes: Sequence[int]) -> tuple[Numb
     return steps.sub(steps.exact(x), steps.exact(largest)), largest
 
 
+def exp_of_shifted(steps: Steps, shifted: Number) -> Number:
+    """Return exp(x - m), with its error, for numbers x - m that are at most 0.
+
+    Where x is the lowest number of a dtype, as in a mask, x - m may overflow to minus infinity. Its
+    exponential is 0 then, as that of x - m is.
+    """
+    lowest = shifted.value < -steps.largest / 2
+    return steps.exp(Number(shifted.value, torch.where(lowest, 0.0, shifted.error)))
+
+
 def list_own_axes(call: Call) -> list[int]:
     """Return the axes along which the called operation works, as numbers from 0."""
     return list_axes(call["self"], call["dim"])
@@ -40,7 +50,7 @@ def softmax(steps: Steps, call: Call) -> Error:
     round the exponentials to a narrow dtype.
     """
     shifted, _ = take_off_largest(steps, call["self"], list_own_axes(call))
-    powers = steps.hold(steps.exp(shifted))
+    powers = steps.hold(exp_of_shifted(steps, shifted))
     total = steps.sum(powers, list_own_axes(call), keepdim=True)
     share = steps.div(powers, total)
     error = steps.store(steps.round(share.value, share.error))
@@ -57,7 +67,7 @@ def log_softmax(steps: Steps, call: Call) -> Error:
     """
     axes = list_own_axes(call)
     shifted, _ = take_off_largest(steps, call["self"], axes)
-    total = steps.hold(steps.sum(steps.exp(shifted), axes, keepdim=True))
+    total = steps.hold(steps.sum(exp_of_shifted(steps, shifted), axes, keepdim=True))
     return steps.store(steps.sub(shifted, steps.hold(steps.log(total))))
 
 
@@ -70,7 +80,7 @@ def sum_exponentials(steps: Steps, call: Call) -> Error:
     steps = steps.stepwise()
     axes = list_own_axes(call)
     shifted, largest = take_off_largest(steps, call["self"], axes)
-    total = steps.sum(steps.exp(shifted), axes, keepdim=True)
+    total = steps.sum(exp_of_shifted(steps, shifted), axes, keepdim=True)
     result = steps.add(steps.exact(largest), steps.log(total))
     error = torch.where(result.value == -torch.inf, 0.0, steps.store(result))
     return error if call["keepdim"] or not axes else squeeze(error, axes)

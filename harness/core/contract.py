@@ -6,8 +6,9 @@ stack of problems that are evaluated together.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from numbers import Real
 from typing import Literal, TypeVar
 
@@ -134,7 +135,7 @@ class Contract:
         """The unit roundoff u of the dtype: 2^-53, 2^-24, 2^-11 or 2^-8."""
         return 2.0**-self.bits
 
-    @property
+    @cached_property
     def loss_slack(self) -> float:
         """The relative error of a weight in a user's own loss, beyond the error of one constant
         (see `scale` of an arithmetic).
@@ -167,12 +168,12 @@ class Contract:
         """
         return self.factor_bits < SINGLE
 
-    @property
+    @cached_property
     def tiny(self) -> float:
         """The smallest normal number of the dtype; the error of an underflow is at most this."""
         return float(np.finfo(PRECISION[self.dtype][2]).tiny)
 
-    @property
+    @cached_property
     def largest(self) -> float:
         """The largest finite number of the dtype."""
         return float(np.ldexp(1 - self.roundoff, np.finfo(PRECISION[self.dtype][2]).maxexp))
@@ -226,6 +227,39 @@ class Bounded:
 
     value: Array
     error: Array
+
+    @cached_property
+    def is_exact(self) -> bool:
+        """Is every error 0?"""
+        return not self.error.any()
+
+    @cached_property
+    def size(self) -> Array:
+        """The absolute values."""
+        return abs(self.value)
+
+    @cached_property
+    def most(self) -> Array:
+        """The largest absolute values within the errors."""
+        return self.size if self.is_exact else self.size + self.error
+
+    @cached_property
+    def all_act(self) -> bool:
+        """Is no element exactly 0, or may none be?"""
+        return bool(self.most.all())
+
+    def reshaped(self, shape: Callable[[Array], Array]) -> Bounded:
+        """Return the numbers after `shape`, a function that only reshapes or reorders them."""
+        changed = Bounded(shape(self.value), shape(self.error))
+        known = vars(self)
+        for name in ("size", "most"):
+            if name in known:
+                vars(changed)[name] = shape(known[name])
+        if changed.value.size == self.value.size:
+            for name in ("is_exact", "all_act"):
+                if name in known:
+                    vars(changed)[name] = known[name]
+        return changed
 
 
 class Bounds(dict[str, Bounded]):

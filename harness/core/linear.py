@@ -57,6 +57,8 @@ class LinearMap:
         them are exact.
         """
         m = self.matrix
+        if (m.data == 1).all():
+            return np.ones(self.rows, dtype=bool)
         odd = sparse.csr_array(
             (np.frexp(abs(m.data))[0] != 0.5, m.indices, m.indptr), shape=m.shape
         )

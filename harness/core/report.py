@@ -104,10 +104,14 @@ class Row:
 class Race:
     """A subject's time divided by R nnet's; both were measured in the same run, in turns.
 
-    `ratio` is the median over the rounds, and `quartiles` its quartiles. `aa_ratio` and
-    `aa_quartiles` are the same measurement of one program against itself, which shows the noise. If
-    the race was a fit, `loss` is the median of the final losses, and `share` is the share of starts
-    that reached R's loss.
+    `ratio` is the ratio of the shortest times over the rounds, of fits the median over the starts;
+    `quartiles` are those of the ratios of single rounds. `aa_ratio` and `aa_quartiles` are the same
+    measurement of one program against itself, which shows the noise. If the race was a fit, `loss`
+    is the median of the final losses, and `share` is the share of rounds that reached R's loss.
+
+    `clock` is the clock of the subject, "CPU" or "wall"; that of R is the CPU's. A turn of the
+    subject had `evaluations` evaluations, each of `nets` networks. `seconds` is the subject's
+    shortest time for one network or one fit, and `pace` R nnet's. They are None in older reports.
     """
 
     name: str
@@ -121,6 +125,11 @@ class Race:
     aa_quartiles: tuple[float, float] | None = None
     share: float | None = None
     loss: float | None = None
+    clock: str = "CPU"
+    nets: int = 1
+    evaluations: int = 1
+    seconds: float | None = None
+    pace: float | None = None
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,8 @@ def mark_impossible(trials: Sequence[Trial]) -> list[Trial]:
     for trial, reason in zip(trials, reasons, strict=True):
         if reason:
             able = list(dict.fromkeys(others.get(_get_check(trial), ())))
-            instead = f"{' and '.join(able)} checked it" if able else "nobody here can check it"
+            verb = "checks" if len(able) == 1 else "check"
+            instead = f"{' and '.join(able)} {verb} it" if able else "nobody here can check it"
             marked.append(replace(trial, impossible=f"{reason}; {instead}"))
         else:
             marked.append(trial)

@@ -1,4 +1,5 @@
-"""The folder of kept runs: one file for each run; beyond MOST_RUNS the oldest are removed.
+"""The folder of kept runs: one file for each run, and one for the races of a run; beyond MOST_RUNS
+the oldest are removed.
 
 Several runs may use one folder at the same time: file names are unique, and a file only appears
 when it is complete.
@@ -22,7 +23,7 @@ from harness.text.reading import read_regular
 MOST_RUNS = 100  # that are kept
 MOST_BYTES = 1 << 20  # of a file; a run of 50 questions takes 6,000
 MOST_FILES = 1_000  # of the folder that are read
-NAME = re.compile(r"run-\d{8}T\d{6}-[0-9a-f]{8}\.json")
+NAME = re.compile(r"(?:run|speed)-\d{8}T\d{6}-[0-9a-f]{8}\.json")
 
 
 class Kept(NamedTuple):
@@ -54,21 +55,38 @@ def keep_run(folder: Path, run: KeptRun) -> None:
     Raises OSError if it cannot be written; then nothing has changed.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    stamp = re.sub(r"\D", "", run.date[:19]).ljust(14, "0")[:14]
-    name = f"run-{stamp[:8]}T{stamp[8:]}-{os.urandom(4).hex()}.json"
     text = json.dumps({"schema": SCHEMA, **asdict(run)}, indent=1, allow_nan=False)
-    replace_whole({folder / name: text + "\n"})
-    for old in _list_files(folder)[:-MOST_RUNS]:
+    _keep_file(folder, "run", run.date, text + "\n")
+
+
+def keep_speed(folder: Path, date: str, text: str) -> None:
+    """Write the text of a run's speed.json into a folder, and remove the oldest beyond MOST_RUNS.
+
+    Raises OSError if it cannot be written; then nothing has changed.
+    """
+    _keep_file(folder, "speed", date, text)
+
+
+def _keep_file(folder: Path, kind: str, date: str, text: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    stamp = re.sub(r"\D", "", date[:19]).ljust(14, "0")[:14]
+    name = f"{kind}-{stamp[:8]}T{stamp[8:]}-{os.urandom(4).hex()}.json"
+    replace_whole({folder / name: text})
+    for old in _list_files(folder, kind)[:-MOST_RUNS]:
         with suppress(OSError):
             old.unlink()
 
 
-def _list_files(folder: Path) -> list[Path]:
-    """Return the files of kept runs in a folder, the oldest first; files of other names are
-    ignored.
+def _list_files(folder: Path, kind: str = "run") -> list[Path]:
+    """Return the kept files of a kind ("run" or "speed") in a folder, the oldest first; files of
+    other names are ignored.
     """
     try:
-        return sorted(path for path in folder.iterdir() if NAME.fullmatch(path.name))
+        return sorted(
+            path
+            for path in folder.iterdir()
+            if NAME.fullmatch(path.name) and path.name.startswith(f"{kind}-")
+        )
     except FileNotFoundError:
         return []
 

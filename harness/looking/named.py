@@ -61,6 +61,17 @@ def load_named(text: str, say: Say) -> Named:
     return Named(getattr(imported, name), name, module, file, folder)
 
 
+def load_file(path: Path, say: Say) -> Any:
+    """Import a file under the name under which a test beside it imports it; return its module.
+
+    Raises ValueError, with a sentence, if there is no such file, or it cannot be imported.
+    """
+    if not path.is_file():
+        raise ValueError(f"{path} is not here, expected a file of Python")
+    folder, module = _find_module(path.absolute())
+    return _import(module, path.absolute(), folder, say)
+
+
 def load_model(text: str, say: Say) -> Named:
     """Load a class of models, or a function that builds one.
 

@@ -146,8 +146,18 @@ def list_forms(name: str, found: Shape, wanted: Shape, turned: bool) -> Iterator
         yield transposed(whole(name))
     if found != wanted and _count(found) == _count(wanted):
         without = tuple(length for length in found if length != 1)
-        if without == tuple(length for length in wanted if length != 1):
+        merged = without == tuple(length for length in wanted if length != 1)
+        if merged or _keeps_an_end(found, wanted):
             yield reshaped(whole(name), wanted)
+
+
+def _keeps_an_end(found: Shape, wanted: Shape) -> bool:
+    """May two shapes of one array differ in the axes between, as those of a convolution's matrix or
+    of a head's?
+    """
+    if min(len(found), len(wanted)) < 2 or len(found) == len(wanted):
+        return False
+    return found[0] == wanted[0] or found[-1] == wanted[-1]
 
 
 def list_joints(theirs: Sequence[Named], wanted: Shape) -> Iterator[Part]:

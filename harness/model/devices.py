@@ -6,6 +6,7 @@ To add a kind of device, write a class here, add it to DEVICES, and name it in t
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from time import perf_counter, process_time
 from typing import Any
 
 
@@ -14,11 +15,13 @@ class Device:
 
     `name` is PyTorch's name for the kind, and `title` its name in sentences. `backend` is the
     module of `torch.backends` that sets the precision of float32 matrix products on such a device.
+    `clock` is the kind of time by which speed is measured on it, "CPU" or "wall".
     """
 
     name = "cpu"
     title = "the CPU"
     backend = "mkldnn"
+    clock = "CPU"
 
     def find_lack(self, index: str) -> str:
         """Return the reason why the device cannot be used on this machine; "" if it can.
@@ -49,6 +52,12 @@ class Device:
     def synchronize(self, device: str) -> None:
         """Wait until the device has finished. Call this before reading a clock."""
 
+    def read_clock(self, device: str) -> float:
+        """Return the seconds of the clock that times work on the device: this process's CPU time,
+        which other work on the machine does not lengthen.
+        """
+        return process_time()
+
     def has_foreach(self) -> bool:
         """Do PyTorch's optimisers update all tensors of a group at once by default on
         this device?
@@ -66,6 +75,7 @@ class Cuda(Device):
     name = "cuda"
     title = "CUDA"
     backend = "cuda"
+    clock = "wall"
 
     def find_lack(self, index: str) -> str:
         import torch
@@ -112,6 +122,13 @@ class Cuda(Device):
         import torch
 
         torch.cuda.synchronize(device)
+
+    def read_clock(self, device: str) -> float:
+        """Return the time on the wall in seconds, once the device has finished: the CPU only waits
+        for it.
+        """
+        self.synchronize(device)
+        return perf_counter()
 
     def has_foreach(self) -> bool:
         return True

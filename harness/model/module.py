@@ -6,7 +6,7 @@ and O outputs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 EXPORT = 'export it for any number of rows, dynamic_shapes=({0: torch.export.Dim("rows")},)'
 UserLoss = Callable[[Any, Any], Any]
+# from inputs (D, R, I) and parameters by name (D, *shape) to outputs (D, R, O) by head
+Stacked = Callable[[Sequence[Any], Mapping[str, Any]], Any]
 
 
 class Heads(list["torch.Tensor"]):
@@ -62,7 +64,8 @@ class Model:
 
     `call` takes the inputs and returns the outputs. `parameters` are the model's tensors, in the
     order of the layout that `Subject.own` returns. `user_loss` is the user's own loss function, or
-    None. `turns` counts the draws (single problems) that have been evaluated.
+    None. `turns` counts the draws (single problems) that have been evaluated. `stacked` computes D
+    copies of the model in one call; None if each draw is evaluated alone.
     """
 
     call: Callable[..., Any]
@@ -71,6 +74,7 @@ class Model:
     dtype: str
     device: str
     turns: Iterator[int] = field(default_factory=count)
+    stacked: Stacked | None = None
 
     def describe_error(self, error: Exception, problem: Problem) -> Missing:
         """Return the `Missing` (why an answer is missing) for an error that the model raised."""
@@ -163,11 +167,11 @@ class Model:
         if self.user_loss is None:
             loss = compute_loss(problem, heads, targets, self.parameters)
         else:
-            outputs, expected = self._for_user(problem, heads, targets)
+            outputs, expected = self.for_user(problem, heads, targets)
             loss = self.user_loss(outputs, expected)
         return check_loss(loss)
 
-    def _for_user(
+    def for_user(
         self, problem: Problem, heads: Sequence[torch.Tensor], targets: Sequence[torch.Tensor]
     ) -> tuple[Any, Any]:
         """Return outputs and targets in the form in which a user's own loss takes them: tensors if

@@ -11,13 +11,13 @@ from warnings import catch_warnings
 
 from harness.core.numpy_errors import ours
 from harness.core.report import Report
-from harness.keeping.folder import keep_run, read_kept
+from harness.keeping.folder import keep_run, keep_speed, read_kept
 from harness.keeping.kept_run import summarise_run
 from harness.keeping.trend import Trend, make_trend
 from harness.model.errors import at, raised
 from harness.plugin.options import Options
 from harness.publishing.beside import Beside
-from harness.publishing.writing import PAGE, RESULTS, list_left, summarise, write
+from harness.publishing.writing import PAGE, RESULTS, list_left, speed_text, summarise, write
 from harness.reporting.regressions import Comparison
 from harness.reporting.results import explain_size
 from harness.running.findings import make_report
@@ -99,15 +99,17 @@ def close(runner: Runner, options: Options, end: End) -> Closed:
 
 
 def keep(report: Report, folder: Path) -> tuple[Trend | None, list[str]]:
-    """Store the results of a run in a folder that holds those of earlier runs. Return the trend
-    over all of them, and errors in words.
+    """Store the results of a run, and of its races, in a folder that holds those of earlier runs.
+    Return the trend over all of them, and errors in words.
     """
-    if not report.verdicts:
-        return None, []
+    trend = None
     try:
-        run = summarise_run(report)
-        trend = make_trend(read_kept(folder), run)
-        keep_run(folder, run)
+        if report.races:
+            keep_speed(folder, str(report.environment.get("date", "")), speed_text(report))
+        if report.verdicts:
+            run = summarise_run(report)
+            trend = make_trend(read_kept(folder), run)
+            keep_run(folder, run)
     except OSError as error:
         advice = "choose another folder with --parity-keep"
         return None, [f"results not kept in {folder}: {_explain_error(error)}; {advice}"]

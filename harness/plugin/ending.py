@@ -44,6 +44,7 @@ class Ending:
         self._complaints: list[str] = []
         self._comparison: Comparison | None = None
         self._closed: Closed | None = None
+        self._session: Any = None
 
     @pytest.hookimpl(specname="pytest_sessionfinish", wrapper=True, tryfirst=True)
     def pytest_finished(self, session: pytest.Session) -> Generator[None]:
@@ -60,6 +61,7 @@ class Ending:
         """Write the report, and fail the run for any reason other than a failed trial."""
         if self.options.is_worker:
             return
+        self._session = session
         self.runner.note(self.merger.merge())
         self.runner.found = complete_causes(self.runner.found)
         show_whole_blocks(session.config, self.runner.found.verdicts)
@@ -120,8 +122,25 @@ class Ending:
         """
         return get_status(report)
 
-    @pytest.hookimpl(trylast=True)
-    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_terminal_summary(self, terminalreporter: Any) -> Generator[None]:
+        """Show the report after the summaries of other plugins, even if one of them raises.
+
+        If pytest-benchmark finds that a race has become slower, it says so and raises: then the run
+        fails without a traceback.
+        """
+        try:
+            yield
+        except Exception as error:
+            raced = self._session is not None and bool(self.runner.found.races)
+            if not (raced and type(error).__name__ == "PerformanceRegression"):
+                raise
+            self._complaints.append(f"pytest-benchmark: {error}")
+            self._session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        finally:
+            self._show(terminalreporter)
+
+    def _show(self, terminalreporter: Any) -> None:
         """Show the differences from the baseline, the report, and the reasons why the run fails."""
         terminal = terminalreporter
         say, warn = terminal.write_line, partial(terminal.write_line, red=True)

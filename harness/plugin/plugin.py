@@ -25,12 +25,13 @@ from harness.plugin.blocks import FOLLOWS, show_text
 from harness.plugin.ending import Ending
 from harness.plugin.options import Options
 from harness.plugin.signals import StopSignals
+from harness.racing.entry import Entry, unfit
+from harness.racing.race import race
 from harness.reporting.causes import describe_causes
 from harness.reporting.environment import limit_threads
 from harness.running.complaints import describe_impossible
 from harness.running.findings import Failure, Findings
 from harness.running.progress import Progress
-from harness.running.race import Entry, race, unfit
 from harness.running.result import VerdictFailed
 from harness.running.runner import Runner
 from harness.text.harmless import one_line, printable, shown
@@ -206,7 +207,8 @@ class Judge:
             if why := unfit(entry, where, dtype, self.runner.starts):
                 pytest.fail(f"not raced, since it is not right: {why}", pytrace=False)
             found = race(entry, where, dtype, request.getfixturevalue("benchmark"))
-            self.runner.note(Findings(races=(found,)))
+            versions: dict[str, str] = getattr(entry.pacemaker, "versions", dict)()
+            self.runner.note(Findings(races=(found,), versions=tuple(versions.items())))
             return found
 
         return enter

@@ -38,7 +38,7 @@ def write(report: Report, folder: Path, exchange: Exchange, beside: Beside = NOT
         folder / PAGE: page(parse(results.encode()), beside),
     }
     if report.races:
-        texts[folder / SPEED] = _json({"races": [asdict(race) for race in report.races]})
+        texts[folder / SPEED] = speed_text(report)
     folder.mkdir(parents=True, exist_ok=True)
     replace_whole(texts, exchange(folder))
 
@@ -60,6 +60,14 @@ def replace_report(report: Report, folder: Path) -> None:
 def list_left(folder: Path) -> list[str]:
     """Return the names of a report's files that exist in the folder."""
     return [name for name in (RESULTS, MARKDOWN, PAGE, SPEED) if os.path.isfile(folder / name)]
+
+
+def speed_text(report: Report) -> str:
+    """Return the races of a report as JSON, with the machine, versions, commit and date, so that
+    the races of many runs can be told apart.
+    """
+    races = [asdict(race) for race in report.races]
+    return _json({"races": races, "environment": report.environment})
 
 
 def _json(value: Any) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,8 @@ from harness.core.problem import STEP, Problem
 from harness.core.verdict import Status
 from harness.model.devices import held_in
 from harness.model.errors import MOST_SAID, raised
-from harness.model.module import Model, UserLoss
+from harness.model.module import Model, Stacked, UserLoss
+from harness.model.stacks import stack_function, stack_module
 from harness.model.tensors import to_plain
 from harness.pytorch.exported import is_exported, make_module
 from harness.pytorch.mapping import (
@@ -72,6 +73,11 @@ class Subject:
     default if the dtype rounds more than float32. `known` is the reason why the model is known to
     fail.
 
+    With `stacked` a stack of draws is asked in one call, and every sixteenth draw alone as well.
+    True computes the copies by `torch.vmap`. A function `stacked(inputs, parameters)` computes D
+    copies of the model from a list of inputs (D, R, I) and from parameters by name (D, *shape), as
+    for Trained. A dtype that is judged layer by layer is asked draw by draw.
+
     Raises TypeError or ValueError for wrong arguments.
     """
 
@@ -88,6 +94,7 @@ class Subject:
     held: Mapping[str, Any] | None = None
     stagewise: bool | None = None
     known: str = ""
+    stacked: bool | Stacked = False
 
     def __post_init__(self) -> None:
         factory: Any = self.build
@@ -102,6 +109,11 @@ class Subject:
                 " `lambda: MyModel(...)`"
             )
         expect_words(self.name or shown(build), self.parameters)
+        if not isinstance(self.stacked, bool) and not callable(self.stacked):
+            raise TypeError(
+                f"subject {self.name or shown(build)}: stacked is {shown(self.stacked, 40)},"
+                " expected True or a function of inputs and parameters"
+            )
         name = self.name or getattr(factory, "__name__", class_name(factory))
         object.__setattr__(self, "name", exact(name) if isinstance(name, str) else name)
         try:
@@ -139,6 +151,16 @@ class Subject:
         return problem
 
     def contract(self, dtype: str) -> Contract:
+        if dtype not in self._contracts:
+            self._contracts[dtype] = self._make_contract(dtype)
+        return self._contracts[dtype]
+
+    @cached_property
+    def _contracts(self) -> dict[str, Contract]:
+        """The contracts that were asked for, by dtype."""
+        return {}
+
+    def _make_contract(self, dtype: str) -> Contract:
         through = self.loss is None or self.unfused_loss  # the harness's own ends as torch's does
         return Contract(
             dtype,
@@ -315,14 +337,27 @@ class Subject:
         if self.shapes is not None:
             named = {name: tensors[name] for name in self.shapes}
             call = partial(self.build, **named)
-            return Model(call, list(tensors.values()), self.loss, dtype, device)
+            stacked = self._choose_stacked(lambda: stack_function(self.build))
+            parameters = list(tensors.values())
+            return Model(call, parameters, self.loss, dtype, device, stacked=stacked)
         try:
             module = self.build_module(network).to(dtype=kind, device=device)
             parameters = list(module.parameters())
         except Exception as error:  # a user's constructor may raise anything
             return Missing(Status.BROKEN, raised(error))
         parameters += list(tensors.values())[len(parameters) :]
-        return Model(module, parameters, self.loss, dtype, device)
+        names = [name for name, _ in module.named_parameters()]
+        by_name = dict(zip(tensors, names, strict=False))
+        stacked = self._choose_stacked(lambda: stack_module(module, by_name))
+        return Model(module, parameters, self.loss, dtype, device, stacked=stacked)
+
+    def _choose_stacked(self, by_vmap: Callable[[], Stacked]) -> Stacked | None:
+        """Return the function that computes a stack of draws in one call: the user's, or the result
+        of `by_vmap`; None if each draw is asked alone.
+        """
+        if not isinstance(self.stacked, bool):
+            return self.stacked
+        return by_vmap() if self.stacked else None
 
     def observe(
         self,

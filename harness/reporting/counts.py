@@ -54,11 +54,15 @@ def describe_races(report: Report) -> list[str]:
     for name, races in grouped(report.races, lambda one: one.name).items():
         times = []
         for one in sorted(races, key=lambda one: one.ratio):
+            clock = "" if one.clock == "CPU" else f" by the {one.clock} clock"
             reached = "" if one.share is None else f" ({one.share:.0%} reach it)"
-            times.append(f"{one.subject} {one.device} {one.dtype} {one.ratio:.3g}{reached}")
+            who = f"{one.subject} {one.device} {one.dtype}"
+            times.append(f"{who} {one.ratio:.3g}{clock}{reached}")
         noise = [one.aa_ratio for one in races if one.aa_ratio is not None]
-        spread = f", against themselves {min(noise):.2f} to {max(noise):.2f}" if noise else ""
-        sentences.append(f"{name}, times R nnet's time{spread}: {', '.join(times)}")
+        spread = f"; each against itself {min(noise):.2f} to {max(noise):.2f}" if noise else ""
+        nets = max(one.nets for one in races)
+        stacks = f", of each of {nets:,} nets at once" if nets > 1 else ""
+        sentences.append(f"{name}, times R nnet's CPU time{stacks}: {', '.join(times)}{spread}")
     return sentences
 
 

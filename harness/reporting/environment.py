@@ -5,7 +5,7 @@ import os
 import platform
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -57,6 +57,7 @@ def environment() -> dict[str, Any]:
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "platform": platform.platform(),
         "processor": platform.machine(),
+        "cpu": _find_cpu(),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
         **{package: find_version(package) for package in PACKAGES},
@@ -66,6 +67,16 @@ def environment() -> dict[str, Any]:
         **describe_devices(),
         "commit": _commit(),
     }
+
+
+def _find_cpu() -> str:
+    """Return the model of the CPU, or "unknown"."""
+    with suppress(OSError), open("/proc/cpuinfo", encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            name, _, model = line.partition(":")
+            if name.strip() == "model name":
+                return " ".join(model.split())
+    return platform.processor() or "unknown"
 
 
 def _list_blas() -> list[str]:

@@ -49,7 +49,8 @@ class Change:
     """The change of one trial since the older report; `told` describes it in words.
 
     `size` ranks the changes of a kind; the largest is the worst. For a trial that fails now,
-    `found` is the finding of the failure in one line, and `failure` has all its sentences.
+    `found` is the finding of the failure in one line, `failure` has all its sentences, and `cause`
+    names the first failed trial of the same cause, which may be the trial itself.
     """
 
     kind: Kind
@@ -58,6 +59,7 @@ class Change:
     size: float = 0.0
     found: str = ""
     failure: str = ""
+    cause: str = ""
 
 
 def compare(old: Report, new: Report, factor: float = FACTOR, floor: float = FLOOR) -> list[Change]:
@@ -146,7 +148,8 @@ def _compare_trial(
         kind = Kind.UNCHANGED
     trial = f"{now.case}: {now.id}"
     if now.status.fails:
-        return Change(kind, trial, told, size, headline(now), now.why)
+        cause = f"{now.case}: {now.follows or now.id}"
+        return Change(kind, trial, told, size, headline(now), now.why, cause)
     return Change(kind, trial, told, size)
 
 
@@ -179,16 +182,21 @@ def summary_lines(changes: Sequence[Change], width: int, whole: int = 0) -> list
     """Return the changes in sentences, worst first, then the number of each kind; at most LINES
     lines.
 
-    Changes with equal texts are one sentence. The first `whole` sentences are followed by the full
-    text of their failures. Lines have at most `width` columns.
+    Changes with equal texts are one sentence, and so are failures with the same cause. The first
+    `whole` sentences are followed by the full text of their failures. Lines have at most `width`
+    columns.
     """
-    groups = grouped(changes, lambda change: (change.kind, change.told, change.found))
+    causes = grouped(changes, lambda change: (change.kind, change.cause or change))
+    firsts = {_find_first(alike): len(alike) - 1 for alike in causes.values()}
+    groups = grouped(list(firsts), lambda change: (change.kind, change.told, change.found))
     lines: list[str] = []
     for number, ((kind, what, found), [first, *others]) in enumerate(groups.items()):
         name = (
             first.trial if len(first.trial) < 120 else f"{first.trial[:80]}...{first.trial[-36:]}"
         )
         name += f" and {len(others)} more" if others else ""
+        followers = sum(firsts[each] for each in (first, *others))
+        name += f" (and {followers} more of the same cause)" if followers else ""
         in_full = first.failure.split("\n") if kind.fails and number < whole else ()
         if kind is not Kind.UNCHANGED:
             lines += fold(
@@ -200,6 +208,11 @@ def summary_lines(changes: Sequence[Change], width: int, whole: int = 0) -> list
     counts = Counter(change.kind for change in changes)
     shares = ", ".join(f"{counts[kind]} {kind}" for kind in Kind if counts[kind])
     return [*lines, f"{len(changes)} trials compared: {shares}"]
+
+
+def _find_first(alike: Sequence[Change]) -> Change:
+    """Return the change that shows a cause first; of several without one, the worst."""
+    return next((change for change in alike if change.trial == change.cause), alike[0])
 
 
 @dataclass(frozen=True)

@@ -243,9 +243,14 @@ class Steps:
         return self.round(value, carried, max(2 * self.precision.ulp, 1 + self.root / 2))
 
     def exp(self, a: Number) -> Number:
-        """Return exp(a). An error e of a becomes a relative error of exp(e) - 1."""
+        """Return exp(a). An error e of a becomes exp(a + e) - exp(a), which is at most exp(a + e):
+        finite for a far below 0, even if e is large.
+        """
         value = a.value.exp()
-        return self.function(value, None if a.bound is None else value * torch.expm1(a.bound))
+        if a.bound is None:
+            return self.function(value, None)
+        carried = (value * torch.expm1(a.bound)).nan_to_num(torch.inf, torch.inf)
+        return self.function(value, torch.minimum(carried, torch.exp(a.value + a.bound)))
 
     def expm1(self, a: Number) -> Number:
         """Return exp(a) - 1, with its rounding error."""

@@ -1,3 +1,3 @@
-"""Runs trials under pytest or `check`: collects findings, merges those of xdist's processes,
-handles interruptions and races.
+"""Runs trials under pytest or `check`: collects findings, merges those of xdist's processes, and
+handles interruptions.
 """

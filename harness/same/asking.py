@@ -18,6 +18,7 @@ from harness.evaluating.state import State
 from harness.mapping.models import Models, make_generator
 from harness.model.errors import raised
 from harness.same.attention import compare_as_run
+from harness.same.causes import Cause, list_causes
 from harness.same.compare import Compared
 from harness.same.constants import list_rounded
 from harness.same.placing import find_first
@@ -25,6 +26,7 @@ from harness.same.respondent import Ask, Respondent, Setting, compare_draws, dig
 from harness.shadow.functions import Function
 from harness.shadow.located import locate, shorten_path
 from harness.shadow.own_backward import list_wrong_backwards
+from harness.shadow.recording import Operation
 from harness.shadow.shadow import Shadow
 
 AS_BUILT = "as built"
@@ -55,7 +57,7 @@ class Result:
     name of each answer that is not finite on some side. `digest` is a digest of all answers and
     operations. `backwards` are the subject's own autograd functions whose backward pass is not the
     derivative of their forward pass. `left` is the line of source at which numbers leave torch, as
-    for NumPy.
+    for NumPy. `causes` are likely causes of the first difference.
     """
 
     ask: Ask
@@ -74,6 +76,7 @@ class Result:
     rounded: bool = False  # are constants allowed to be rounded?
     fused: float = 0.0  # how many times fused attention is outside what its steps may lose
     left: str = ""
+    causes: Sequence[Cause] = ()
 
 
 def list_asks(models: Models) -> list[Ask]:
@@ -182,10 +185,17 @@ class Asker:
                 rerun, _ = compare_as_run(*both)
                 rounded = not any(one.outcome == "differs" for one in rerun)
                 compared = rerun if rounded else compared
-        first = {}
-        for one in compared:
-            if one.outcome == "differs":
-                first[one.answer] = locate_first(subject, reference, one, theirs.side.builder.name)
+        name = theirs.side.builder.name
+        found = {
+            one.answer: find_first(subject, reference, one)
+            for one in compared
+            if one.outcome == "differs"
+        }
+        first = {
+            answer: locate_first(reference, operations, name)
+            for answer, operations in found.items()
+        }
+        begins = next(iter(found.values()), ())
         return Result(
             ask,
             compared,
@@ -199,6 +209,7 @@ class Asker:
             not_finite=_describe_infinite(mine, theirs, ran, reference),
             fused=fused,
             rounded=rounded,
+            causes=list_causes(subject, reference, begins, name),
         )
 
     def _allow_rounded(
@@ -214,18 +225,15 @@ class Asker:
         return bool(own or others)
 
 
-def locate_first(
-    subject: Shadow, reference: Shadow, differs: Compared, owner: str
-) -> list[Located]:
-    """Return the first operations that explain why the answer `differs` differs, with their lines
-    of source.
+def locate_first(reference: Shadow, operations: Sequence[Operation], owner: str) -> list[Located]:
+    """Return the first operations that explain a difference with their lines of source.
 
     `owner` is the reference's name. It is stored with operations that the reference has and the
     subject lacks.
     """
     theirs = set(map(id, reference.watched.run.operations))
     located = []
-    for operation in find_first(subject, reference, differs):
+    for operation in operations:
         owned = owner if id(operation) in theirs else ""
         located.append(replace(locate(operation), owner=owned))
     return located

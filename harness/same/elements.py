@@ -59,7 +59,7 @@ def ask_element(name: str, like: Tensor, place: int, of_run: bool = False) -> Qu
     """Return the weighted sum that has only one element, given its position in the flattened
     answer.
     """
-    weights = torch.zeros_like(like)
+    weights = torch.zeros(like.shape, dtype=like.dtype, device=like.device)  # in order, as `place`
     weights.view(-1)[place] = 1.0
     indices = torch.unravel_index(torch.tensor(place), like.shape)
     return Question(name, weights, tuple(int(each) for each in indices), of_run)

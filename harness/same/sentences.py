@@ -53,6 +53,8 @@ def describe_function(models: Models, evidence: Evidence, mode: str) -> str:
         f" ({', '.join(labels)}), {used}; resolution {resolution:.1g}; parameters"
         f" {models.mapping.text}"
     )
+    if models.mapping.assumed and "..." not in models.mapping.code:
+        sentence += f"; to say so yourself: {models.mapping.code}"
     if any(result.rounded for result in evidence.results):
         sentence += "; constants that one of them holds rounded may be off by that rounding"
     if any(result.draws for result in evidence.results):
@@ -309,6 +311,8 @@ def list_notes(
         notes.append((HintKind.LIKELY, cause))
     notes += _describe_circumstances(evidence, failures)
     notes += _compare_settings(models, failures)
+    if all(kind is not HintKind.LIKELY for kind, _ in notes):
+        notes += next((shown.result.causes for shown in failures if shown.result.causes), ())
     text = f"parameters {mapping.text}"
     if mapping.remark:
         text += f" ({mapping.remark})"

@@ -193,6 +193,9 @@ def judge_precision(judged: Judged) -> Verdict:
             return blank(trial, Status.VACUOUS, describe_unruled(evidence))
         return blank(trial, Status.VACUOUS, "no answer has a bound to judge it by")
     reason = ""
+    another = judge_function(judged).status is Status.FAIL  # its form may need other bits
+    if another:
+        worse = 0.0, worse[1]
     if lost[0] >= LOST_BITS:
         reason = describe_lost(*lost, trial.dtype)
     elif worse[0] > WORSE_BITS:
@@ -207,10 +210,11 @@ def judge_precision(judged: Judged) -> Verdict:
     if reason:
         sentence = f'{reason}; if it is meant, write precision_lost="why"'
         return _fail(judged, sentence)
-    passed = (
-        f"no precision is lost: at most {lost[0]:.1f} bits by operations in a narrower dtype, and"
-        f" {worse[0]:.1f} bits more than by the operations of {given.name_reference}"
-    )
+    passed = f"no precision is lost: at most {lost[0]:.1f} bits by operations in a narrower dtype"
+    if another:
+        passed += "; its form is not judged, since it is another function"
+    else:
+        passed += f", and {worse[0]:.1f} bits more than by the operations of {given.name_reference}"
     if given.precision_lost:
         passed += f"; declared was: {given.precision_lost}"
     return replace(blank(trial, Status.PASS, passed), budget_used=share)

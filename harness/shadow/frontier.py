@@ -9,6 +9,7 @@ whose steps are not found; it is passed over if all its outputs are found.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from math import prod
 
 import torch
 from torch import Tensor
@@ -108,8 +109,8 @@ def _find_makers(operations: Sequence[Operation]) -> dict[int, int]:
 
 
 def _trace(replay: Replay, version: int, makers: dict[int, int]) -> list[int]:
-    """Return the numbers of the operations that wrote a version, or earlier versions of the same
-    memory.
+    """Return the numbers of the operations that wrote a version, or those parts of earlier versions
+    of the same memory that were left.
 
     A version is the contents of an array between two writes. `makers` has the operation's number by
     version.
@@ -119,8 +120,17 @@ def _trace(replay: Replay, version: int, makers: dict[int, int]) -> list[int]:
     while current is not None:
         if current in makers:
             writers.append(makers[current])
+            if _writes_all(replay, makers[current], current):
+                break
         current = replay.run.versions[current].before
     return writers
+
+
+def _writes_all(replay: Replay, number: int, version: int) -> bool:
+    """Has an operation written all numbers of a version?"""
+    whole = replay.run.versions[version].numbers.numel()
+    results = replay.run.operations[number].results
+    return any(each and each.version == version and prod(each.size) == whole for each in results)
 
 
 def _is_found(replay: Replay, number: int, pool: Pool, found: dict[int, bool]) -> bool:

@@ -81,12 +81,15 @@ class Shadow:
         in the third, in the claimed dtype if it ran in a narrower one.
         """
         in_float64, as_run, as_declared = [], [], []
+        after_narrow = self._list_after_narrow()
         for checked, results in zip(self.checked, self.replay.results, strict=True):
             exact = checked.exact
             if exact and not takes_other_branch(self.replay, checked.operation):
                 exact = ()
             in_float64.append(checked.in_float64)
             as_run.append(add_branches(checked.errors, exact, results))
+            if checked.operation in after_narrow:  # a narrow dtype has moved its inputs
+                exact = ()
             as_declared.append(add_branches(self._declared(checked), exact, results))
         return Nodes(self.replay, [in_float64, as_run, as_declared], self._rounded_numbers)
 
@@ -133,7 +136,7 @@ class Shadow:
             checked = self.checked[operation]
             if not checked.ruled and float(reach[node, 1]) > 0:
                 unruled.append(checked.operation)
-            elif beyond[node] > 0:
+            elif beyond[node] > 0 and self._is_narrow(checked):
                 lost.append((beyond[node], checked.operation))
         lost.sort(key=lambda one: -one[0])
         in_float64, as_run, as_declared = reach.sum(0).tolist()
@@ -142,8 +145,32 @@ class Shadow:
 
     def _declared(self, checked: Checked) -> Sequence[Error]:
         """Return the errors of an operation, in the claimed dtype if it ran in a narrower one."""
-        claimed = precision_of(self.dtype).stored
-        if checked.dtype == "" or precision_of(checked.dtype).stored <= claimed:
+        if not self._is_narrow(checked):
             return checked.errors
-        factor = claimed / 2.0**-53
+        factor = precision_of(self.dtype).stored / 2.0**-53
         return [None if error is None else factor * error for error in checked.in_float64]
+
+    def _is_narrow(self, checked: Checked) -> bool:
+        """Did an operation run in a narrower dtype than the claimed one?"""
+        claimed = precision_of(self.dtype).stored
+        return checked.dtype != "" and precision_of(checked.dtype).stored > claimed
+
+    def _list_after_narrow(self) -> set[Operation]:
+        """Return the operations with inputs that a rounding in a narrower dtype than the claimed
+        one has moved.
+        """
+        after: set[Operation] = set()
+        moved: set[int] = set()  # numbers of versions
+        for checked in self.checked:
+            operation = checked.operation
+            if any(place.version in moved for place in operation.places):
+                after.add(operation)
+            elif not (self._is_narrow(checked) and any(map(_acts, checked.errors))):
+                continue
+            moved |= {place.version for place in operation.results if place is not None}
+        return after
+
+
+def _acts(error: Error) -> bool:
+    """Is an error other than 0?"""
+    return error is not None and bool((error > 0).any())

@@ -6,22 +6,19 @@ begins. In shapes, D counts starts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from harness.core.implementation import Missing
 from harness.core.problem import Problem
 from harness.model.errors import WrongAnswer
-from harness.model.losses import list_decays, reduce_errors
-from harness.model.module import Model
+from harness.model.module import Model, Stacked
+from harness.model.stacks import stacked_losses
 from harness.model.tensors import describe_shape, list_heads, make_tensors
 from harness.pytorch.subject import Subject
 
 if TYPE_CHECKING:
     import torch
-
-Stacked = Callable[[Sequence[Any], Mapping[str, Any]], Any]
 
 
 class Learner(Protocol):
@@ -115,14 +112,4 @@ class StackLearner:
         if shapes != expected:
             found = f"[{shapes}] as a stack, expected [{expected}]"
             raise WrongAnswer(f"gave outputs of shapes {found}: (starts, rows, width)")
-        loss = self.problem.loss
-        terms = reduce_errors(loss, heads, self.targets)
-        if loss.has_decay:
-            decays = list_decays(self.problem, self.parameters)
-            for decay, parameter in zip(decays, self.parameters, strict=True):
-                if isinstance(decay, float):
-                    terms.append(decay * (parameter**2).flatten(1).sum(1))
-                else:
-                    terms.append((decay * parameter**2).flatten(1).sum(1))
-        total: torch.Tensor = sum(terms[1:], terms[0])
-        return total
+        return stacked_losses(self.problem, heads, self.targets, self.parameters)

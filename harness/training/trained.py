@@ -8,28 +8,30 @@ rows, I inputs, and P own parameters.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from time import perf_counter
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
-from harness.core.contract import Array, Contract
-from harness.core.formulation import Family, Formulation
+from harness.core.contract import Array
+from harness.core.formulation import Family
 from harness.core.implementation import Missing, Observation
 from harness.core.loss import Loss
 from harness.core.numpy_errors import users
 from harness.core.problem import STEP, Problem
 from harness.core.recipe import Recipe
 from harness.core.verdict import Status
-from harness.model.compiled import COMPILER, limited
+from harness.model.compiled import COMPILER
 from harness.model.devices import kind_of
 from harness.model.errors import raised
+from harness.model.module import Stacked
 from harness.pytorch.subject import Subject
-from harness.text.harmless import exact, shown
+from harness.text.harmless import exact
 from harness.training.as_network import describe_sums, express_in_network
 from harness.training.clock import TrainingDeadlinePassed
-from harness.training.learner import Learner, SingleLearner, Stacked, StackLearner
+from harness.training.learner import Learner, SingleLearner, StackLearner
 from harness.training.limits import LeftRange, Stays, make_limits, validate
 from harness.training.loop import Procedure, Training, describe_ends
+from harness.training.model_trainer import ModelTrainer
 from harness.training.trainer import Fitted, Floor, Population, Start
 from harness.waiting.progress import Say, silent
 
@@ -38,7 +40,7 @@ VISITED = 50  # steps along which every loss, gradient and step is judged
 
 
 @dataclass(frozen=True, eq=False)
-class Trained:
+class Trained(ModelTrainer):
     """A model and the recipe by which it is trained.
 
     `start(formulation, D)` returns the starts (D, P). By default these are the model's own
@@ -83,18 +85,7 @@ class Trained:
         object.__setattr__(self, "model", Subject.of(self.model))
         name = self.name or f"{self.model.name}_{self.recipe.optimiser}"
         object.__setattr__(self, "name", exact(name) if isinstance(name, str) else name)
-        if not isinstance(self.says, str):
-            raise TypeError(f"{self.name}: says is {shown(self.says, 40)}, expected text")
-        if self.start is not None and not callable(self.start):
-            raise TypeError(
-                f"{self.name}: start is {shown(self.start, 40)}, expected a function:"
-                " start=starts.given(theta)"
-            )
-        if not isinstance(self.most, int) or self.most < 1:
-            raise ValueError(
-                f"{self.name}: most is {shown(self.most, 40)}, expected a whole number, at"
-                " least one"
-            )
+        self._validate()
         if self.stays is not None:
             validate(self.name, self.stays)
         if self.as_network and self.recipe.optimiser != "sgd":
@@ -115,56 +106,12 @@ class Trained:
                 " not use, expected Population(loss=...)"
             )
 
-    def title(self) -> str:
-        return self.says or self.name
+    def count_starts(self, starts: int) -> int:
+        return starts if self.stacked else min(starts, self.most)
 
-    def contract(self, dtype: str = "float64") -> Contract:
-        return self.subject.contract(dtype)
-
-    def cannot_answer(
-        self, network: Family, quantity: str, dtype: str = "float64", device: str = "cpu"
-    ) -> str | None:
-        return None
-
-    @property
-    def subject(self) -> Subject:
-        """The model that is trained."""
-        subject: Subject = self.model
-        return subject
-
-    @property
-    def network(self) -> Family | None:
-        return self.subject.network
-
-    def formulation(self, network: Family) -> Formulation:
-        return self.subject.formulation(network)
-
-    def starting(self, network: Family, population: Population, starts: int, dtype: str) -> Problem:
-        """Return the problem (parameters and data) with the starts and their data, on the network.
-
-        `starts` is the number D of starts. P counts own parameters (a model's tensors, flattened).
-        Raises TypeError if `start` does not return an array of shape (D, P).
-        """
-        formulation = self.formulation(network)
-        count = starts if self.stacked else min(starts, self.most)
-        with users():
-            if self.start:
-                own = self.start(formulation, count)
-            else:
-                own = self.subject.initial(formulation, count)
-        if np.shape(own) != (count, formulation.own.size):
-            found = shown(own, 40)
-            if isinstance(own, np.ndarray):
-                found = f"an array of shape {own.shape}"
-            expected = f"({count}, {formulation.own.size}), as start=starts.uniform() does"
-            raise TypeError(
-                f"{self.name}: its start gave {found}, expected an array of shape {expected}"
-            )
-        return population.problem(formulation, own, dtype)
-
-    def as_trained(self, start: Problem) -> Problem:
-        """Return the starts unchanged: this trainer trains exactly these parameters."""
-        return start
+    def stopping_at(self, loss: float) -> Self:
+        """Return a copy of this trainer that stops once the loss is at most `loss`."""
+        return replace(self, recipe=replace(self.recipe, until=loss))
 
     def describe_penalties(self, loss: Loss) -> str:
         """Return a sentence if the case's loss has weight decay and the optimiser a weight_decay as
@@ -187,10 +134,6 @@ class Trained:
         """
         sums = describe_sums(self.title(), start.formulation, self.recipe)
         return "; ".join(filter(None, [self.describe_penalties(start.loss), sums]))
-
-    def answers(self, problem: Problem, dtype: str, device: str) -> Observation:
-        with kind_of(device).hold_precision(device, dtype), limited():
-            return self.subject.observe(problem, dtype, device)
 
     def training(self, start: Problem, dtype: str, device: str, visits: bool = False) -> Training:
         """Prepare a training run from a stack of starts, or from a single start if there is no

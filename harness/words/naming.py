@@ -1,6 +1,7 @@
 """Names of quantities and of their elements, and figures, as people read them."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,8 +34,14 @@ def tensors(problem: Problem, quantity: str) -> tuple[list[str], NDArray[np.intp
     names = [letter]
     if len(widths) > 1:
         names = [f"{letter}{number + 1}" for number in range(len(widths))]
+    return names, _spread(tuple(widths), problem.rows)
+
+
+@lru_cache(maxsize=256)
+def _spread(widths: tuple[int, ...], rows: int) -> NDArray[np.intp]:
+    """Return for each element (rows, sum of widths) the number of its group of columns."""
     owners = np.repeat(np.arange(len(widths)), widths)
-    return names, np.broadcast_to(owners, (problem.rows, sum(widths)))
+    return np.broadcast_to(owners, (rows, sum(widths)))
 
 
 def element(problem: Problem, quantity: str, index: tuple[int, ...]) -> str:

@@ -1,6 +1,7 @@
 """The NumPy reference: the network's equations in NumPy's ordinary arithmetic."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -49,6 +50,10 @@ class NumpyNet:
         """Return its contract: its dtype and other properties of its arithmetic, whatever the
         trial's dtype.
         """
+        return self._contract
+
+    @cached_property
+    def _contract(self) -> Contract:
         clip = self.logistic_clip if self.declare_clip else None
         return Contract(self.dtype, relu_at_zero=self.relu_at_zero, logistic_clip=clip)
 

@@ -41,7 +41,8 @@ class RSession:
     error, and RCrashed if R died twice in a row or passed its deadline; the next request then
     starts R again. `deadline` is the CPU time in seconds of a request of ordinary size; None stands
     for that of the run (get_deadlines). If R cannot be started, this is not tried again before
-    close(). After a request, `console` holds R's output and `warnings` its warnings.
+    close(). After a request, `console` holds R's output, `warnings` its warnings, and `seconds` the
+    CPU time that R took, in which other work on the machine has no part.
     """
 
     source = provenance = "live"
@@ -50,6 +51,7 @@ class RSession:
         self.deadline = deadline
         self.console = ""
         self.warnings: list[str] = []
+        self.seconds = 0.0
         self._worker: Worker | None = None
         self._missing: RUnavailable | None = None
         self._lock = threading.RLock()
@@ -191,13 +193,13 @@ class RSession:
         return self._fit(what, topology, *ask, *data, w, *settings, size=size)
 
     def _fit(self, what: str, topology: Topology, *ask: Any, size: float) -> Fit:
-        seconds, (end, value, outputs, convergence) = self._ask(what, "timed", *ask, size=size)
+        _, (end, value, outputs, convergence) = self._ask(what, "timed", *ask, size=size)
         assert end.shape == (topology.n_weights,), end.shape
         assert len(outputs) == topology.outputs, outputs.shape
         outputs = np.ascontiguousarray(outputs.T)
-        return Fit(end, float(value[0]), outputs, int(convergence[0]), float(seconds[0]))
+        return Fit(end, float(value[0]), outputs, int(convergence[0]), self.seconds)
 
-    def time_gradient(
+    def time_gradients(
         self,
         topology: Topology,
         theta: ArrayLike,
@@ -205,17 +207,18 @@ class RSession:
         targets: ArrayLike,
         repetitions: int,
     ) -> float:
-        """Return the seconds that nnet's engine takes inside R for one value and gradient, as the
-        average of `repetitions`.
+        """Return the CPU seconds that R takes to give the engine a net and data, and to compute the
+        value and gradient `repetitions` times, which may be 0.
 
         Shapes are as for `fit`.
         """
         data = _check_one_draw(topology, theta, inputs, targets)
-        what = f"time_gradient({data[0].shape[1]} rows)"
+        what = f"time_gradients({data[0].shape[1]} rows)"
         count = check("repetitions", repetitions)
         size = find_size(topology.n_weights, data[0].shape[1], repetitions)
-        seconds = self._ask(what, "time_gradient", *topology.engine, *data, count, size=size)
-        return float(seconds[0])
+        with self._lock:
+            self._ask(what, "time_gradient", *topology.engine, *data, count, size=size)
+            return self.seconds
 
     def read_fit(self, path: str) -> Any:
         """Return the object that saveRDS() wrote to a file, as nested lists (`encode` in fitted.R).
@@ -283,7 +286,7 @@ class RSession:
             while len(fates) < 2:
                 answer = self._ask_once(what, fates, size, ask, *arguments)
                 if answer is not None:
-                    kind, value, self.warnings, self.console = answer
+                    kind, value, self.warnings, self.console, self.seconds = answer
                     if kind == "error":
                         raise RError(value[0] if isinstance(value, list) else NO_MESSAGE)
                     return value

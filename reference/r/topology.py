@@ -168,7 +168,7 @@ class Evaluation:
 @dataclass(frozen=True)
 class Fit:
     """The result of a fit: final weights (T,), value of the loss, outputs (R, O), convergence (0,
-    or 1 if maxit was reached), and the seconds that the fit took inside R.
+    or 1 if maxit was reached), and the CPU seconds that the fit took in R.
 
     R counts rows and O outputs.
     """

@@ -1,7 +1,8 @@
 """The process that runs R; its guard (guard.py) starts it.
 
 It receives pairs (ask, arguments): the name of a function in nnet.R or fitted.R, and its arguments.
-It answers each with (kind, value, warnings, console), and ends when its guard or Python ends.
+It answers each with (kind, value, warnings, console, seconds), and ends when its guard or Python
+ends.
 """
 
 import json
@@ -13,6 +14,7 @@ import socket
 import struct
 import subprocess
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module, metadata
@@ -208,13 +210,19 @@ class R:
             ) from None
 
     def ask(self, ask: str, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Call a function of nnet.R or fitted.R, and return (kind, value, warnings, console).
+        """Call a function of nnet.R or fitted.R, and return (kind, value, warnings, console,
+        seconds).
 
-        The kind is "value", or "error" with R's message as the value.
+        The kind is "value", or "error" with R's message as the value. `seconds` is the CPU time
+        that R took.
         """
         self.console.clear()
-        kind, value, warnings = self.to_python(self.answer(*map(self.to_r, (ask, *arguments))))
-        return kind[0], value, warnings, "".join(self.console.parts)
+        given = [self.to_r(value) for value in (ask, *arguments)]
+        began = time.process_time()
+        found = self.answer(*given)
+        seconds = time.process_time() - began
+        kind, value, warnings = self.to_python(found)
+        return kind[0], value, warnings, "".join(self.console.parts), seconds
 
     def to_r(self, value: Any) -> Any:
         """Convert a Python value for R: None, a string, or numbers, which become doubles.

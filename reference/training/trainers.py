@@ -30,7 +30,7 @@ from reference.nnet.losses import (
     find_row_weights,
     find_targets,
 )
-from reference.r.nnet_reference import LIVE, RNnet, r_nnet, topology
+from reference.r.nnet_reference import RNnet, r_nnet, topology
 from reference.r.preflight import RUnavailable
 from reference.r.session import RCrashed, RError
 from reference.r.topology import Fit, Topology
@@ -41,7 +41,6 @@ ABSTOL, RELTOL = 1e-8, 1e-9  # those of the seed question, for trainers that sto
 # vmmin in R's optim.c ends when 10 + weight is the same before and after a step, and returns the
 # loss before that step
 RELTEST = 10.0
-ROUND = 0.01  # seconds that a round of a race takes R at least
 ITERATIONS = 1_000  # of SciPy's optimisers, at most
 # the iterations at which nnet's loss is read for its curve
 CURVE = (1, 2, 3, 5, 8, 12, 18, 27, 40, 60, 90, 135, 200, 300, 450, 700, 1000)
@@ -221,8 +220,8 @@ def nnet_fit(
     """
 
     def one(nnet: RNnet, problem: Problem, draw: int) -> One:
-        net, theta, *data = _in_r(problem, draw)
-        how = {"abstol": abstol, "reltol": reltol, **_loss_in_r(problem, draw)}
+        net, theta, *data = list_r_arguments(problem, draw)
+        how = {"abstol": abstol, "reltol": reltol, **list_loss_arguments(problem, draw)}
         if not biases:
             how["mask"] = ~_biases(problem.formulation.network)
         fit = partial(nnet.r.fit, net, theta, *data, **how)
@@ -233,7 +232,7 @@ def nnet_fit(
     return replace(trainer, **given)
 
 
-def _in_r(problem: Problem, draw: int) -> tuple[Topology, Array, Array, Array]:
+def list_r_arguments(problem: Problem, draw: int) -> tuple[Topology, Array, Array, Array]:
     """Return the arguments of RSession.fit for one draw (a problem of the stack): the topology, the
     weights (T,), inputs (R, I) and targets (R, O).
 
@@ -244,7 +243,7 @@ def _in_r(problem: Problem, draw: int) -> tuple[Topology, Array, Array, Array]:
     return net, problem.own[draw], problem.inputs[draw], find_targets(problem)[draw]
 
 
-def _loss_in_r(problem: Problem, draw: int) -> dict[str, Any]:
+def list_loss_arguments(problem: Problem, draw: int) -> dict[str, Any]:
     """Return the arguments of RSession.fit and RSession.optim that describe the loss of one draw (a
     problem of the stack), by name.
 
@@ -267,7 +266,9 @@ def _biases(network: Any) -> Any:
 
 
 def _optim(nnet: RNnet, problem: Problem, draw: int) -> One:
-    return _make_one(nnet.r.optim(*_in_r(problem, draw), **_loss_in_r(problem, draw)))
+    return _make_one(
+        nnet.r.optim(*list_r_arguments(problem, draw), **list_loss_arguments(problem, draw))
+    )
 
 
 class _Losses(list[float]):
@@ -354,30 +355,3 @@ least_squares = ReferenceTrainer(
     numpy_net,
     squares_only=True,
 )
-
-
-def nnet_gradients(problem: Problem) -> Callable[[int], tuple[float, float]]:
-    """Return R nnet as the pacemaker (the reference) of a speed race for values and gradients.
-
-    It is a function from the number of a draw (one problem of a stack) to the seconds that nnet
-    takes for one value and gradient, and infinity (there is no final loss).
-    """
-    question = at_theta(r_nnet.as_evaluated(problem))
-    seconds = LIVE.time_gradient(*_in_r(question, 0), 1)
-    repetitions = max(1, round(ROUND / max(seconds, 1e-6)))
-    return lambda draw: (LIVE.time_gradient(*_in_r(question, draw), repetitions), np.inf)
-
-
-def nnet_fits(problem: Problem) -> Callable[[int], tuple[float, float]]:
-    """Return R nnet as the pacemaker (the reference) of a speed race for fits.
-
-    It is a function from the number of a start to the seconds of nnet's fit, and its final loss.
-    """
-    question = at_theta(r_nnet.as_evaluated(problem))
-
-    def pace(draw: int) -> tuple[float, float]:
-        how = _loss_in_r(question, draw)
-        fit = LIVE.fit(*_in_r(question, draw), maxit=10_000, abstol=ABSTOL, reltol=RELTOL, **how)
-        return fit.seconds, fit.value
-
-    return pace

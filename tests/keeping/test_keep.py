@@ -15,7 +15,7 @@ import pytest
 from harness.core.report import Report
 from harness.core.verdict import Status, Verdict
 from harness.keeping import folder as kept_folder
-from harness.keeping.folder import keep_run, read_kept
+from harness.keeping.folder import keep_run, keep_speed, read_kept
 from harness.keeping.kept_run import KeptRun, summarise_run
 from harness.keeping.trend import make_trend
 from harness.publishing.beside import Beside
@@ -61,6 +61,17 @@ def test_the_oldest_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         keep_run(tmp_path, run(day, "one"))
     assert [each.commit for each in read_kept(tmp_path).runs] == ["c4", "c5", "c6"]
     assert (tmp_path / "notes.json").read_text() == "mine"
+
+
+def test_speeds_are_kept_beside_the_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The newest, each in a file of its own, which is no run; the runs are not pushed out."""
+    monkeypatch.setattr(kept_folder, "MOST_RUNS", 3)
+    keep_run(tmp_path, run(1, "one"))
+    for day in range(1, 7):
+        keep_speed(tmp_path, f"2026-11-{day:02d}T12:00:00+00:00", f'{{"races": [{day}]}}')
+    speeds = sorted(path for path in tmp_path.iterdir() if path.name.startswith("speed-2026"))
+    assert [json.loads(path.read_text())["races"] for path in speeds] == [[4], [5], [6]]
+    assert [each.commit for each in read_kept(tmp_path).runs] == ["c1"]
 
 
 def test_two_runs_may_end_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -91,6 +91,50 @@ class AsProduct(nn.Module):
         return self.linear(x)
 
 
+class Image(nn.Module):
+    """A convolution over two axes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(2, 3, 3)
+
+    def forward(self, x: Tensor) -> Any:
+        return self.conv(x).flatten(2)
+
+
+class OfPatches(nn.Module):
+    """The same as a product of a matrix and the patches of an image."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(torch.randn(3, 18)), nn.Parameter(torch.randn(3))
+
+    def forward(self, x: Tensor) -> Any:
+        return self.weight @ nn.functional.unfold(x, 3) + self.bias[:, None]
+
+
+class Heads(nn.Module):
+    """A matrix for each of two heads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(torch.randn(2, 4, 5)), nn.Parameter(torch.randn(8))
+
+    def forward(self, x: Tensor) -> Any:
+        return torch.einsum("bi,hoi->bho", x, self.weight).flatten(1) + self.bias
+
+
+class OneMatrix(nn.Module):
+    """The same with all heads in one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.all = nn.Linear(5, 8)
+
+    def forward(self, x: Tensor) -> Any:
+        return self.all(x)
+
+
 FOUND = [
     (m.OneInput, m.TwoInputs, ((7, 5), (7, 3))),
     (m.TwoInputs, m.OneInput, ((7, 5), (7, 3))),
@@ -101,6 +145,9 @@ FOUND = [
     (AsProduct, Grouped, m.DATA),
     (m.Folded, m.Plain, m.DATA),
     (m.PairByName, m.Pair, m.DATA),
+    (OfPatches, Image, (2, 2, 5, 5)),
+    (OneMatrix, Heads, m.DATA),
+    (Heads, OneMatrix, m.DATA),
 ]
 
 

@@ -23,6 +23,7 @@ RUN_BY = {  # the test that runs the blocks of a page, in tests/project
     "python.md": "test_python_page.py",
     "references.md": "test_references.py",
     "same.md": "test_same_page.py",
+    "speed.md": "test_pages.py",
     "training.md": "test_pages.py",
 }
 TWICE = "self[0].bias.register_hook(lambda gradient: 2 * gradient)"
@@ -113,6 +114,11 @@ def test_options(tmp_path: Path, programs: Path) -> None:
     followed("options.md", tmp_path, programs, {})
 
 
+def test_speed(tmp_path: Path, programs: Path, live_r: None) -> None:
+    """A model races against nnet, and its checkout against itself."""
+    followed("speed.md", tmp_path, programs, {})
+
+
 def test_judging(tmp_path: Path, programs: Path) -> None:
     """The bounds that the page derives are those that the code computes."""
     followed("judging.md", tmp_path, programs, {})
@@ -144,5 +150,5 @@ def test_every_option_is_on_the_page() -> None:
     assert len(options) > 8
     assert len(verbs) > 6
     missing = [word for word in options | keys if word not in page]
-    missing += [verb for verb in [*verbs, "compare"] if f"`nnet-parity {verb}" not in page]
+    missing += [verb for verb in [*verbs, "compare", "race"] if f"`nnet-parity {verb}" not in page]
     assert missing == []

@@ -15,6 +15,7 @@ ROOMS = {  # of each package, from the top down: a room imports those below it
     "harness": (
         "cli",
         "plugin",
+        "racing",
         "running",
         "screen",
         "publishing",

@@ -277,6 +277,15 @@ def test_the_worst_of_a_kind_comes_first() -> None:
     assert [each.trial for each in found[:3]] == ["sine: endless", "sine: far", "sine: near"]
 
 
+def test_failures_of_one_cause_are_one_sentence(approved: Approved) -> None:
+    """It names the first failure, though another one is worse, and counts the others."""
+    first = verdict("FAIL", 12.0, id="forward", why="heading\nthe first")
+    rest = [verdict("FAIL", 99.0, id=id, why="heading\nmore", follows="forward") for id in "ab"]
+    ids = ("forward", "a", "b")
+    found = compare(report(*(verdict(id=id) for id in ids)), report(first, *rest))
+    approved(summary_lines(found, 110))
+
+
 def test_many_changes_take_thirty_lines(approved: Approved) -> None:
     """The rest is counted."""
     ids = [f"trial {number}" for number in range(200)]
@@ -507,7 +516,9 @@ def installed(monkeypatch: pytest.MonkeyPatch, wide: None) -> None:
 
 
 @pytest.mark.parametrize(
-    "verb", ["", "compare", "record", "selfcheck", "doctor"], ids=lambda verb: verb or "nnet-parity"
+    "verb",
+    ["", "compare", "race", "record", "selfcheck", "doctor"],
+    ids=lambda verb: verb or "nnet-parity",
 )
 def test_help_tells_all(
     verb: str, capsys: pytest.CaptureFixture[str], installed: None, approved: Approved

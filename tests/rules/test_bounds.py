@@ -113,6 +113,32 @@ def test_an_infinite_mask_is_exact() -> None:
         assert bool((error[x != -torch.inf] < 1e-5).all())
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16", "float16"])
+@pytest.mark.parametrize("share", [1.0, 0.3])
+def test_a_very_low_number_masks_as_minus_infinity_does(dtype: str, share: float) -> None:
+    """The lowest number of the dtype, or a part of it, has the probability 0, exactly; the bounds
+    of the others are finite, and the same.
+    """
+    held = getattr(torch, dtype)
+    masked = torch.tensor([[False, True, False], [True, False, True]])
+    x = torch.tensor([[0.5, 1.0, 2.0], [1.0, 3.0, -1.0]], dtype=held)
+    low, infinite = (
+        torch.where(masked, torch.tensor(lowest, dtype=held), x)
+        for lowest in (share * torch.finfo(held).min, -torch.inf)
+    )
+    probabilities = [answer(aten._softmax.default, [y, 1, False], {}) for y in (low, infinite)]
+    assert bool((probabilities[0].errors[0][masked] == 0).all())
+    logarithms = [answer(aten._log_softmax.default, [y, 1, False], {}) for y in (low, infinite)]
+    for one, other in (probabilities, logarithms):
+        assert bool(one.errors[0].isfinite()[~masked].all())
+        assert one.errors[0][~masked].tolist() == other.errors[0][~masked].tolist()
+    sums = [
+        answer(aten.logsumexp.default, [y, [1]], {}).errors[0].tolist() for y in (low, infinite)
+    ]
+    assert sums[0] == sums[1]
+    assert max(sums[0]) < 1
+
+
 def test_a_row_of_nothing_but_masks_is_exact() -> None:
     """The logarithm of a sum of no exponentials is minus infinity, exactly."""
     x = torch.tensor([[-torch.inf, -torch.inf], [-torch.inf, 1.0]])

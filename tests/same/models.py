@@ -48,6 +48,27 @@ class Scaled(Plain):
         return self.o(self.hidden(x) * (1 + 1e-9))
 
 
+class Turned(Plain):
+    """Its output is the transpose of an array in memory."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x).T
+
+
+class TurnedScaled(Turned):
+    """Off in one factor."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) * 1.000001
+
+
+class FarNorm(Plain):
+    """A norm after the last layer, of numbers far from 0."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.layer_norm(1e4 + super().forward(x), (3,))
+
+
 class Dropped(Plain):
     def __init__(self) -> None:
         super().__init__()

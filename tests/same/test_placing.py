@@ -68,3 +68,27 @@ def test_a_part_that_makes_no_new_number_is_named(name: str) -> None:
     (compared,) = compare(*shadows, ByName(), torch.Generator().manual_seed(0))
     assert compared.outcome == "differs"
     assert find_first(*shadows, compared)[0].layer == name
+
+
+class InPlace(nn.Linear):
+    """Adds its bias in place."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        z = x @ self.weight.T
+        z += self.bias
+        return z
+
+
+def test_what_is_completed_in_place_is_not_named() -> None:
+    """A product to which its layer adds a bias in place is no difference; a wrong factor is."""
+    torch.manual_seed(0)
+    right, wrong = Net(), Net()
+    wrong.last = InPlace(6, 4)
+    wrong.load_state_dict(right.state_dict())
+    wrong.sum.compute = lambda x: (1.000001 * x).square().sum() / 12
+    x = torch.randn(3, 6)
+    shadows = [
+        Shadow(watch(lambda net=net: {"output": net(x)}, net), "float32") for net in (wrong, right)
+    ]
+    (compared,) = compare(*shadows, ByName(), torch.Generator().manual_seed(0))
+    assert [operation.name for operation in find_first(*shadows, compared)] == ["aten::mul"]

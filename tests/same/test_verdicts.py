@@ -67,6 +67,7 @@ WRONG = [
     (m.Counting, m.Plain),
     (m.DroppedLess, m.Dropped),
     (m.Plain, m.Counting),
+    (m.TurnedScaled, m.Turned),
 ]
 
 
@@ -139,6 +140,15 @@ def test_precision_that_is_lost_is_found(approved: Approved) -> None:
         verdict = found["float64 precision-kept-train"]
         assert verdict.status is Status.FAIL
         approved(verdict.why, mask_figures=True)
+
+
+def test_the_form_of_another_function_is_not_judged(approved: Approved) -> None:
+    """A norm of numbers far from 0 loses bits, but not of the same function."""
+    found = judge(same(m.FarNorm, m.Plain, data=DATA, **FAST))
+    assert found[FUNCTION].status is Status.FAIL
+    verdict = found["float64 precision-kept-train"]
+    assert verdict.status is Status.PASS
+    approved(verdict.why, mask_figures=True)
 
 
 def test_precision_that_is_lost_on_purpose_is_declared(approved: Approved) -> None:

@@ -122,7 +122,13 @@ def plant_weight(example: Example, rng: random.Random) -> Outcome:
         rows[row, columns] *= 1 + 1e-6
     told = f"{name}[{row}{'' if whole else ', ' + str(columns)}]"
     kind = "weight: a row" if whole else "weight: an element"
-    return judge(example, right, net, name.rpartition(".")[0], kind, told)
+    return judge(example, right, net, list_owners(net, parameter), kind, told)
+
+
+def list_owners(net: Net, parameter: Tensor) -> list[str]:
+    """Return the names of the layers that have a parameter, which they may share."""
+    named = net.named_parameters(remove_duplicate=False)
+    return [name.rpartition(".")[0] for name, each in named if each is parameter]
 
 
 def plant_line(example: Example, rng: random.Random) -> Outcome | None:
@@ -133,7 +139,7 @@ def plant_line(example: Example, rng: random.Random) -> Outcome | None:
     name, block = rng.choice(chosen)
     block.style = rng.choice(block.list_faults())
     kind = f"line: {type(block).__name__}.{block.style}"
-    return judge(example, right, net, name, kind, f"{name} {type(block).__name__}.{block.style}")
+    return judge(example, right, net, [name], kind, f"{name} {type(block).__name__}.{block.style}")
 
 
 def choose_formulas(example: Example, rng: random.Random) -> Net:
@@ -143,8 +149,12 @@ def choose_formulas(example: Example, rng: random.Random) -> Net:
     return copy.deepcopy(example.net)
 
 
-def judge(example: Example, right: Net, net: Net, layer: str, kind: str, told: str) -> Outcome:
-    """Compare a wrong model with the right one; `right` has the same formulas without the fault."""
+def judge(
+    example: Example, right: Net, net: Net, layers: Sequence[str], kind: str, told: str
+) -> Outcome:
+    """Compare a wrong model with the right one; `right` has the same formulas without the fault,
+    and `layers` have the fault.
+    """
     mine, theirs = make_shadow(example, net), make_shadow(example, example.net)
     compared = compare(mine, theirs, ByName(), torch.Generator().manual_seed(0))
     wrong = [one for one in compared if is_told(one)]
@@ -156,7 +166,7 @@ def judge(example: Example, right: Net, net: Net, layer: str, kind: str, told: s
         told = f"{told}: at most {figures}"
         return Outcome(kind, bool(affected), False, False, told, judged)
     first = name_first(mine, theirs, wrong)
-    named = bool(first) and is_inside(first[0].layer, layer)
+    named = bool(first) and any(is_inside(first[0].layer, layer) for layer in layers)
     places = "; ".join(map(describe, first[:3]))
     return Outcome(kind, True, True, named, f"{told}: {wrong[0].answer} {places}")
 

@@ -143,8 +143,11 @@ class Draws:
         return x if self.chance(share) else None
 
     def masked(self, x: Tensor) -> Tensor:
-        """Return numbers of which some are minus infinity, seldom all of a row."""
+        """Return numbers of which some are masked, seldom all of a row: by minus infinity, the
+        lowest number of the dtype, or a large one.
+        """
         if not self.chance(0.3) or x.numel() == 0:
             return x
         hidden = torch.rand(x.shape, generator=self.generator) < self.random.choice((0.1, 0.9))
-        return torch.where(hidden, -torch.inf, x)
+        lowest = torch.finfo(x.dtype).min
+        return torch.where(hidden, self.random.choice((-torch.inf, lowest, max(-1e30, lowest))), x)

@@ -1,4 +1,5 @@
-"""How long the project's commands take, beside another checkout of it: seconds and CPU seconds.
+"""How long the project's commands take, beside another checkout of it: CPU seconds and seconds.
+Models are raced by `nnet-parity race` (docs/speed.md); this is for whole commands.
 
 usage: python tests/selfcheck/speed.py OTHER_CHECKOUT [verify] [first] [test] [--rounds N]
 
@@ -6,8 +7,10 @@ usage: python tests/selfcheck/speed.py OTHER_CHECKOUT [verify] [first] [test] [-
   first      the first verdict: pytest on the case of the README, in a folder of its own
   test       python3 run.py test (minutes; only where it is named)
 
-Both checkouts are asked in turn, N times (default 5). Printed are medians, and the ratios of this
-checkout's to the other's. CPU seconds are those of all processes that a command starts.
+Both checkouts are asked in turn, N times (default 5), and another one first each time. Printed are
+the smallest of both, which other work on the machine lengthens least, and the ratios of this
+checkout's to the other's. CPU seconds are those of all processes that a command starts; on a shared
+machine only these mean something.
 """
 
 from __future__ import annotations
@@ -21,7 +24,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from resource import RUSAGE_CHILDREN, getrusage
-from statistics import median
 from tempfile import TemporaryDirectory
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,7 +31,7 @@ ALONE = ["-p", "no:hypothesispytest", "-p", "no:syrupy", "-p", "no:cacheprovider
 
 
 def time_command(command: list[str], folder: Path) -> tuple[float, float]:
-    """Seconds and CPU seconds of a command and of what it starts.
+    """CPU seconds, and seconds, of a command and of what it starts.
 
     Raises RuntimeError if it fails.
     """
@@ -39,7 +41,7 @@ def time_command(command: list[str], folder: Path) -> tuple[float, float]:
     if done.returncode:
         raise RuntimeError(f"{command} in {folder} failed:\n{done.stdout[-2000:]}{done.stderr}")
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return seconds, cpu
+    return cpu, seconds
 
 
 def read_case() -> str:
@@ -85,14 +87,13 @@ def main() -> None:
     checkouts = [given.other.resolve(), ROOT]
     for name in given.commands:
         times: dict[Path, list[tuple[float, float]]] = {checkout: [] for checkout in checkouts}
-        for _ in range(given.rounds):
-            for checkout in checkouts:
+        for number in range(given.rounds):
+            for checkout in checkouts if number % 2 else reversed(checkouts):
                 times[checkout].append(TIMED[name](checkout))
         other, ours = (
-            [median(column) for column in zip(*times[checkout], strict=True)]
-            for checkout in checkouts
+            [min(column) for column in zip(*times[checkout], strict=True)] for checkout in checkouts
         )
-        for what, theirs, mine in zip(("seconds", "CPU seconds"), other, ours, strict=True):
+        for what, theirs, mine in zip(("CPU seconds", "seconds"), other, ours, strict=True):
             ratio = mine / theirs
             print(f"{name:7} {what:12} {theirs:8.2f} {mine:8.2f}   ratio {ratio:.2f}", flush=True)
 

@@ -33,3 +33,22 @@ def test_a_branch_near_a_kink_is_no_mismatch(way: str) -> None:
     apart = abs(float(found.double().sum() - number.detach()))
     assert apart == pytest.approx(3)  # the slope is 0 in float32, 1 in exact arithmetic
     assert apart <= shadow.reach([number])[0].as_run
+
+
+def test_branches_hide_no_lost_precision() -> None:
+    """Of a cast inside a chain of ReLU all bits are counted, and the cast is named: the numbers
+    behind it differ by its rounding, not by another branch.
+    """
+    generator = torch.Generator().manual_seed(0)
+    x = torch.rand(16, generator=generator, dtype=torch.float64).requires_grad_()
+
+    def call() -> dict[str, Tensor]:
+        h = x.float().double()
+        for _ in range(8):
+            h = torch.relu(1.1 * h)
+        return {"output": h}
+
+    shadow = Shadow(watch(call), "float64")
+    reach = shadow.reach([shadow.read("output").sum()])[0]
+    assert reach.as_run / reach.as_declared > 2**20
+    assert [operation.name for _, operation in reach.lost] == ["aten::_to_copy"]

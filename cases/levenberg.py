@@ -1,0 +1,244 @@
+"""Levenberg-Marquardt for networks with one hidden layer, from many starts at once.
+
+The network is f = V [1, h], h = g(z), z = W [1, x]: hidden units g (logistic or tanh) and linear
+outputs. Its weights theta stand in the order of R's nnet: the rows of W (H, 1 + I), each with its
+bias first, and then the rows of V (O, 1 + H). The loss is nnet's: the sum of squares of r = f - y
+over rows and outputs, plus decay |theta|^2.
+
+With x_0 = h_0 = 1 the Jacobian J of f is
+
+    df_o / dW_jk = V_oj g'(z_j) x_k        df_o / dV_oj = h_j,
+
+and the second derivative of f along a direction (dW, dV) is, with dz = dW [1, x],
+
+    f''_o = sum over j of  2 dV_oj g'(z_j) dz_j + V_oj g''(z_j) dz_j^2.
+
+With A = J'J + decay I + damping S, a step is v + a, where A v = -(J'r + decay theta) and
+A a = -J'f''/2 along v. Here a is the geodesic acceleration (Transtrum and Sethna,
+arXiv:1201.5885), which is left out if it is not small beside v. A step that does not lower the loss
+is not taken (Marquardt 1963). The damping follows the ratio of the gain to what the linear model
+predicts.
+
+The diagonal matrix S limits what a step changes in z: for W_jk it has the sum of x_k^2 over the
+rows. The model is linear in V, so V may move nearly freely: its elements of S are the number of
+rows times 0.01, 0.1 or 1. Which is best depends on the problem, so the starts take turns.
+
+In shapes, N counts starts, D lanes (the starts that are being fitted), H hidden units, I inputs, O
+outputs, R rows and T weights. Everything runs in the dtype and on the device of the starts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+LOOK = 4  # steps between two looks at which lanes have ended
+ACCELERATED = 0.75  # the largest length of an acceleration, relative to the step's, both by S
+FIRST, LAST = 0.02, 1e16  # the damping at the start, and the one at which a lane has ended
+
+
+class Problems(NamedTuple):
+    """The problems of the lanes: inputs below a row of ones (D, 1 + I, R) and targets (D, O, R), or
+    without D if all lanes share them; the diagonal of S (D, T); and the decay.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    scale: Tensor
+    decay: float = 0.0
+    tanh: bool = False
+
+    def of(self, lanes: Tensor) -> Problems:
+        """Return the problems of these lanes only."""
+        shared = self.inputs.ndim == 2
+        data = self[:2] if shared else [each[lanes] for each in self[:2]]
+        return Problems(*data, self.scale[lanes], *self[3:])
+
+    def split(self, theta: Tensor) -> tuple[Tensor, Tensor]:
+        """Return W (D, H, 1 + I) and V (D, O, 1 + H) of the weights (D, T)."""
+        return split(theta, self.inputs.shape[-2], self.targets.shape[-2])
+
+
+class Lanes(NamedTuple):
+    """The weights (D, T) of each lane, its loss, its damping, and the gain relative to the loss
+    that was predicted for its last step (D,).
+    """
+
+    theta: Tensor
+    loss: Tensor
+    damping: Tensor
+    gain: Tensor
+
+
+class Fits(NamedTuple):
+    """The final weights (N, T), losses (N,) and numbers of steps (N,) of all starts."""
+
+    theta: Tensor
+    loss: Tensor
+    steps: Tensor
+
+
+def split(theta: Tensor, wide: int, outputs: int) -> tuple[Tensor, Tensor]:
+    """Return W (D, H, wide) and V (D, outputs, 1 + H) of the weights (D, T), for wide = 1 + I."""
+    hidden = (theta.shape[1] - outputs) // (wide + outputs)
+    W, V = theta.split_with_sizes([hidden * wide, outputs * (1 + hidden)], dim=1)
+    return W.reshape(-1, hidden, wide), V.reshape(-1, outputs, 1 + hidden)
+
+
+def find_loss(theta: Tensor, at: Problems) -> Tensor:
+    """Return the loss (D,) at the weights (D, T)."""
+    W, V = at.split(theta)
+    z = W @ at.inputs
+    h = z.tanh() if at.tanh else z.sigmoid()
+    r = torch.baddbmm(V[:, :, :1] - at.targets, V[:, :, 1:], h)
+    loss = r.square().sum((1, 2))
+    return loss + at.decay * theta.square().sum(1) if at.decay else loss
+
+
+def linearise(theta: Tensor, at: Problems) -> tuple[Tensor, Tensor, Callable[[Tensor], Tensor]]:
+    """Return the residuals (D, O R, 1) and the transposed Jacobian (D, T, O R) at the weights (D,
+    T), and the function that returns f''/2 (D, O R, 1) along a direction (D, T).
+    """
+    W, V = at.split(theta)
+    z = W @ at.inputs
+    h = z.tanh() if at.tanh else z.sigmoid()
+    slope = 1 - h * h if at.tanh else h * (1 - h)
+    ones_h = torch.cat([torch.ones_like(h[:, :1]), h], dim=1)
+    r = torch.bmm(V, ones_h) - at.targets
+    lanes, outputs, _ = r.shape
+    V = V[:, :, 1:]
+
+    def differentiate(output: int) -> Tensor:
+        by_z = slope * V[:, output].unsqueeze(2)
+        by_W = by_z.unsqueeze(2) * at.inputs.unsqueeze(-3)
+        by_V = [ones_h if one == output else torch.zeros_like(ones_h) for one in range(outputs)]
+        return torch.cat([by_W.flatten(1, 2), *by_V], dim=1)
+
+    def curve(direction: Tensor) -> Tensor:
+        dW, dV = at.split(direction)
+        dz = dW @ at.inputs
+        moved = slope * dz
+        bend = -h if at.tanh else 0.5 - h  # g''/2 = bend g'
+        f = torch.baddbmm(torch.bmm(dV[:, :, 1:], moved), V, bend * moved * dz)
+        return f.reshape(lanes, -1, 1)
+
+    of_outputs = [differentiate(output) for output in range(outputs)]
+    Jt = torch.cat(of_outputs, dim=2) if outputs > 1 else of_outputs[0]
+    return r.reshape(lanes, -1, 1), Jt, curve
+
+
+def take_step(lanes: Lanes, at: Problems) -> Lanes:
+    """Return the lanes after one step each: one evaluation of the Jacobian and one of the loss."""
+    theta, loss, damping, _ = lanes
+    r, Jt, curve = linearise(theta, at)
+    slope = torch.bmm(Jt, r)
+    if at.decay:
+        slope = slope + at.decay * theta.unsqueeze(2)
+    A = torch.bmm(Jt, Jt.mT)
+    A.diagonal(dim1=1, dim2=2).add_(damping.unsqueeze(1) * at.scale).add_(at.decay)
+    L = torch.linalg.cholesky_ex(A).L  # raises nothing: a lane where it fails is damped more
+    v = torch.cholesky_solve(slope, L)
+    a = torch.cholesky_solve(torch.bmm(Jt, curve(v.squeeze(2))), L).squeeze(2)
+    gain, v = (slope * v).sum((1, 2)), v.squeeze(2)
+    length, bent = (v * v * at.scale).sum(1), (a * a * at.scale).sum(1)
+    predicted = damping * length + gain
+    small = (bent <= ACCELERATED**2 * length).unsqueeze(1)
+    trial = theta - v - torch.where(small, a, 0)
+    new = find_loss(trial, at)
+    ratio = (loss - new) / predicted
+    taken = ratio > 0
+    factor = torch.where(taken, (1 - (2 * ratio - 1) ** 3).clamp(1 / 3), 2)  # Nielsen 1999
+    return Lanes(
+        torch.where(taken.unsqueeze(1), trial, theta),
+        torch.where(taken, new, loss),
+        damping * factor,
+        predicted / loss,
+    )
+
+
+def pack(W: Tensor, b: Tensor, V: Tensor, c: Tensor) -> Tensor:
+    """Return the weights (N, T) of two Linear layers: weight (N, H, I) and bias (N, H), weight (N,
+    O, H) and bias (N, O).
+    """
+    rows = [torch.cat([bias.unsqueeze(2), weight], dim=2) for weight, bias in ((W, b), (V, c))]
+    return torch.cat([each.flatten(1) for each in rows], dim=1)
+
+
+def unpack(theta: Tensor, inputs: int, outputs: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return the tensors of two Linear layers from the weights (N, T), as pack takes them."""
+    W, V = split(theta, 1 + inputs, outputs)
+    return W[:, :, 1:], W[:, :, 0], V[:, :, 1:], V[:, :, 0]
+
+
+def pose(
+    x: Tensor, y: Tensor, starts: Tensor, outputs: Sequence[float], decay: float, tanh: bool
+) -> Problems:
+    """Return the problems of all starts, see fit."""
+    inputs = torch.cat([torch.ones_like(x[..., :1]), x], dim=-1).mT.contiguous()
+    count, wide = y.shape[-1], inputs.shape[-2]
+    hidden = (starts.shape[1] - count) // (wide + count)
+    squares = inputs.square().sum(-1)
+    squares = torch.where(squares > 0, squares, 1)  # a column of zeros
+    of_W = squares.expand(len(starts), -1).repeat(1, hidden)
+    turns = torch.arange(len(starts), device=starts.device) % len(outputs)
+    of_V = y.shape[-2] * starts.new_tensor(outputs)[turns, None].expand(-1, count * (1 + hidden))
+    scale = torch.cat([of_W, of_V], dim=1)
+    return Problems(inputs, y.mT.contiguous(), scale, decay, tanh)
+
+
+def begin(starts: Tensor, at: Problems) -> Lanes:
+    """Return the lanes at their starts (D, T)."""
+    loss = find_loss(starts, at)
+    return Lanes(starts, loss, torch.full_like(loss, FIRST), torch.full_like(loss, torch.inf))
+
+
+def fit(
+    starts: Tensor,
+    x: Tensor,
+    y: Tensor,
+    *,
+    outputs: Sequence[float] = (0.01, 0.1, 1.0),
+    decay: float = 0.0,
+    tanh: bool = False,
+    until: float = 0.0,
+    tolerance: float = 1e-8,
+    steps: int = 1000,
+    width: int = 256,
+    step: Callable[[Lanes, Problems], Lanes] = take_step,
+) -> Fits:
+    """Fit the network from all starts (N, T) to inputs x (R, I) and targets y (R, O), or to data of
+    each start, (N, R, I) and (N, R, O).
+
+    A start has ended if its loss is at most `until` or not finite, if a step is predicted to lower
+    its loss by no more than `tolerance` of it, or after `steps` steps. `outputs` are the elements
+    of S for the output weights, divided by the number of rows: start i gets outputs[i %
+    len(outputs)]. `width` starts are fitted at once; one that has ended makes room for the next.
+    `step` may be torch.compile(take_step, dynamic=False): it is used while all lanes are full.
+    """
+    with torch.inference_mode():
+        everything = pose(x, y, starts, outputs, decay, tanh)
+        numbers, waiting = torch.arange(len(starts), device=x.device).tensor_split([width])
+        at, age = everything.of(numbers), torch.zeros_like(numbers)
+        lanes = begin(starts[numbers], at)
+        found = Fits(starts.clone(), starts[:, 0].clone(), torch.zeros_like(starts[:, 0]).long())
+        while len(numbers):
+            move = step if len(numbers) == width else take_step
+            for _ in range(LOOK):
+                lanes = move(lanes, at)
+            age = age + LOOK
+            ended = (lanes.loss <= until) | (lanes.gain <= tolerance) | (age >= steps)
+            ended |= ~((lanes.loss < torch.inf) & (lanes.damping < LAST))
+            if not ended.any():
+                continue
+            for all_of, of_lanes in zip(found, (lanes.theta, lanes.loss, age), strict=True):
+                all_of[numbers[ended]] = of_lanes[ended]
+            new, waiting = waiting.tensor_split([int(ended.sum())])
+            fresh = begin(starts[new], everything.of(new))
+            lanes = Lanes(*(torch.cat([a[~ended], b]) for a, b in zip(lanes, fresh, strict=True)))
+            numbers = torch.cat([numbers[~ended], new])
+            age = torch.cat([age[~ended], torch.zeros_like(new)])
+            at = everything.of(numbers)
+    return Fits(*(each.clone() for each in found))  # tensors that autograd may use

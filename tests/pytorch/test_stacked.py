@@ -1,0 +1,190 @@
+"""Models that are asked a stack of draws in one call; every sixteenth draw is asked alone too."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from harness import Case, Status, Subject, Verdict
+from harness.judging.cache import Cache
+from harness.running.trial import run
+from reference import Network, numpy_net, probes
+
+NETWORK = Network(3, 6, 2, "logistic")
+TWO_HEADS = Network((3, 2), 5, (2, 1), "tanh")
+ASKED = probes(draws=20, kinds=["random"])
+
+
+class Regressor(nn.Module):
+    """A right model, which counts its calls."""
+
+    calls = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc1, self.fc2 = nn.Linear(3, 6), nn.Linear(6, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        type(self).calls += 1
+        return self.fc2(torch.sigmoid(self.fc1(x)))  # type: ignore[no-any-return]
+
+
+def right(inputs: Sequence[Tensor], p: Mapping[str, Tensor]) -> Tensor:
+    """The stack of Regressor by hand."""
+    h = torch.sigmoid(inputs[0] @ p["fc1.weight"].mT + p["fc1.bias"].unsqueeze(1))
+    return h @ p["fc2.weight"].mT + p["fc2.bias"].unsqueeze(1)
+
+
+def verdicts(
+    subject: Subject, network: Network = NETWORK, asked: Any = ASKED, **given: Any
+) -> list[Verdict]:
+    """Of every trial that a case of this subject has."""
+    case = Case("stacked", network, [subject], [numpy_net], asked, **given)
+    cache = Cache(case)
+    return [run(trial, cache) for trial in case.trials()]
+
+
+def passes(subject: Subject, network: Network = NETWORK, **given: Any) -> bool:
+    """Does every trial pass? Says why one does not."""
+    for verdict in verdicts(subject, network, **given):
+        assert verdict.status is Status.PASS, verdict.why
+    return True
+
+
+def failures(subject: Subject, **given: Any) -> dict[str, str]:
+    """The sentences of the trials in float64 that do not pass, by check."""
+    found = verdicts(subject, dtypes=["float64"], **given)
+    return {v.check: v.why for v in found if v.status is not Status.PASS}
+
+
+@pytest.mark.parametrize("stacked", [True, right], ids=["vmap", "by hand"])
+def test_a_right_model_passes_in_stacks(stacked: Any) -> None:
+    """Once by torch.vmap, once by a function of its user's, on every kind of probes."""
+    assert passes(Subject(Regressor, stacked=stacked), asked=probes(draws=3))
+
+
+def test_the_model_is_called_for_few_draws() -> None:
+    """A stack of 320 draws takes fewer calls than draws, where it took more."""
+    many, counts = probes(draws=320, kinds=["few-term"]), []
+    for stacked in (False, True):
+        Regressor.calls = 0
+        assert passes(Subject(Regressor, stacked=stacked), asked=many, dtypes=["float64"])
+        counts.append(Regressor.calls)
+    assert counts[0] > 320 > 2 * counts[1]
+
+
+class TwoHeads(nn.Module):
+    """Two groups of inputs, two heads, given by name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.W1, self.V1 = nn.Linear(3, 5), nn.Linear(2, 5, bias=False)
+        self.W2, self.V2 = nn.Linear(5, 2), nn.Linear(5, 1)
+
+    def forward(self, x1: Tensor, x2: Tensor) -> dict[str, Tensor]:
+        h = torch.tanh(self.W1(x1) + self.V1(x2))
+        return {"o1": self.W2(h), "o2": self.V2(h)}
+
+
+def test_groups_heads_and_functions_are_stacked() -> None:
+    """Heads by name, outputs of rows alone, a function of tensors, a loss of one's own."""
+    words = {"W1": "W1.weight", "V1": "V1.weight", "b": "W1.bias"}
+    words |= {"W2": "W2.weight", "V2": "V2.weight", "b_w": "W2.bias", "b_v": "V2.bias"}
+    assert passes(Subject(TwoHeads, parameters=words, stacked=True), TWO_HEADS)
+
+    def flat(x: Tensor, W1: Tensor, b: Tensor, W2: Tensor, b_w: Tensor) -> Tensor:
+        return (torch.sigmoid(x @ W1.T + b) @ W2.T + b_w).squeeze(-1)
+
+    shapes = {"W1": (4, 3), "b": (4,), "W2": (1, 4), "b_w": (1,)}
+    one = Network(3, 4, 1, "logistic")
+    assert passes(Subject(flat, shapes=shapes, stacked=True), one)
+    squares = Subject(Regressor, loss=lambda o, t: ((o - t) ** 2).sum(), stacked=True)
+    assert passes(squares)
+
+
+class Doubled(Regressor):
+    """A hook on its bias doubles that gradient: torch.func.functional_call never runs it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc1.bias.register_hook(lambda g: 2 * g)  # type: ignore[no-untyped-call]
+
+
+def test_a_fault_that_only_a_call_alone_has_is_found() -> None:
+    """The stack is right, the draws that are asked alone are not."""
+    assert list(failures(Subject(Doubled, stacked=True))) == ["gradient"]
+
+
+def scaled(factor: float, inputs: Sequence[Tensor], p: Mapping[str, Tensor]) -> Tensor:
+    """A stack whose outputs are off."""
+    return factor * right(inputs, p)
+
+
+def mixed(inputs: Sequence[Tensor], p: Mapping[str, Tensor]) -> Tensor:
+    """A stack in which the last draw has the biases of the one before it."""
+    bias = p["fc1.bias"]
+    return right(inputs, {**p, "fc1.bias": torch.cat([bias[:-1], bias[-2:-1]])})
+
+
+@pytest.mark.parametrize(
+    "stacked", [partial(scaled, 1 + 1e-9), mixed], ids=["all draws", "the last draw"]
+)
+def test_a_fault_that_only_the_stack_has_is_found(stacked: Any) -> None:
+    """It says so: the model is right alone."""
+    found = failures(Subject(Regressor, stacked=stacked))
+    assert "where a stack of draws was asked in one call" in found["forward"]
+
+
+def test_a_fault_of_both_is_diagnosed_as_ever() -> None:
+    """A model that is wrong in every draw does not fail for its stack."""
+
+    class Off(Regressor):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x) + 1e-6
+
+    found = failures(Subject(Off, stacked=True))
+    assert "forward differs by" in found["forward"]
+    assert "stack of draws" not in found["forward"]
+
+
+class Branching(Regressor):
+    """What torch.vmap does not take: a branch on a number."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) if x.sum() < 1e9 else x
+
+
+class Sparse(Regressor):
+    def forward(self, x: Tensor) -> Tensor:
+        h = torch.sigmoid(torch.sparse.mm(x.to_sparse(), self.fc1.weight.T) + self.fc1.bias)
+        return self.fc2(h)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("model", [Branching, Sparse])
+def test_a_model_that_vmap_does_not_take_is_refused(model: Any) -> None:
+    """In a sentence that says what to do, and it is BROKEN, not judged by some draws."""
+    assert passes(Subject(model))
+    found = verdicts(Subject(model, stacked=True), dtypes=["float64"])
+    assert {v.status for v in found} == {Status.BROKEN}
+    assert "cannot be asked a stack of draws in one call: it raised" in found[0].why
+    assert "leave out `stacked`" in found[0].why
+
+
+def test_a_stack_of_another_shape_is_refused() -> None:
+    """The sentence has both shapes."""
+    turned = Subject(Regressor, stacked=lambda inputs, p: right(inputs, p).mT)
+    assert "gave outputs of shapes [(20, 2, 5)] as a stack" in failures(turned)["forward"]
+    with pytest.raises(TypeError, match="stacked is 3, expected True or a function"):
+        Subject(Regressor, stacked=3)  # type: ignore[arg-type]
+
+
+def test_layers_are_judged_draw_by_draw() -> None:
+    """In a narrow dtype no stack is asked: each layer is judged by the model's own numbers."""
+
+    def never(inputs: Any, p: Any) -> Any:
+        raise AssertionError
+
+    assert passes(Subject(Regressor, stacked=never), dtypes=["bfloat16"])
