@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from harness.rules.numbers import are_exact
 from harness.rules.registry import Call, Error, rule
-from harness.rules.steps import Number, Steps, are_exact
+from harness.rules.steps import Number, Steps
 
 
 def number(steps: Steps, given: Tensor | float, like: Tensor) -> Number:

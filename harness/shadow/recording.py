@@ -37,6 +37,55 @@ class Version:
     before: int | None = None  # the version that a write has changed
 
 
+# the arguments that these operations write to, which their schemas do not say
+HIDDEN_WRITES = {
+    "aten::native_batch_norm": ("running_mean", "running_var"),
+    "aten::cudnn_batch_norm": ("running_mean", "running_var"),
+    "aten::miopen_batch_norm": ("running_mean", "running_var"),
+}
+# operations that change how a tensor is seen, not its numbers
+RESHAPED = (
+    "aten::as_strided_",
+    "aten::squeeze_",
+    "aten::t_",
+    "aten::transpose_",
+    "aten::unsqueeze_",
+)
+
+
+class Signature(NamedTuple):
+    """What the schema of an operation says: its name, its parameters, the names of those that it
+    writes to, and whether it returns anything.
+
+    `functional` is the name of the operation that computes the same without writing into its
+    arguments: "aten::add" for "aten::add_".
+    """
+
+    name: str
+    functional: str
+    parameters: tuple[str, ...]
+    written: tuple[str, ...]
+    returns: bool
+
+
+@cache
+def read_signature(called: Any) -> Signature:
+    """Return the signature of an operation, with writes that its schema does not say."""
+    schema = called._schema
+    written = [
+        argument.name
+        for argument in schema.arguments
+        if argument.alias_info is not None and argument.alias_info.is_write
+    ]
+    written += HIDDEN_WRITES.get(schema.name, ())
+    if schema.name in RESHAPED:
+        written = []
+    parameters = tuple(argument.name for argument in schema.arguments)
+    name = schema.name
+    functional = name if name.endswith("__") else name.removesuffix("_")
+    return Signature(name, functional, parameters, tuple(written), bool(schema.returns))
+
+
 @dataclass(frozen=True, eq=False)
 class Operation:
     """One call of an operation: its arguments and results, in which each tensor is replaced by its
@@ -55,18 +104,17 @@ class Operation:
     line: str = ""
     backward: bool = False
 
-    @cached_property
+    @property
     def name(self) -> str:
         """The name of the operation in its schema, as "aten::addmm"."""
-        name: str = self.called._schema.name
-        return name
+        return read_signature(self.called).name
 
-    @cached_property
+    @property
     def functional(self) -> str:
         """The name of the operation that computes the same without writing into its arguments:
         "aten::add" for "aten::add_".
         """
-        return self.name if self.name.endswith("__") else self.name.removesuffix("_")
+        return read_signature(self.called).functional
 
     @cached_property
     def places(self) -> Sequence[Place]:
@@ -92,21 +140,7 @@ class Unwatched(RuntimeError):
     """Raised for a tensor that cannot be followed: sparse, nested or complex."""
 
 
-# the arguments that these operations write to, which their schemas do not say
-HIDDEN_WRITES = {
-    "aten::native_batch_norm": ("running_mean", "running_var"),
-    "aten::cudnn_batch_norm": ("running_mean", "running_var"),
-    "aten::miopen_batch_norm": ("running_mean", "running_var"),
-}
 READ = "aten::_local_scalar_dense"  # reads a number, as float(tensor) does
-# operations that change how a tensor is seen, not its numbers
-RESHAPED = (
-    "aten::as_strided_",
-    "aten::squeeze_",
-    "aten::t_",
-    "aten::transpose_",
-    "aten::unsqueeze_",
-)
 # operations whose results are drawn, or are memory that is not written yet: they are taken as they
 # are observed
 DRAWN = (
@@ -139,33 +173,6 @@ DRAWN = (
     "aten::uniform",
     "aten::uniform_",
 )
-
-
-class Signature(NamedTuple):
-    """What the schema of an operation says: its name, its parameters, the names of those that it
-    writes to, and whether it returns anything.
-    """
-
-    name: str
-    parameters: tuple[str, ...]
-    written: tuple[str, ...]
-    returns: bool
-
-
-@cache
-def read_signature(called: Any) -> Signature:
-    """Return the signature of an operation, with writes that its schema does not say."""
-    schema = called._schema
-    written = [
-        argument.name
-        for argument in schema.arguments
-        if argument.alias_info is not None and argument.alias_info.is_write
-    ]
-    written += HIDDEN_WRITES.get(schema.name, ())
-    if schema.name in RESHAPED:
-        written = []
-    parameters = tuple(argument.name for argument in schema.arguments)
-    return Signature(schema.name, parameters, tuple(written), bool(schema.returns))
 
 
 class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
