@@ -317,7 +317,9 @@ def loaded() -> None:
     import threadpoolctl  # noqa: F401
     import torch
 
-    import harness.drawing.figures  # noqa: F401
+    import harness.drawing.figures
+    import harness.plugin.plugin
+    import harness.shadow.shadow  # noqa: F401
     import reference.explaining.likely  # noqa: F401
 
     torch.optim.SGD([torch.zeros(1, requires_grad=True)])  # the first optimiser loads half of torch

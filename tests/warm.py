@@ -87,6 +87,7 @@ def load() -> None:
 
     import harness.drawing.figures
     import harness.plugin.plugin
+    import harness.shadow.shadow
     import reference.explaining.likely
 
     # pytest would warn that it comes too late to rewrite their assertions
