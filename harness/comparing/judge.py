@@ -20,7 +20,6 @@ from harness.core.finding import Who
 from harness.core.verdict import Status
 
 FLOAT64_LARGEST = float(np.finfo(np.float64).max)
-HARNESS_ROUNDOFF = 2.0**-53  # the harness combines answers in float64
 
 
 @dataclass(frozen=True)
@@ -337,43 +336,13 @@ def _conclude(
     )
 
 
-def contrast(side: Side, rows: Sequence[float], on_logits: bool = False) -> Bounded:
-    """Return the linear combination (D, O) of the rows of a side's outputs (D, R, O), with its
-    bound.
-
-    `rows` (R,) are the factors of the rows. With `on_logits`, the logistic's arguments are
-    combined, not the outputs that the logistic gave.
-    """
-    answer, error = side.answer, side.oracle.error
-    if on_logits:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            answer, spread = (
-                _logit(answer),
-                [_logit(np.clip(answer + s * error, 0, 1)) for s in (-1, 1)],
-            )
-            error = np.maximum(spread[1] - answer, answer - spread[0]) + 16 * HARNESS_ROUNDOFF * (
-                1 + abs(answer)
-            )
-    weights = np.asarray(rows)
-    value = np.einsum("r,dro->do", weights, answer)
-    size = np.einsum("r,dro->do", abs(weights), abs(answer))
-    return Bounded(
-        value, np.einsum("r,dro->do", abs(weights), error) + len(weights) * HARNESS_ROUNDOFF * size
-    )
-
-
-def _logit(p: Array) -> Array:
-    result: Array = np.log(p) - np.log1p(-p)
-    return result
-
-
 def judge_contrast(subject: Bounded, reference: Bounded) -> tuple[Judgement, Judgement]:
     """Judge the claim that a contrast is 0 for the subject and other than 0 for the reference.
 
-    A contrast is a linear combination of rows of outputs, as `contrast` computes it. Return two
-    judgements. The first passes if the subject's contrast is 0 within its bounds in all problems
-    and outputs. The second passes if the reference's contrast lies somewhere beyond both bounds
-    together; its figures belong to the largest such contrast.
+    A contrast is a linear combination of rows of outputs, see `combining`. Return two judgements.
+    The first passes if the subject's contrast is 0 within its bounds in all problems and outputs.
+    The second passes if the reference's contrast lies somewhere beyond both bounds together; its
+    figures belong to the largest such contrast.
     """
     used = budget(subject.value, subject.error)
     top = _top(used)

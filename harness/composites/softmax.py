@@ -30,8 +30,8 @@ def take_off_largest(steps: Steps, x: Tensor, axes: Sequence[int]) -> tuple[Numb
 def exp_of_shifted(steps: Steps, shifted: Number) -> Number:
     """Return exp(x - m), with its error, for numbers x - m that are at most 0.
 
-    Where x is the lowest number of a dtype, as in a mask, x - m may overflow to minus infinity. Its
-    exponential is 0 then, as that of x - m is.
+    A mask may set x to the lowest number of a dtype. Then x - m may overflow to minus infinity, but
+    the exponential of both is 0.
     """
     lowest = shifted.value < -steps.largest / 2
     return steps.exp(Number(shifted.value, torch.where(lowest, 0.0, shifted.error)))

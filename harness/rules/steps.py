@@ -8,7 +8,7 @@ is infinite; an infinite sum of finite errors is exact.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import frexp
 from typing import NamedTuple
@@ -27,6 +27,7 @@ from harness.arithmetic.formulas import (
 )
 from harness.rules.precision import Precision
 
+LOST = 2.0**54  # a number that is so many times smaller is lost when it is added
 LARGE_TINY = 1e-30  # only float16's smallest normal number is larger
 Dims = int | Sequence[int] | None
 
@@ -121,6 +122,12 @@ class Steps:
         """
         return self.tiny * acts.double()
 
+    def may_underflow(self, error: Tensor) -> bool:
+        """May underflow change any of these errors? It is lost in errors that are far larger than
+        the smallest normal number of the steps' dtype.
+        """
+        return not error.numel() or not error.min().item() > LOST * self.tiny
+
     def hold(self, x: Number) -> Number:
         """Return numbers rounded to the dtype of the result, with the error of this."""
         return Number(x.value, self.store(x))
@@ -164,7 +171,7 @@ class Steps:
         carried = None
         if not are_exact(a, b):
             carried = carry_product(a.value, a.error, b.value, b.error)
-        return self.round(value, carried, acts=(a.value != 0) & (b.value != 0))
+        return self.round(value, carried, acts=lambda: (a.value != 0) & (b.value != 0))
 
     def div(self, a: Number, b: Number) -> Number:
         """Return a / b, with its rounding error."""
@@ -173,7 +180,7 @@ class Steps:
         if not are_exact(a, b):
             least = torch.clamp(abs(b.value) - b.error, min=0.0)
             carried = carry_quotient(value, a.error, b.error, least)
-        return self.round(value, carried, acts=(a.value != 0) & b.value.isfinite())
+        return self.round(value, carried, acts=lambda: (a.value != 0) & b.value.isfinite())
 
     def square(self, a: Number) -> Number:
         """Return a^2, with its rounding error."""
@@ -297,23 +304,25 @@ class Steps:
         value: Tensor,
         carried: Tensor | None,
         roundings: float = 1.0,
-        acts: Tensor | None = None,
+        acts: Callable[[], Tensor] | None = None,
     ) -> Number:
         """Return `value` with its error: `carried`, which comes from the arguments (None for exact
         ones), plus that of this number of roundings.
 
-        The result may underflow where it is not exactly 0, or where the mask `acts` is true.
+        The result may underflow where it is not exactly 0, or where the mask that `acts` returns is
+        true.
         """
         size = least = abs(value)
-        acts = value != 0 if acts is None else acts
+        error = roundings * self.u * size
         if carried is not None:
-            acts, least = acts | (carried > 0), size - carried
-        if self.tiny > LARGE_TINY:
-            acts = acts & (least < 2 * self.tiny)
-        if carried is None:
-            error = roundings * self.u * size + self.least(acts)
-        else:
-            error = round_result(value, carried, roundings, self.u, self.least(acts))
+            error = round_result(value, carried, roundings, self.u, 0.0)
+        if self.may_underflow(error):
+            mask = value != 0 if acts is None else acts()
+            if carried is not None:
+                mask, least = mask | (carried > 0), size - carried
+            if self.tiny > LARGE_TINY:
+                mask = mask & (least < 2 * self.tiny)
+            error = error + self.least(mask)
         return self.within(value, error, size + error)
 
     def _sum(self, value: Tensor, a: Number, b: Number) -> Number:

@@ -26,7 +26,10 @@ def bound_products(
     if plus is not None:
         size = size + abs(plus)
         terms = terms + 1
-    error = terms * (steps.u * size + steps.least(size > 0))
+    error = steps.u * size
+    if steps.may_underflow(error):
+        error = error + steps.least(size > 0)
+    error = terms * error
     return steps.store(steps.within(value, error, size))
 
 

@@ -18,11 +18,11 @@ from harness.evaluating.state import State
 from harness.mapping.models import Models, make_generator
 from harness.model.errors import raised
 from harness.same.attention import compare_as_run
-from harness.same.causes import Cause, list_causes
 from harness.same.compare import Compared
 from harness.same.constants import list_rounded
 from harness.same.placing import find_first
 from harness.same.respondent import Ask, Respondent, Setting, compare_draws, digest_answers
+from harness.shadow.causes import Cause, list_causes
 from harness.shadow.functions import Function
 from harness.shadow.located import locate, shorten_path
 from harness.shadow.own_backward import list_wrong_backwards

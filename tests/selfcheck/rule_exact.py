@@ -57,7 +57,7 @@ def compare_exactly(made: Answer, exact: Sequence[Any]) -> Compared:
             for number, who, share in ((one, "kernel", 1.0), (other, "repetition", 0.5)):
                 apart, bound = abs(ball - number), share * most
                 found_all.numbers += 1
-                if not apart <= flint.arb(bound) + LEAST:
+                if not (apart <= bound or apart <= flint.arb(bound) + LEAST):
                     said = f"{who}: {number!r}, not {ball.str(20)}, {bound!r} allowed"
                     found_all.outside.append(said)
                 if bound > 0:

@@ -1,7 +1,7 @@
-"""Likely causes of a difference: what the first operation that differs has in common with an
+"""Finds likely causes of a difference: relations of the first operation that differs to an
 operation of the reference.
 
-Mistakes in attention are of this kind: a scale is missing, a matrix is transposed, softmax runs
+They show the usual mistakes in attention: a scale is missing, a matrix is transposed, softmax runs
 along another axis, or a norm comes after a layer instead of before it.
 """
 
@@ -76,8 +76,8 @@ class Causes:
                         yield tensor
 
     def _find_arguments(self) -> Iterator[str]:
-        """Yield what is said of an operation of the same kind on the same numbers, by another
-        argument.
+        """Yield sentences on arguments that differ from those of an operation of the same kind
+        with the same inputs.
         """
         for operation, inputs in self._list_alike():
             if len(inputs) == len(self.inputs) and all(map(are_equal, self.inputs, inputs)):
@@ -171,7 +171,7 @@ def are_equal(one: Tensor, other: Tensor) -> bool:
 
 
 def hold_equal(one: Tensor, other: Tensor) -> bool:
-    """Are the numbers of two arrays equal, in their order, whatever the shapes?"""
+    """Are the numbers of two arrays equal in their order, though the shapes may differ?"""
     return are_equal(one.flatten(), other.flatten())
 
 
