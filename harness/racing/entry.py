@@ -39,9 +39,9 @@ class Entry:
     pacemaker's final loss is reached. `case` tests whether the model is correct: only a model that
     passes every trial may race. `population` has the data.
 
-    With `fits` the rounds take turns over `starts` starts; the time of a start is the shortest of
-    its rounds. `nets` is the number of networks that a stacked model evaluates in one call: then
-    the time of a call is divided by it, and the pacemaker evaluates one network at a time.
+    With `fits` the rounds take turns over `starts` starts. The time of a start is the shortest of
+    its rounds. `nets` is the number of networks that a stacked model evaluates in one call. The
+    time of a call is divided by it, and the pacemaker evaluates one network at a time.
     """
 
     name: str
@@ -107,7 +107,7 @@ class Turns:
         last loss.
 
         A turn of evaluations begins with some that are not timed, so that every turn starts under
-        the same conditions whoever had the turn before. `slower` makes a turn longer by this factor
+        the same conditions. `slower` makes a turn longer by this factor
         of evaluations: a planted slow-down, by which the measurement is tested.
         """
         count = round(self.evaluations * slower)

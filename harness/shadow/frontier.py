@@ -21,6 +21,8 @@ from harness.shadow.replay import Replay
 NEAR = 1e-9  # of the largest number of a result, at most: beyond, numbers meet by chance
 NOISE = 3e-14  # of the same, at least: shadows of one function differ by about as much
 
+Written = tuple[int, int]  # the number of an operation, and that of a version that it wrote
+
 
 class Pool:
     """All numbers that one model has computed, sorted.
@@ -65,11 +67,11 @@ def find_frontier(replay: Replay, answer: Place, pool: Pool) -> list[Operation]:
     """
     operations = replay.run.operations
     makers = _find_makers(operations)
-    found: dict[int, bool] = {}
+    found: dict[Written, bool] = {}
     first: list[int] = []
     seen: set[int] = set()
     writers = _trace(replay, answer.version, makers)
-    waiting = [one for one in writers if not _is_found(replay, one, pool, found)]
+    waiting = [one for one, version in writers if not _is_found(replay, one, version, pool, found)]
     handing = {_layer_of(operations[one]) for one in waiting}  # numbers that are not found
     while waiting:
         number = waiting.pop()
@@ -81,7 +83,9 @@ def find_frontier(replay: Replay, answer: Place, pool: Pool) -> list[Operation]:
             for place in list_places((operations[number].args, operations[number].kwargs))
             for maker in _trace(replay, place.version, makers)
         }
-        unknown = [one for one in before if not _is_found(replay, one, pool, found)]
+        unknown = [
+            one for one, version in before if not _is_found(replay, one, version, pool, found)
+        ]
         if not unknown:
             first.append(number)
         for one in unknown:
@@ -108,9 +112,9 @@ def _find_makers(operations: Sequence[Operation]) -> dict[int, int]:
     return makers
 
 
-def _trace(replay: Replay, version: int, makers: dict[int, int]) -> list[int]:
+def _trace(replay: Replay, version: int, makers: dict[int, int]) -> list[Written]:
     """Return the numbers of the operations that wrote a version, or those parts of earlier versions
-    of the same memory that were left.
+    of the same memory that were left; each with the version that it wrote.
 
     A version is the contents of an array between two writes. `makers` has the operation's number by
     version.
@@ -119,7 +123,7 @@ def _trace(replay: Replay, version: int, makers: dict[int, int]) -> list[int]:
     current: int | None = version
     while current is not None:
         if current in makers:
-            writers.append(makers[current])
+            writers.append((makers[current], current))
             if _writes_all(replay, makers[current], current):
                 break
         current = replay.run.versions[current].before
@@ -133,9 +137,19 @@ def _writes_all(replay: Replay, number: int, version: int) -> bool:
     return any(each and each.version == version and prod(each.size) == whole for each in results)
 
 
-def _is_found(replay: Replay, number: int, pool: Pool, found: dict[int, bool]) -> bool:
-    if number not in found:
-        results = [each for each in replay.results[number] if each is not None]
+def _is_found(
+    replay: Replay, number: int, version: int, pool: Pool, found: dict[Written, bool]
+) -> bool:
+    """Are the numbers that an operation wrote to a version in the pool? Its other results, such as
+    the mean of a norm, need not be.
+    """
+    if (number, version) not in found:
+        places = replay.run.operations[number].results
+        results = [
+            result
+            for place, result in zip(places, replay.results[number], strict=False)
+            if place is not None and place.version == version and result is not None
+        ]
         floats = [each for each in results if each.is_floating_point()]
-        found[number] = all(map(pool.has, floats))
-    return found[number]
+        found[number, version] = all(map(pool.has, floats))
+    return found[number, version]

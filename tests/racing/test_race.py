@@ -215,11 +215,14 @@ def test_a_share_counts_the_starts_that_reach_the_loss() -> None:
 
 
 def test_races_are_told_by_name_fastest_first(approved: Approved) -> None:
-    """With the share that reaches the loss, and the noise of the run."""
+    """With the share that reaches the loss, the noise of the run, the number of networks of a
+    stack, and the clock if it is not the CPU's.
+    """
     races = [
         Race("fit", "slow", "cpu", "float64", 30.25, 4, aa_ratio=1.01, share=0.5),
         Race("fit", "fast", "cpu", "float32", 0.4, 4, aa_ratio=0.97, share=1.0),
         Race("other", "it", "cpu", "float64", 2.0, 4),
+        Race("stack", "many", "cuda", "float32", 0.02, 4, nets=1024, clock="wall"),
     ]
     approved(describe_races(Report({}, [], races=races)))
 

@@ -92,3 +92,23 @@ def test_what_is_completed_in_place_is_not_named() -> None:
     ]
     (compared,) = compare(*shadows, ByName(), torch.Generator().manual_seed(0))
     assert [operation.name for operation in find_first(*shadows, compared)] == ["aten::mul"]
+
+
+def test_what_a_norm_does_not_pass_on_is_not_named() -> None:
+    """A fused norm also returns the mean and the deviation; another formula of the norm does not
+    compute these numbers, and is no difference.
+    """
+    torch.manual_seed(0)
+    right, wrong = Net(), Net()
+    wrong.load_state_dict(right.state_dict())
+    right.residual.compute = lambda x: (
+        (x - x.mean(-1, keepdim=True)) / (x.var(-1, correction=0, keepdim=True) + 1e-5).sqrt()
+    )
+    wrong.residual.compute = lambda x: nn.functional.layer_norm(x, (6,))
+    wrong.turn.compute = lambda x: RIGHT[1][1](1.000001 * x)
+    x = torch.randn(3, 6)
+    shadows = [
+        Shadow(watch(lambda net=net: {"output": net(x)}, net), "float32") for net in (wrong, right)
+    ]
+    (compared,) = compare(*shadows, ByName(), torch.Generator().manual_seed(0))
+    assert [operation.name for operation in find_first(*shadows, compared)] == ["aten::mul"]

@@ -264,3 +264,12 @@ def test_types_of_a_stack() -> None:
     theta, x, y = make(2)
     at = Problems(*pose(x, y, theta, (1.0,), 0.0, tanh=False))
     assert take_step(Lanes(*begin(theta, at)), at).theta.shape == theta.shape
+
+
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_a_step_stays_on_its_device(outputs: int) -> None:
+    """Shown on the meta device, which refuses operands of another one, as CUDA does."""
+    theta, x, y = (each.to("meta") for each in make(3, outputs))
+    at = pose(x, y, theta, (0.01, 0.1), 0.1, tanh=True)
+    lanes = take_step(begin(theta, at), at)
+    assert {each.device.type for each in (*lanes, at.of(torch.tensor([0, 2])).scale)} == {"meta"}
