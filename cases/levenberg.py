@@ -204,7 +204,7 @@ def fit(
     decay: float = 0.0,
     tanh: bool = False,
     until: float = 0.0,
-    tolerance: float = 1e-9,
+    least_gain: float = 1e-8,
     steps: int = 1000,
     width: int = 256,
     step: Callable[[Lanes, Problems], Lanes] = take_step,
@@ -213,7 +213,7 @@ def fit(
     each start, (N, R, I) and (N, R, O).
 
     A start has ended if its loss is at most `until` or not finite, if a step is predicted to lower
-    its loss by no more than `tolerance` of it, or after `steps` steps. `outputs` are the elements
+    its loss by no more than `least_gain` of it, or after `steps` steps. `outputs` are the elements
     of S for the output weights, divided by the number of rows: start i gets outputs[i %
     len(outputs)]. `width` starts are fitted at once; one that has ended makes room for the next.
     `step` may be torch.compile(take_step, dynamic=False): it is used while all lanes are full.
@@ -229,7 +229,7 @@ def fit(
             for _ in range(LOOK):
                 lanes = move(lanes, at)
             age = age + LOOK
-            ended = (lanes.loss <= until) | (lanes.gain <= tolerance) | (age >= steps)
+            ended = (lanes.loss <= until) | (lanes.gain <= least_gain) | (age >= steps)
             ended |= ~((lanes.loss < torch.inf) & (lanes.damping < LAST))
             if not ended.any():
                 continue

@@ -1,8 +1,8 @@
 """Levenberg-Marquardt for a network with one hidden layer, from one start, in plain NumPy.
 
 The method, the letters and the order of the weights are those of cases/levenberg.py, for logistic
-hidden units and one output. Below about five starts torch spends its time on calling operations,
-and this is faster.
+hidden units and one output. From a single start torch spends its time on calling operations, and
+this is faster.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def fit(
     output: float = 0.01,
     decay: float = 0.0,
     until: float = 0.0,
-    tolerance: float = 1e-9,
+    least_gain: float = 1e-8,
     steps: int = 1000,
 ) -> tuple[Array, float, int]:
     """Fit the network from a start (T,) to inputs x (R, I) and targets y (R,); return the final
@@ -47,7 +47,7 @@ def fit(
     theta, damping, gain, taken, count = start, FIRST, np.inf, True, 0
     h, r, loss = evaluate(theta)
     Jt = np.ones((len(start), rows))  # the row of the output's bias stays 1
-    while until < loss < np.inf and gain > tolerance and damping < LAST and count < steps:
+    while until < loss < np.inf and gain > least_gain and damping < LAST and count < steps:
         if taken:
             slope, V = h * (1 - h), theta[cut + 1 :, None]
             Jt[:cut] = ((V * slope)[:, None] * inputs).reshape(cut, rows)

@@ -78,10 +78,13 @@ class LogisticLayers(torch.autograd.Function):
         x, h, W2 = ctx.saved_tensors
         r = slopes[0].mT
         rh = h * r
-        z = torch.addcmul(rh, rh, h, value=-1).mul_(W2.mT)  # by W1 x + b: W2 h (1 - h) r
-        b = z.sum(2)
-        W1 = z.mul_(x.mT).sum(2, keepdim=True)
-        return None, W1, b, rh.sum(2).unsqueeze(1), r.sum(2)
+        z = torch.addcmul(
+            rh, rh, h, value=-1
+        )  # h (1 - h) r: the gradient by W1 x + b is W2 times it
+        v, W2 = W2.mT, rh.sum(2).unsqueeze(1)
+        b = z.sum(2) * v.squeeze(2)
+        W1 = z.mul_(x.mT).sum(2, keepdim=True) * v
+        return None, W1, b, W2, r.sum(2)
 
 
 def logistic_module(hidden: str, output: str) -> Stacked:

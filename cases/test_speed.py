@@ -5,7 +5,14 @@ import pytest
 
 from cases import stacks
 from cases.dual_formulations import Formulations
-from cases.sine_training import LOGISTIC, LOGISTIC_STACK, TANH_SINE, one_draw, sine_population
+from cases.sine_training import (
+    LEVENBERG,
+    LOGISTIC,
+    LOGISTIC_STACK,
+    TANH_SINE,
+    one_draw,
+    sine_population,
+)
 from cases.stacks import Stacked
 from cases.test_dual_training import population, taught
 from cases.test_sine import network
@@ -17,6 +24,7 @@ from nnet_parity import (
     Recipe,
     Subject,
     Trained,
+    TrainedBy,
     nnet_fits,
     nnet_gradients,
     numpy_net,
@@ -79,9 +87,8 @@ def stack(name: str, stacked: Stacked, nets: int) -> Entry:
     return Entry(title, trained, case, points(50), nnet_gradients, nets=nets)
 
 
-def fits(recipe: Recipe) -> Entry:
+def fits(trained: Trained | TrainedBy) -> Entry:
     """The race to the loss at which nnet ends, from shared starts."""
-    trained = LOGISTIC(recipe, start=starts.uniform(), most=100)
     net = network("logistic")
     where = sine_population(one_draw)
     return Entry(
@@ -118,8 +125,9 @@ ENTRIES = [
     *sine_entries(100_000),
     *dual_entries(2),
     *dual_entries(100_000),
-    fits(Recipe("lbfgs", 50)),
-    fits(Recipe("adam", 1_000, {"lr": 0.01})),
+    fits(LOGISTIC(Recipe("lbfgs", 50), start=starts.uniform(), most=100)),
+    fits(LOGISTIC(Recipe("adam", 1_000, {"lr": 0.01}), start=starts.uniform(), most=100)),
+    fits(LEVENBERG),
 ]
 
 

@@ -313,10 +313,13 @@ def loaded() -> None:
     twice.
     """
     import jinja2  # noqa: F401
+    import scipy.optimize  # noqa: F401
     import threadpoolctl  # noqa: F401
     import torch
 
-    import harness.drawing.figures  # noqa: F401
+    import harness.drawing.figures
+    import harness.plugin.plugin
+    import harness.shadow.shadow  # noqa: F401
     import reference.explaining.likely  # noqa: F401
 
     torch.optim.SGD([torch.zeros(1, requires_grad=True)])  # the first optimiser loads half of torch

@@ -83,16 +83,15 @@ def load() -> None:
     import pytest  # noqa: F401
     import scipy.optimize  # noqa: F401
     import threadpoolctl  # noqa: F401
-    import torch
+    import torch  # noqa: F401
 
     import harness.drawing.figures
     import harness.plugin.plugin
+    import harness.shadow.shadow
     import reference.explaining.likely
 
     # pytest would warn that it comes too late to rewrite their assertions
     harness.__doc__ = reference.__doc__ = "PYTEST_DONT_REWRITE"
-    # the first optimiser loads half of torch
-    torch.optim.SGD([torch.zeros(1, requires_grad=True)])
     sys.path.remove(str(ROOT))
     gc.collect()
     gc.freeze()

@@ -71,7 +71,7 @@ class BoundedArithmetic(BoundedProbabilities):
         return Bounded(x.value, x.error + error)
 
     def each(self, shape: Callable[[Array], Array], x: Bounded) -> Bounded:
-        return Bounded(shape(x.value), shape(x.error))
+        return x.reshaped(shape)
 
     def with_ones(self, x: Bounded) -> Bounded:
         shape = *x.value.shape[:-1], 1
@@ -93,7 +93,8 @@ class BoundedArithmetic(BoundedProbabilities):
         `roundings` (rows,) is the number of roundings of each entry of the result. Each of them is
         relative to the sum of the absolute values of the entry's summands.
         """
-        value, error = matrix(x.value), matrix.absolute(x.error)
+        value = matrix(x.value)
+        error = np.zeros(value.shape) if x.is_exact else matrix.absolute(x.error)
         exact = np.asarray(constant, dtype=np.float64)
         if exact.any():
             value = value + exact
@@ -113,35 +114,34 @@ class BoundedArithmetic(BoundedProbabilities):
         """
         if self.factor:
             a, b = self._as_factor(a), self._as_factor(b)
-        size_a, size_b = abs(a.value), abs(b.value)
-        most_a, most_b = size_a + a.error, size_b + b.error
         value = a.value @ b.value
         plus_error = 0.0 if plus is None else plus.error
-        if most_a.all() and most_b.all():
+        if a.all_act and b.all_act:
             terms = float(a.value.shape[-1] + extra + (plus is not None))
             spread = terms * self.summing + self._storing(extra)
             # both bounds' products and the rounding of the sum, in as few matrix products as there
             # are inexact factors
-            if not b.error.any():
-                error = (a.error + spread * most_a) @ size_b
-            elif not a.error.any():
-                error = size_a @ (b.error + spread * most_b)
+            if b.is_exact:
+                error = (a.error + spread * a.most) @ b.size
+            elif a.is_exact:
+                error = a.size @ (b.error + spread * b.most)
             else:
-                error = (a.error + spread * most_a) @ most_b + size_a @ b.error
+                error = (a.error + spread * a.most) @ b.most + a.size @ b.error
             error += terms * self.tiny
             if plus is not None:
                 value = value + plus.value
-                error += plus_error + spread * (abs(plus.value) + plus_error)
-            return Bounded(value, error * DIRECTED)
+                error += plus_error + spread * plus.most
+            error *= DIRECTED
+            return Bounded(value, error)
         # exact zeros take no part in the sum
-        counts = (most_a != 0).astype(float) @ (most_b != 0).astype(float)
+        counts = (a.most != 0).astype(float) @ (b.most != 0).astype(float)
         acts = counts > 0  # though the size may underflow
         counts += extra * acts
-        size = most_a @ most_b
-        error = a.error @ most_b + size_a @ b.error
+        size = a.most @ b.most
+        error = a.error @ b.most + a.size @ b.error
         if plus is not None:
             value = value + plus.value
-            size = size + abs(plus.value) + plus_error
+            size = size + plus.size + plus_error
             counts = counts + 1.0
         spread = counts * self.summing + self._storing(extra)
         error += plus_error + spread * size + counts * self.tiny * (acts | (size > 0))
@@ -183,8 +183,10 @@ class BoundedArithmetic(BoundedProbabilities):
         if b is None:
             return a
         error = carry_product(a.value, a.error, b.value, b.error)
-        acts = ((a.value != 0) | (a.error != 0)) & ((b.value != 0) | (b.error != 0))
-        return self._rounded(a.value * b.value, error, 1, acts)
+        value = a.value * b.value
+        if a.all_act and b.all_act:
+            return Bounded(value, round_result(value, error, 1, self.u, self.tiny) * DIRECTED)
+        return self._rounded(value, error, 1, (a.most != 0) & (b.most != 0))
 
     def mix(self, a: Bounded, b: Bounded, share: float) -> Bounded:
         """Return (1 - share) a + share b, for a share of at most one half.
@@ -237,15 +239,15 @@ class BoundedArithmetic(BoundedProbabilities):
         dtype's largest number. Beyond it, infinity is a correct answer too. `name` is not used
         here.
         """
-        return Bounded(
-            x.value, np.where(abs(x.value) + x.error <= self.contract.largest, x.error, np.inf)
-        )
+        if x.most.max(initial=0.0) <= self.contract.largest:  # nearly always
+            return x.reshaped(lambda numbers: numbers)
+        return Bounded(x.value, np.where(x.most <= self.contract.largest, x.error, np.inf))
 
     def _acts(self, a: Bounded, factor: Array | float) -> NDArray[np.bool_]:
         """Return a mask of the elements whose product with a constant is not exactly 0, though it
         may underflow.
         """
-        acts: NDArray[np.bool_] = (abs(a.value) + a.error != 0) & (np.asarray(factor) != 0)
+        acts: NDArray[np.bool_] = (a.most != 0) & (np.asarray(factor) != 0)
         return acts
 
     def _rounded(
@@ -274,6 +276,6 @@ class BoundedArithmetic(BoundedProbabilities):
             return bound_relu(z, self.contract)
         if name == "tanh":
             return bound_tanh(z, self.contract)
-        most = (abs(z.value) + z.error).max(initial=0.0)
+        most = z.most.max(initial=0.0)
         self.reach = float(np.maximum(self.reach, most))  # NaN stays NaN
         return bound_logistic(z, self.contract)

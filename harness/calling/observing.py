@@ -39,6 +39,7 @@ FORWARD = QUANTITIES[0]
 AS_TRAINED = 12
 # of a model that is asked in stacks, every sixteenth draw is asked alone
 ALONE = 16
+NO_STACK = "cannot be asked a stack of draws in one call: it {}; leave out `stacked`"
 STACKED_WORDS = "where a stack of draws was asked in one call, expected the same as alone"
 
 
@@ -117,6 +118,8 @@ def _observe(
         if FORWARD in observer.answers.missing:
             return observer.answers.observation()
     if in_stack:
+        if is_compiled(model):
+            return Observation({}, Missing(Status.BROKEN, NO_STACK.format("is compiled")))
         try:
             stack = ask_stack(model, problem, *tensors)
         except Exception as error:  # whatever a user's model or torch.vmap raises
@@ -126,14 +129,13 @@ def _observe(
 
 
 def _describe_refusal(model: Model, problem: Problem, error: Exception) -> Missing:
-    """Return the `Missing` (why an answer is missing) for a model that raised an error when a stack
-    of draws was asked in one call.
+    """Return the `Missing` (why an answer is missing) for a model that raised an error in the call
+    for a stack of draws.
     """
     missing = model.describe_error(error, problem)
     if missing.status is not Status.BROKEN:
         return missing
-    why = f"cannot be asked a stack of draws in one call: it {missing.why}; leave out `stacked`"
-    return replace(missing, why=why)
+    return replace(missing, why=NO_STACK.format(missing.why))
 
 
 class _Observer:

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.claims.own_bounds import find_reference_outside, find_subject_outside
-from harness.comparing.judge import Side, contrast, judge_contrast
+from harness.comparing.combining import contrast
+from harness.comparing.judge import Side, judge_contrast
 from harness.core.contract import Array, Bounded
 from harness.core.finding import Finding, Form
 from harness.core.implementation import Missing

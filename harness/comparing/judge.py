@@ -20,7 +20,6 @@ from harness.core.finding import Who
 from harness.core.verdict import Status
 
 FLOAT64_LARGEST = float(np.finfo(np.float64).max)
-HARNESS_ROUNDOFF = 2.0**-53  # the harness combines answers in float64
 
 
 @dataclass(frozen=True)
@@ -135,14 +134,11 @@ def judge(
         mine, theirs = subject.oracle, reference.oracle
         _expect_shapes(subject, reference)
         with np.errstate(over="ignore", invalid="ignore"):
-            beyond_range = find_draws_beyond(mine, largest)
+            beyond_range, lost = _find_undefined(mine, theirs, largest)
             declared = mine.value - theirs.value
             rounding = mine.error + theirs.error
             shares = budget((subject.answer - reference.answer) - declared, rounding)
             beyond = _beyond({"subject": subject, "reference": reference})
-        lost = beyond_range
-        if theirs is not mine or largest != FLOAT64_LARGEST:
-            lost = find_draws_beyond(theirs, FLOAT64_LARGEST)
         if lost is not None:  # the reference is undefined there; the subject need not be
             shares = np.where(lost, 0.0, shares)
             beyond |= {who: np.where(lost, 0.0, beyond[who]) for who in beyond if who != "subject"}
@@ -171,11 +167,24 @@ def judge(
         stacks.append(compared)
     number = max(range(len(worst)), key=lambda stack: worst[stack][0])
     shown = _choose_shown(stacks[number].show(worst[number][1]), stacks)
-    shown = replace(shown, tensors_outside=tuple(sorted(tensors_outside)), undefined=undefined)
-    concluded = _conclude(shown, seen, narrow)
+    concluded = _conclude(shown, tensors_outside, undefined, seen, narrow)
     if every_draw and undefined and concluded.status is not Status.FAIL:
         return replace(concluded, status=Status.UNDEFINED)
     return concluded
+
+
+def _find_undefined(
+    mine: Bounded, theirs: Bounded, largest: float
+) -> tuple[NDArray[np.bool_] | None, NDArray[np.bool_] | None]:
+    """Return the masks of the draws that are undefined for the subject and for the reference, see
+    `find_draws_beyond`.
+
+    A reference's answers may be as large as float64 holds.
+    """
+    beyond_range = find_draws_beyond(mine, largest)
+    if theirs is mine and largest == FLOAT64_LARGEST:
+        return beyond_range, beyond_range
+    return beyond_range, find_draws_beyond(theirs, FLOAT64_LARGEST)
 
 
 def _expect_shapes(subject: Side, reference: Side) -> None:
@@ -210,18 +219,17 @@ class _Stack:
 
     def show(self, index: tuple[int, ...]) -> Judgement:
         """Return a judgement that shows the element at `index`; its status is PASS."""
-        place = _judge_element(
+        declared, share = float(abs(self.declared[index])), float(self.shares[index])
+        return Judgement(
             Status.PASS,
+            share,
+            self.number,
             index,
-            self.shares,
-            self.subject.answer,
-            self.reference.answer,
-            self.rounding + abs(self.declared),
-        )
-        return replace(
-            place,
-            stack=self.number,
-            contract_share=float(abs(self.declared[index])),
+            actual=float(self.subject.answer[index]),
+            expected=float(self.reference.answer[index]),
+            allowed=float(self.rounding[index] + abs(self.declared[index])),
+            factor=share,
+            contract_share=declared,
             outside=tuple(who for who, own in self.beyond.items() if own[index] > 1),
         )
 
@@ -299,7 +307,13 @@ def _judge_element(
     return Judgement(status, share, 0, index, actual, expected, allowed, share)
 
 
-def _conclude(worst: Judgement, seen: NDArray[np.bool_], narrow: NDArray[np.bool_]) -> Judgement:
+def _conclude(
+    worst: Judgement,
+    tensors_outside: set[int],
+    undefined: int,
+    seen: NDArray[np.bool_],
+    narrow: NDArray[np.bool_],
+) -> Judgement:
     """Return the `worst` element's judgement with the status of the whole trial.
 
     The status follows from this element and, if it passes, from the tensors that were not judged:
@@ -311,52 +325,24 @@ def _conclude(worst: Judgement, seen: NDArray[np.bool_], narrow: NDArray[np.bool
     if worst.budget_used > 1:
         status = Status.FAIL
     elif unseen.size or too_wide.size:
-        status = Status.UNDEFINED if worst.undefined else Status.VACUOUS
+        status = Status.UNDEFINED if undefined else Status.VACUOUS
     return replace(
         worst,
         status=status,
+        tensors_outside=tuple(sorted(tensors_outside)),
+        undefined=undefined,
         unseen=tuple(map(int, unseen)),
         too_wide=tuple(map(int, too_wide)),
     )
 
 
-def contrast(side: Side, rows: Sequence[float], on_logits: bool = False) -> Bounded:
-    """Return the linear combination (D, O) of the rows of a side's outputs (D, R, O), with its
-    bound.
-
-    `rows` (R,) are the factors of the rows. With `on_logits`, the logistic's arguments are
-    combined, not the outputs that the logistic gave.
-    """
-    answer, error = side.answer, side.oracle.error
-    if on_logits:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            answer, spread = (
-                _logit(answer),
-                [_logit(np.clip(answer + s * error, 0, 1)) for s in (-1, 1)],
-            )
-            error = np.maximum(spread[1] - answer, answer - spread[0]) + 16 * HARNESS_ROUNDOFF * (
-                1 + abs(answer)
-            )
-    weights = np.asarray(rows)
-    value = np.einsum("r,dro->do", weights, answer)
-    size = np.einsum("r,dro->do", abs(weights), abs(answer))
-    return Bounded(
-        value, np.einsum("r,dro->do", abs(weights), error) + len(weights) * HARNESS_ROUNDOFF * size
-    )
-
-
-def _logit(p: Array) -> Array:
-    result: Array = np.log(p) - np.log1p(-p)
-    return result
-
-
 def judge_contrast(subject: Bounded, reference: Bounded) -> tuple[Judgement, Judgement]:
     """Judge the claim that a contrast is 0 for the subject and other than 0 for the reference.
 
-    A contrast is a linear combination of rows of outputs, as `contrast` computes it. Return two
-    judgements. The first passes if the subject's contrast is 0 within its bounds in all problems
-    and outputs. The second passes if the reference's contrast lies somewhere beyond both bounds
-    together; its figures belong to the largest such contrast.
+    A contrast is a linear combination of rows of outputs, see `combining`. Return two judgements.
+    The first passes if the subject's contrast is 0 within its bounds in all problems and outputs.
+    The second passes if the reference's contrast lies somewhere beyond both bounds together; its
+    figures belong to the largest such contrast.
     """
     used = budget(subject.value, subject.error)
     top = _top(used)

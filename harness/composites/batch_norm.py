@@ -19,8 +19,9 @@ from harness.composites.moments import (
     take_moments,
     transform,
 )
+from harness.rules.numbers import count_terms
 from harness.rules.registry import Call, Error, repeat, rule
-from harness.rules.steps import Number, Steps, count_terms
+from harness.rules.steps import Number, Steps
 
 UPDATING = ("native_batch_norm", "_native_batch_norm_legit", "_native_batch_norm_legit_functional")
 

@@ -19,7 +19,8 @@ from math import log2, sqrt
 import torch
 from torch import Tensor
 
-from harness.rules.steps import Number, Steps, count_terms
+from harness.rules.numbers import count_terms
+from harness.rules.steps import Number, Steps
 
 
 def take_moments(x: Tensor, axes: Sequence[int]) -> tuple[Tensor, Tensor]:

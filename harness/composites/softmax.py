@@ -14,8 +14,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from harness.rules.numbers import list_axes
 from harness.rules.registry import Call, Error, rule
-from harness.rules.steps import Number, Steps, list_axes
+from harness.rules.steps import Number, Steps
 
 
 def take_off_largest(steps: Steps, x: Tensor, axes: Sequence[int]) -> tuple[Number, Tensor]:

@@ -6,7 +6,7 @@ stack of problems that are evaluated together.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from numbers import Real
@@ -227,6 +227,39 @@ class Bounded:
 
     value: Array
     error: Array
+
+    @cached_property
+    def is_exact(self) -> bool:
+        """Is every error 0?"""
+        return not self.error.any()
+
+    @cached_property
+    def size(self) -> Array:
+        """The absolute values."""
+        return abs(self.value)
+
+    @cached_property
+    def most(self) -> Array:
+        """The largest absolute values within the errors."""
+        return self.size if self.is_exact else self.size + self.error
+
+    @cached_property
+    def all_act(self) -> bool:
+        """Is no element exactly 0, or may none be?"""
+        return bool(self.most.all())
+
+    def reshaped(self, shape: Callable[[Array], Array]) -> Bounded:
+        """Return the numbers after `shape`, a function that only reshapes or reorders them."""
+        changed = Bounded(shape(self.value), shape(self.error))
+        known = vars(self)
+        for name in ("size", "most"):
+            if name in known:
+                vars(changed)[name] = shape(known[name])
+        if changed.value.size == self.value.size:
+            for name in ("is_exact", "all_act"):
+                if name in known:
+                    vars(changed)[name] = known[name]
+        return changed
 
 
 class Bounds(dict[str, Bounded]):

@@ -9,7 +9,7 @@ Bounds say how far a correct implementation under a contract may be from the exa
 
 from collections.abc import Hashable
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import lru_cache, partial
 
 from harness.calling.observing import observe
 from harness.core.contract import Bounds, Contract
@@ -390,10 +390,16 @@ def key_of_answers(reference: Implementation, problem: Problem, dtype: str) -> K
     The answers of a candidate (a reference with parameters of its own) may depend on the problem's
     own parameters, so its key contains the problem.
     """
-    if isinstance(reference, Candidate):
+    if _is_candidate(Same(reference)):
         return CandidateAnswers(Same(reference), problem, dtype)
     network, computed_in = Same(problem.formulation.network), reference.contract(dtype).dtype
     return ReferenceAnswers(Same(reference), network, problem.key, computed_in)
+
+
+@lru_cache(maxsize=64)
+def _is_candidate(reference: Same) -> bool:
+    """Has a reference parameters of its own? Python takes long to compare it with the protocol."""
+    return isinstance(reference.thing, Candidate)
 
 
 def _without_float64_only(problems: list[Problem]) -> list[Problem]:

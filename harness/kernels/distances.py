@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 
 from harness.kernels.again import compound
+from harness.rules.numbers import Dims, list_axes
 from harness.rules.registry import Call, Error, repeat, rule
-from harness.rules.steps import Dims, Number, Steps, list_axes
+from harness.rules.steps import Number, Steps
 
 
 @rule("linalg_vector_norm", "norm")

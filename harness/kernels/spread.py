@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from harness.rules.numbers import count_terms, list_axes
 from harness.rules.registry import Call, Error, rule
-from harness.rules.steps import Number, Steps, count_terms, list_axes
+from harness.rules.steps import Number, Steps
 
 
 @rule("var")

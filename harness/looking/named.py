@@ -64,10 +64,8 @@ def load_named(text: str, say: Say) -> Named:
 def load_file(path: Path, say: Say) -> Any:
     """Import a file under the name under which a test beside it imports it; return its module.
 
-    Raises ValueError, with a sentence, if there is no such file, or it cannot be imported.
+    Raises ValueError, with a sentence, if it cannot be imported.
     """
-    if not path.is_file():
-        raise ValueError(f"{path} is not here, expected a file of Python")
     folder, module = _find_module(path.absolute())
     return _import(module, path.absolute(), folder, say)
 

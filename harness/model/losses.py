@@ -48,7 +48,8 @@ def reduce_errors(
     Heads are output tensors (..., R, O) with R rows and O outputs; each part has the shape (...).
     """
     errors, logits = loss.errors(len(heads)), loss.logits(len(heads))
-    factors = np.broadcast_to(np.asarray(loss.factor, dtype=np.float64), (len(heads),)).tolist()
+    factor = loss.factor
+    factors = [factor] * len(heads) if isinstance(factor, int | float) else factor
     parts = []
     for number, (head, target) in enumerate(zip(heads, targets, strict=True)):
         changed = _change_targets(loss, target)

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from harness.core.problem import Problem
-from harness.model.compiled import is_compiled
 from harness.model.errors import WrongAnswer
 from harness.model.losses import compute_gradients, list_decays, reduce_errors
 from harness.model.module import Heads, Model, Stacked
@@ -54,11 +53,8 @@ def ask_stack(
     tensors with a leading axis of draws.
 
     `values` are the numbers of the model's parameters (D, *shape). Raises WrongAnswer for outputs
-    or losses of a wrong shape or dtype and for a compiled model, and whatever error the model or
-    `torch.vmap` raises.
+    or losses of a wrong shape or dtype, and any error that the model or `torch.vmap` raises.
     """
-    if is_compiled(model):
-        raise WrongAnswer("is compiled, and only asked draw by draw: leave out `stacked`")
     assert model.stacked is not None
     parameters = [value.detach().clone().requires_grad_() for value in values]
     inputs = [x.detach().clone().requires_grad_() for x in inputs]

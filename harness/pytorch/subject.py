@@ -73,10 +73,11 @@ class Subject:
     default if the dtype rounds more than float32. `known` is the reason why the model is known to
     fail.
 
-    With `stacked` a stack of draws is asked in one call, and every sixteenth draw alone as well.
+    With `stacked` one call computes a stack of draws, and every sixteenth draw is evaluated alone
+    too.
     True computes the copies by `torch.vmap`. A function `stacked(inputs, parameters)` computes D
     copies of the model from a list of inputs (D, R, I) and from parameters by name (D, *shape), as
-    for Trained. A dtype that is judged layer by layer is asked draw by draw.
+    for Trained. In a dtype that is judged layer by layer, each draw is evaluated alone.
 
     Raises TypeError or ValueError for wrong arguments.
     """
@@ -157,7 +158,7 @@ class Subject:
 
     @cached_property
     def _contracts(self) -> dict[str, Contract]:
-        """The contracts that were asked for, by dtype."""
+        """The contracts that were made, by dtype."""
         return {}
 
     def _make_contract(self, dtype: str) -> Contract:
@@ -353,7 +354,7 @@ class Subject:
 
     def _choose_stacked(self, by_vmap: Callable[[], Stacked]) -> Stacked | None:
         """Return the function that computes a stack of draws in one call: the user's, or the result
-        of `by_vmap`; None if each draw is asked alone.
+        of `by_vmap`; None if each draw is evaluated alone.
         """
         if not isinstance(self.stacked, bool):
             return self.stacked

@@ -102,12 +102,15 @@ class Race(NamedTuple):
     dtype: str
 
 
-def begin(runners: Sequence[Runner], race: Race) -> None:
-    """Begin a race in all checkouts, with the number of evaluations that the first one measures."""
+def begin(runners: Sequence[Runner], race: Race) -> int:
+    """Begin a race in all checkouts, and return the number of evaluations in a turn, which the
+    first one measures.
+    """
     first, *others = runners
-    evaluations = first.ask("begin", *race)
+    evaluations: int = first.ask("begin", *race)
     for other in others:
         other.ask("begin", *race, evaluations)
+    return evaluations
 
 
 def measure(runners: Sequence[Runner], race: Race, rounds: int) -> Measurement:

@@ -18,12 +18,13 @@ ONCE = "slower once, not when measured again"
 
 
 def race(parser: ArgumentParser) -> Callable[[Namespace], int]:
-    """say whether this checkout is slower than another one, by races of both in turns
+    """say whether this checkout is slower than another one
 
-    FILE is a test file that names entries of races (Entry, docs/speed.md), in both checkouts at the
-    same place. Each checkout runs in a process of its own, with its own .venv if it has one, else
-    with this Python. A model is timed on the CPU clock, alone: R is not needed. What looks slower
-    is measured a second time, in new processes, and is slower only if that repeats it.
+    Both race in turns. FILE is a test file that names entries of races (Entry, docs/speed.md), at
+    the same place in both checkouts. Each runs in a process of its own, with its own .venv if it
+    has one, else with this Python. A model is timed alone, by CPU time: R is not needed. A race
+    that looks slower is measured a second time, in new processes, and counts only if it is slower
+    then too.
 
     Nothing is judged: whether a model is right, its cases say.
 
@@ -60,9 +61,8 @@ def _race(given: Namespace) -> int:
         (old, before), (new, now) = (runner.ask("describe") for runner in runners)
         names = [name for name in new if name in old and given.only in name]
         if not names:
-            raise ValueError(
-                f"{given.file} has no race in both checkouts, with {given.only!r} in it"
-            )
+            named = f" whose name contains {given.only!r}" if given.only else ""
+            raise ValueError(f"{given.file} has no race{named} in both checkouts")
         races = [Race(name, dtype) for name in names for dtype in given.dtype or ["float64"]]
         lines = [f"base  {before['commit']}  {base}", f"head  {now['commit']}  {head}"]
         lines += _describe_others(old, new)
@@ -70,9 +70,9 @@ def _race(given: Namespace) -> int:
         results = []
         for found in compare(runners, start, races, given.rounds):
             results.append(found)
-            lines.append(_describe(found))
+            lines.append(describe(found))
             print(lines[-1], flush=True)
-    lines.append(_summarise(results))
+    lines.append(summarise(results))
     print(lines[-1])
     if given.out:
         _write(given.out, results, {"base": before, "head": now})
@@ -91,7 +91,7 @@ def _describe_others(old: Sequence[str], new: Sequence[str]) -> list[str]:
 
 
 def find_verdict(found: Compared) -> str:
-    """Return what a race shows, in a word or two."""
+    """Return the result of a race in a few words."""
     if found.is_slower:
         return SLOWER
     if is_slower(found.first):
@@ -99,7 +99,7 @@ def find_verdict(found: Compared) -> str:
     return FASTER if is_faster(found.first) else ALIKE
 
 
-def _describe(found: Compared) -> str:
+def describe(found: Compared) -> str:
     """Return a sentence on a race."""
     ratios = [f"{one.ratio:.2f}" for one in (found.first, found.second) if one]
     verdict = find_verdict(found)
@@ -108,7 +108,7 @@ def _describe(found: Compared) -> str:
     return one_line(f"{name}: {times}{'' if verdict == ALIKE else f', {verdict}'}")
 
 
-def _summarise(results: Sequence[Compared]) -> str:
+def summarise(results: Sequence[Compared]) -> str:
     """Return a sentence on all races."""
     verdicts = [find_verdict(found) for found in results]
     counts = [f"{verdicts.count(word)} {word}" for word in (SLOWER, FASTER)]

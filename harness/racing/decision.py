@@ -24,7 +24,7 @@ class Measurement(NamedTuple):
 
     @property
     def ratio(self) -> float:
-        """The head's time as a multiple of the base's. What disturbs a turn makes it longer, so a
+        """The head's time as a multiple of the base's. A disturbed turn is longer, never shorter: a
         time is the shortest of its turns.
         """
         return min(self.head) / min(self.base)

@@ -17,6 +17,7 @@ from harness.model.devices import kind_of
 from harness.racing.calibration import calibrate
 from harness.running.trial import run
 from harness.training.trained import Trained
+from harness.training.trained_by import TrainedBy
 from harness.training.trainer import Population
 
 REACHED = 1 + 1e-6  # times the pacemaker's own final loss counts as that
@@ -38,13 +39,13 @@ class Entry:
     pacemaker's final loss is reached. `case` tests whether the model is correct: only a model that
     passes every trial may race. `population` has the data.
 
-    With `fits` the rounds take turns over `starts` starts; the time of a start is the shortest of
-    its rounds. `nets` is the number of networks that a stacked model evaluates in one call: then
-    the time of a call is divided by it, and the pacemaker evaluates one network at a time.
+    With `fits` the rounds take turns over `starts` starts. The time of a start is the shortest of
+    its rounds. `nets` is the number of networks that a stacked model evaluates in one call. The
+    time of a call is divided by it, and the pacemaker evaluates one network at a time.
     """
 
     name: str
-    trained: Trained
+    trained: Trained | TrainedBy
     case: Case
     population: Population
     pacemaker: Pacemaker
@@ -106,7 +107,7 @@ class Turns:
         last loss.
 
         A turn of evaluations begins with some that are not timed, so that every turn starts under
-        the same conditions whoever had the turn before. `slower` makes a turn longer by this factor
+        the same conditions. `slower` makes a turn longer by this factor
         of evaluations: a planted slow-down, by which the measurement is tested.
         """
         count = round(self.evaluations * slower)
@@ -122,7 +123,10 @@ class Turns:
 
 def _make_evaluations(entry: Entry, start: Problem, dtype: str, device: str) -> Work:
     """Return the work of evaluating the loss and its gradient, at the parameters of `start`."""
-    training = entry.trained.training(start, dtype, device)
+    trained = entry.trained
+    if not isinstance(trained, Trained):
+        raise TypeError(f"{trained.name} shows no steps, expected Entry(fits=True)")
+    training = trained.training(start, dtype, device)
 
     def evaluate(count: int, draw: int, wanted: float) -> float:
         for _ in range(count):

@@ -1,7 +1,7 @@
 """A speed race: measures a model's time as a multiple of a pacemaker's time in the same run.
 
-A race has many rounds; in each of them the pacemaker and the model take turns. What disturbs a turn
-makes it longer, so a time is the shortest of its turns.
+A race has many rounds; in each of them the pacemaker and the model take turns. A disturbed turn
+is longer, never shorter: a time is the shortest of its turns.
 """
 
 from collections.abc import Callable, Sequence

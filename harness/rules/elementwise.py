@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from harness.rules.numbers import are_exact
 from harness.rules.registry import Call, Error, rule
 from harness.rules.steps import Number, Steps
 
@@ -166,6 +167,8 @@ def raise_to_power(steps: Steps, call: Call) -> Error:
         return steps.store(raise_simply(steps.stepwise(), steps.exact(base), float(exponent)))
     stepwise = steps.stepwise()
     a, b = number(stepwise, base, call.result), number(stepwise, exponent, call.result)
+    if are_exact(a, b):
+        return steps.store(steps.round(call.result, None, 8))
     moved = a.error / abs(a.value) * abs(b.value)
     moved = torch.where(a.error > 0, moved, 0.0)
     moved = moved + torch.where(b.error > 0, b.error * abs(a.value.log()), 0.0)
@@ -177,14 +180,13 @@ def raise_simply(steps: Steps, a: Number, exponent: float) -> Number:
     """Return a to the power of an exponent (-2, -1, -1/2, 1/2, 2 or 3), with its rounding error, by
     products, quotients and roots.
     """
-    one = steps.exact(torch.ones_like(a.value))
     if exponent == 0.5:
         return steps.sqrt(a)
     if exponent == -0.5:
         return steps.rsqrt(a)
-    if exponent == -1:
-        return steps.div(one, a)
-    square = steps.square(a)
+    power = a if exponent == -1 else steps.square(a)
+    if exponent == 3:
+        return steps.mul(power, a)
     if exponent == 2:
-        return square
-    return steps.mul(square, a) if exponent == 3 else steps.div(one, square)
+        return power
+    return steps.div(steps.exact(torch.ones_like(a.value)), power)

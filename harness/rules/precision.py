@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from harness.arithmetic.rounding import ORACLE_ROUNDOFF
@@ -38,6 +38,19 @@ class Precision:
         internal steps?
         """
         return self.stored > self.inside
+
+    def stepwise(self) -> Precision:
+        """Return the precision of an operation that rounds every intermediate result to the dtype
+        of its result.
+        """
+        ulp = 0.5 + self.ulp * self.inside / self.stored * (1 + self.stored)
+        return replace(
+            self,
+            inside=self.stored,
+            ulp=ulp,
+            tiny_inside=self.tiny,
+            largest_inside=self.largest,
+        )
 
     @property
     def function(self) -> float:

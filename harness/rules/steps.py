@@ -8,10 +8,8 @@ is infinite; an infinite sum of finite errors is exact.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable
 from math import frexp
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -23,24 +21,21 @@ from harness.arithmetic.formulas import (
     carry_quotient,
     round_result,
     round_sum,
-    steepen,
 )
+from harness.rules.numbers import (
+    Dims,
+    are_exact,
+    as_tensor,
+    count_terms,
+    find_steepest,
+    is_within,
+    list_axes,
+    may_change,
+)
+from harness.rules.numbers import Number as Number
 from harness.rules.precision import Precision
 
 LARGE_TINY = 1e-30  # only float16's smallest normal number is larger
-Dims = int | Sequence[int] | None
-
-
-class Number(NamedTuple):
-    """Numbers in float64, and the largest error of each; `bound` is None for exact numbers."""
-
-    value: Tensor
-    bound: Tensor | None = None
-
-    @property
-    def error(self) -> Tensor:
-        """The largest error of each number; 0 for exact ones."""
-        return torch.zeros_like(self.value) if self.bound is None else self.bound
 
 
 class Steps:
@@ -59,12 +54,7 @@ class Steps:
         """Return the same steps, but with every intermediate result rounded to the dtype of the
         result.
         """
-        precision = self.precision
-        if not precision.narrow:
-            return self
-        ulp = 0.5 + precision.ulp * precision.inside / precision.stored * (1 + precision.stored)
-        wide = replace(precision, inside=precision.stored, ulp=ulp)
-        return Steps(replace(wide, tiny_inside=precision.tiny, largest_inside=precision.largest))
+        return Steps(self.precision.stepwise()) if self.precision.narrow else self
 
     # ------------------------------------------------------------------ the ends of a rule
 
@@ -161,10 +151,9 @@ class Steps:
     def mul(self, a: Number, b: Number) -> Number:
         """Return a b, with its rounding error."""
         value = a.value * b.value
-        carried = None
-        if not are_exact(a, b):
-            carried = carry_product(a.value, a.error, b.value, b.error)
-        return self.round(value, carried, acts=(a.value != 0) & (b.value != 0))
+        exact = are_exact(a, b)
+        carried = None if exact else carry_product(a.value, a.error, b.value, b.error)
+        return self.round(value, carried, acts=lambda: (a.value != 0) & (b.value != 0))
 
     def div(self, a: Number, b: Number) -> Number:
         """Return a / b, with its rounding error."""
@@ -173,7 +162,7 @@ class Steps:
         if not are_exact(a, b):
             least = torch.clamp(abs(b.value) - b.error, min=0.0)
             carried = carry_quotient(value, a.error, b.error, least)
-        return self.round(value, carried, acts=(a.value != 0) & b.value.isfinite())
+        return self.round(value, carried, acts=lambda: (a.value != 0) & b.value.isfinite())
 
     def square(self, a: Number) -> Number:
         """Return a^2, with its rounding error."""
@@ -253,15 +242,17 @@ class Steps:
 
     def log(self, a: Number) -> Number:
         """Return log(a), with its rounding error."""
-        least = torch.clamp(a.value - a.error, min=0.0)
-        carried = torch.where(a.error > 0, a.error / least, 0.0)
-        return self.function(a.value.log(), carried)
+        return self._log(a.value.log(), a.value, a)
 
     def log1p(self, a: Number) -> Number:
         """Return log(1 + a), with its rounding error."""
-        least = torch.clamp(1 + a.value - a.error, min=0.0)
-        carried = torch.where(a.error > 0, a.error / least, 0.0)
-        return self.function(a.value.log1p(), carried)
+        return self._log(a.value.log1p(), 1 + a.value, a)
+
+    def _log(self, value: Tensor, base: Tensor, a: Number) -> Number:
+        if a.bound is None:
+            return self.function(value, None)
+        least = torch.clamp(base - a.bound, min=0.0)
+        return self.function(value, torch.where(a.bound > 0, a.bound / least, 0.0))
 
     def tanh(self, a: Number) -> Number:
         """Return tanh(a), with its rounding error."""
@@ -297,23 +288,25 @@ class Steps:
         value: Tensor,
         carried: Tensor | None,
         roundings: float = 1.0,
-        acts: Tensor | None = None,
+        acts: Callable[[], Tensor] | None = None,
     ) -> Number:
         """Return `value` with its error: `carried`, which comes from the arguments (None for exact
         ones), plus that of this number of roundings.
 
-        The result may underflow where it is not exactly 0, or where the mask `acts` is true.
+        The result may underflow where it is not exactly 0, or where the mask that `acts` returns is
+        true.
         """
         size = least = abs(value)
-        acts = value != 0 if acts is None else acts
+        error = roundings * self.u * size
         if carried is not None:
-            acts, least = acts | (carried > 0), size - carried
-        if self.tiny > LARGE_TINY:
-            acts = acts & (least < 2 * self.tiny)
-        if carried is None:
-            error = roundings * self.u * size + self.least(acts)
-        else:
-            error = round_result(value, carried, roundings, self.u, self.least(acts))
+            error = round_result(value, carried, roundings, self.u, 0.0)
+        if may_change(error, self.tiny):
+            mask = value != 0 if acts is None else acts()
+            if carried is not None:
+                mask, least = mask | (carried > 0), size - carried
+            if self.tiny > LARGE_TINY:
+                mask = mask & (least < 2 * self.tiny)
+            error = error + self.least(mask)
         return self.within(value, error, size + error)
 
     def _sum(self, value: Tensor, a: Number, b: Number) -> Number:
@@ -334,46 +327,3 @@ class Steps:
         if not is_within(size, self.largest):
             error = torch.where(size <= self.largest, error, torch.inf)
         return Number(value, error)
-
-
-def are_exact(a: Number, b: Number) -> bool:
-    """Are two numbers without error?"""
-    return a.bound is None and b.bound is None
-
-
-def is_within(size: Tensor, largest: float) -> bool:
-    """Are all numbers at most `largest`? NaN is not."""
-    return not size.numel() or size.max().item() <= largest
-
-
-def find_steepest(slope: Tensor, error: Tensor, growth: float, most: float) -> Tensor:
-    """Return the largest derivative of tanh or the logistic within `error` of an argument.
-
-    `slope` is the derivative at the argument, `growth` bounds its relative growth (see `steepen`),
-    and `most` is the largest derivative anywhere.
-    """
-    near = torch.clamp(steepen(slope, error, growth), max=most)
-    return torch.where(error <= 0.5, near, most)
-
-
-def as_tensor(number: float, like: Tensor) -> Tensor:
-    """Return a number as a float64 tensor on the device of another tensor."""
-    return torch.full((), float(number), dtype=torch.float64, device=like.device)
-
-
-def list_axes(x: Tensor, dims: Dims) -> list[int]:
-    """Return the axes that an argument `dim` names: all axes for None or an empty list."""
-    if x.ndim == 0:
-        return []
-    if dims is None or (not isinstance(dims, int) and len(dims) == 0):
-        return list(range(x.ndim))
-    named = [dims] if isinstance(dims, int) else dims
-    return [axis % x.ndim for axis in named]
-
-
-def count_terms(x: Tensor, axes: Sequence[int]) -> int:
-    """Return the number of terms of a sum over some axes."""
-    terms = 1
-    for axis in axes:
-        terms *= x.shape[axis]
-    return terms

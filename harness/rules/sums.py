@@ -11,8 +11,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from harness.rules.numbers import count_terms, list_axes, may_change
 from harness.rules.registry import Call, Error, rule
-from harness.rules.steps import Steps, count_terms, list_axes
+from harness.rules.steps import Steps
 
 
 def bound_products(
@@ -26,7 +27,10 @@ def bound_products(
     if plus is not None:
         size = size + abs(plus)
         terms = terms + 1
-    error = terms * (steps.u * size + steps.least(size > 0))
+    error = steps.u * size
+    if may_change(error, steps.tiny):
+        error = error + steps.least(size > 0)
+    error = terms * error
     return steps.store(steps.within(value, error, size))
 
 

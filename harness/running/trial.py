@@ -12,6 +12,7 @@ from harness.claims.difference import difference_verdict
 from harness.claims.taken_as import describe_taken
 from harness.comparing.judge import Judgement
 from harness.core.finding import Form, Hint, HintKind
+from harness.core.formulation import Formulation
 from harness.core.implementation import Missing
 from harness.core.numpy_errors import ours
 from harness.core.problem import ORDER, Problem
@@ -58,6 +59,13 @@ class FirstTrial(Key[str]):
     """
 
     said: str
+
+
+@dataclass(frozen=True)
+class TakenAs(Key[str]):
+    """Cache key for the words that describe as which network a subject was judged."""
+
+    formulation: Formulation
 
 
 @ours()
@@ -122,7 +130,9 @@ def _compare(trial: Trial, cache: Cache) -> Verdict:
         verdict = failure(trial, Status.BROKEN, said)
         return verdict if first == trial.id else follow(verdict, first, said)
     verdict = _judge(trial, cache, problems, quantity)
-    taken = describe_taken(problems[0].formulation, trial.case.network)
+    formulation, network = problems[0].formulation, trial.case.network
+    key = TakenAs(formulation)
+    taken = cache.get_or_make(key, lambda: describe_taken(formulation, network))
     if taken and verdict.status is Status.PASS:
         verdict = replace(verdict, why=f"{verdict.why}; {taken}")
     return replace(verdict, taken_as=taken)

@@ -18,6 +18,7 @@ from harness.same.elements import (
     ask_element,
     blank_infinite,
     have_same_infinities,
+    is_finite,
     list_questions,
 )
 from harness.shadow.recording import Operation
@@ -122,6 +123,7 @@ def compare(
     by_shape = {name: both.compare_shapes(name) for name in names}
     by_shape |= {name: Compared(name, "only here", math.inf) for name in both.list_more()}
     waiting = [name for name in names if by_shape[name] is None]
+    both.pair_up(waiting)
     questions = [question for name in waiting for question in both.list_questions(name, generator)]
     judged = _judge_questions(both, questions)
     judged += _judge_questions(both, both.list_run_questions(judged))
@@ -164,9 +166,25 @@ class _Judged:
         return divide(self.run_difference, self.mine.as_run)
 
 
+@dataclass(frozen=True, eq=False)
+class _Pair:
+    """An answer in both shadows (`actual` of the subject, `expected` of the reference), with 0 in
+    place of infinities and NaN.
+
+    `run_difference` is the difference of the subject's answer, as it ran in its own dtype, from its
+    shadow (the run repeated in float64); None if the shapes differ.
+    """
+
+    actual: Tensor
+    expected: Tensor
+    run_difference: Tensor | None
+
+
 class _Both:
     """The shadows of two models (their evaluations repeated in float64), and the answers of both,
     with gradients by the reference's parameters.
+
+    `pairs` has the answers whose numbers are compared, by name.
     """
 
     def __init__(
@@ -178,6 +196,18 @@ class _Both:
         observed = ran or {name: subject.watched.observed(name) for name in names}
         self.shadows = self._pull(shadows)
         self.ran = self._pull({name: widen(tensor) for name, tensor in observed.items()})
+        self.pairs: dict[str, _Pair] = {}
+
+    def pair_up(self, names: Sequence[str]) -> None:
+        """Pair the answers of both models with these names, which agree in shape."""
+        for name in names:
+            actual = self.shadows[name]
+            ran = self.ran.get(name, torch.full_like(actual, torch.nan))
+            difference = None
+            if ran.shape == actual.shape:
+                difference = torch.where(ran == actual, 0.0, ran - actual)
+            expected = blank_infinite(self.expected(name))
+            self.pairs[name] = _Pair(blank_infinite(actual), expected, difference)
 
     def _pull(self, answers: Tensors) -> Tensors:
         """Return a copy of the answers in which gradients by the subject's parameters are converted
@@ -206,21 +236,11 @@ class _Both:
         The first is that of both shadows (evaluations repeated in float64), the second that of the
         subject's answer, as it ran in its own dtype, from its shadow.
         """
-        name, weights = question.name, question.weights
-        difference = blank_infinite(self.shadows[name]) - blank_infinite(self.expected(name))
-        run_difference = self.measure_run(name)
-        ran_sum = torch.inf if run_difference is None else (run_difference * weights).sum()
-        return abs(float((difference * weights).sum())), abs(float(ran_sum))
-
-    def measure_run(self, name: str) -> Tensor | None:
-        """Return the difference of the subject's answer, as it ran in its own dtype, from its
-        float64 repetition; None if the shapes differ.
-        """
-        shadow = self.shadows[name]
-        answer = self.ran.get(name, torch.full_like(shadow, torch.nan))
-        if answer.shape != shadow.shape:
-            return None
-        return torch.where(answer == shadow, 0.0, answer - shadow)
+        pair, weights = self.pairs[question.name], question.weights
+        difference = ((pair.actual - pair.expected) * weights).sum()
+        if pair.run_difference is None:
+            return abs(float(difference)), math.inf
+        return abs(float(difference)), abs(float((pair.run_difference * weights).sum()))
 
     def leaves(self, judged: Sequence[_Judged]) -> bool:
         """Do numbers leave torch in one of the models, so that they were not followed, while the
@@ -249,7 +269,7 @@ class _Both:
         questions = []
         for one in judged:
             name, weights = one.question.name, one.question.weights
-            difference = None if one.question.where else self.measure_run(name)
+            difference = None if one.question.where else self.pairs[name].run_difference
             if difference is None or weights.numel() < 2 or one.mine.unruled:
                 continue
             most = float(abs(difference).max())
@@ -270,21 +290,20 @@ class _Both:
         if not expected.is_floating_point():
             same = torch.equal(actual, expected)
             return Compared(name, "same" if same else "differs", 0.0 if same else math.inf)
+        if is_finite(actual) and is_finite(expected):
+            return None if expected.numel() else Compared(name, "not seen")
         if not have_same_infinities(actual, expected):
             return Compared(name, "not finite", math.inf)
-        if bool(torch.isnan(expected).any()) or (
-            expected.numel() and not bool(torch.isfinite(expected).any())
-        ):
+        if bool(torch.isnan(expected).any()) or not bool(torch.isfinite(expected).any()):
             return Compared(name, "not finite")
-        return None if expected.numel() else Compared(name, "not seen")
+        return None
 
     def list_questions(self, name: str, generator: torch.Generator) -> list[Question]:
         """Return the weighted sums by which an answer is judged, without elements that are infinite
         on both sides.
         """
-        expected, actual = self.expected(name), self.actual(name)
-        assert actual is not None
-        return list_questions(name, blank_infinite(expected), blank_infinite(actual), generator)
+        pair = self.pairs[name]
+        return list_questions(name, pair.expected, pair.actual, generator)
 
     def weigh(self, question: Question) -> tuple[Tensor, Tensor]:
         """Return the weighted sum of the subject's answer and that of the reference's, so that
@@ -320,7 +339,7 @@ def _conclude(both: _Both, name: str, judged: Sequence[_Judged]) -> Compared:
     worst = max(elements, key=lambda one: one.factor, default=whole)
     expected, actual = both.expected(name), both.actual(name)
     assert actual is not None
-    size = float(torch.linalg.vector_norm(blank_infinite(expected)))
+    size = float(torch.linalg.vector_norm(both.pairs[name].expected))
     factor = max(one.factor for one in judged)
     resolution = divide(whole.allowed, size)
     where = worst.question.where or (0,) * expected.ndim

@@ -4,6 +4,7 @@ elements.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -42,14 +43,16 @@ def list_questions(
     if expected.numel() == 1:
         return questions
     difference = abs(actual - expected)
+    largest = float(difference.max())
+    if not largest:
+        return questions
     share = torch.where(difference == 0, 0.0, difference / (abs(expected) + abs(actual)))
-    places = [int(difference.argmax()), int(share.argmax())]
-    differs = [
-        float(difference.max()) > NOISE * float(abs(expected).max()),
-        float(share.max()) > SMALL and places[0] != places[1],
-    ]
-    chosen = [place for place, far in zip(places, differs, strict=True) if far]
-    return questions + [ask_element(name, expected, place) for place in chosen]
+    places = []
+    if largest > NOISE * float(abs(expected).max()):
+        places.append(int(difference.argmax()))
+    if float(share.max()) > SMALL and share.argmax() != difference.argmax():
+        places.append(int(share.argmax()))
+    return questions + [ask_element(name, expected, place) for place in places]
 
 
 def ask_element(name: str, like: Tensor, place: int, of_run: bool = False) -> Question:
@@ -60,6 +63,13 @@ def ask_element(name: str, like: Tensor, place: int, of_run: bool = False) -> Qu
     weights.view(-1)[place] = 1.0
     indices = torch.unravel_index(torch.tensor(place), like.shape)
     return Question(name, weights, tuple(int(each) for each in indices), of_run)
+
+
+def is_finite(tensor: Tensor) -> bool:
+    """Are all numbers of an answer finite? An answer whose sum overflows does not count as
+    finite.
+    """
+    return math.isfinite(tensor.detach().sum().item())
 
 
 def have_same_infinities(one: Tensor, other: Tensor) -> bool:
@@ -76,5 +86,5 @@ def _blank_finite(tensor: Tensor) -> Tensor:
 
 
 def blank_infinite(tensor: Tensor) -> Tensor:
-    """Return a copy of a tensor in which infinities and NaN are 0."""
-    return tensor.nan_to_num(0.0, 0.0, 0.0)
+    """Return a tensor with 0 in place of infinities and NaN."""
+    return tensor if is_finite(tensor) else tensor.nan_to_num(0.0, 0.0, 0.0)

@@ -77,7 +77,7 @@ class Nodes:
 def _flat(error: Error, result: Tensor) -> Tensor:
     if error is None:
         return torch.zeros_like(result, requires_grad=False).reshape(-1)
-    return error.expand(result.shape).reshape(-1)
+    return (error if error.shape == result.shape else error.expand(result.shape)).reshape(-1)
 
 
 def _weigh_all(slopes: Sequence[Tensor | None], errors: Sequence[Tensor], numbers: int) -> Tensor:

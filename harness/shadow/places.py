@@ -23,17 +23,28 @@ class Place(NamedTuple):
     offset: int
 
 
-def find_order(place: Place, whole: int) -> tuple[int, ...] | None:
-    """Return the axes of a place in the order in which memory runs through them; None unless the
-    place covers all `whole` numbers of the memory once.
+class Order(NamedTuple):
+    """The axes of a tensor in the order in which memory runs through them; empty if that is their
+    own order.
+
+    `sizes` are the lengths of the axes in the order of memory, and `back` are the positions of the
+    tensor's axes in it.
+    """
+
+    axes: tuple[int, ...]
+    sizes: tuple[int, ...]
+    back: tuple[int, ...]
+
+
+def find_order(place: Place, whole: int) -> Order | None:
+    """Return the order of a place's axes; None unless it covers all `whole` numbers of the memory
+    once.
     """
     return None if place.offset else _find_order(place.size, place.stride, whole)
 
 
 @cache
-def _find_order(
-    size: tuple[int, ...], stride: tuple[int, ...], whole: int
-) -> tuple[int, ...] | None:
+def _find_order(size: tuple[int, ...], stride: tuple[int, ...], whole: int) -> Order | None:
     axes = [axis for axis, length in enumerate(size) if length != 1]
     axes.sort(key=lambda axis: -stride[axis])
     step = 1
@@ -43,7 +54,11 @@ def _find_order(
         step *= size[axis]
     if step != whole:
         return None
-    return (*(axis for axis, length in enumerate(size) if length == 1), *axes)
+    axes = [*(axis for axis, length in enumerate(size) if length == 1), *axes]
+    if axes == sorted(axes):
+        return Order((), size, ())
+    sizes = tuple(size[axis] for axis in axes)
+    return Order(tuple(axes), sizes, tuple(axes.index(axis) for axis in range(len(axes))))
 
 
 def read_place(numbers: Tensor, place: Place) -> Tensor:
@@ -51,13 +66,8 @@ def read_place(numbers: Tensor, place: Place) -> Tensor:
     order = find_order(place, numbers.numel())
     if order is None:
         return numbers.as_strided(place.size, place.stride, place.offset)
-    if order == tuple(range(len(order))):
-        return numbers.view(place.size)
-    sizes = [place.size[axis] for axis in order]
-    back = [0] * len(order)
-    for position, axis in enumerate(order):
-        back[axis] = position
-    return numbers.view(sizes).permute(back)
+    tensor = numbers.view(order.sizes)
+    return tensor.permute(order.back) if order.axes else tensor
 
 
 def list_places(given: Any) -> list[Place]:

@@ -37,6 +37,55 @@ class Version:
     before: int | None = None  # the version that a write has changed
 
 
+# the arguments that these operations write to, which their schemas do not say
+HIDDEN_WRITES = {
+    "aten::native_batch_norm": ("running_mean", "running_var"),
+    "aten::cudnn_batch_norm": ("running_mean", "running_var"),
+    "aten::miopen_batch_norm": ("running_mean", "running_var"),
+}
+# operations that change how a tensor is seen, not its numbers
+RESHAPED = (
+    "aten::as_strided_",
+    "aten::squeeze_",
+    "aten::t_",
+    "aten::transpose_",
+    "aten::unsqueeze_",
+)
+
+
+class Signature(NamedTuple):
+    """What the schema of an operation says: its name, its parameters, the names of those that it
+    writes to, and whether it returns anything.
+
+    `functional` is the name of the operation that computes the same without writing into its
+    arguments: "aten::add" for "aten::add_".
+    """
+
+    name: str
+    functional: str
+    parameters: tuple[str, ...]
+    written: tuple[str, ...]
+    returns: bool
+
+
+@cache
+def read_signature(called: Any) -> Signature:
+    """Return the signature of an operation, with writes that its schema does not say."""
+    schema = called._schema
+    written = [
+        argument.name
+        for argument in schema.arguments
+        if argument.alias_info is not None and argument.alias_info.is_write
+    ]
+    written += HIDDEN_WRITES.get(schema.name, ())
+    if schema.name in RESHAPED:
+        written = []
+    parameters = tuple(argument.name for argument in schema.arguments)
+    name = schema.name
+    functional = name if name.endswith("__") else name.removesuffix("_")
+    return Signature(name, functional, parameters, tuple(written), bool(schema.returns))
+
+
 @dataclass(frozen=True, eq=False)
 class Operation:
     """One call of an operation: its arguments and results, in which each tensor is replaced by its
@@ -55,18 +104,17 @@ class Operation:
     line: str = ""
     backward: bool = False
 
-    @cached_property
+    @property
     def name(self) -> str:
         """The name of the operation in its schema, as "aten::addmm"."""
-        name: str = self.called._schema.name
-        return name
+        return read_signature(self.called).name
 
-    @cached_property
+    @property
     def functional(self) -> str:
         """The name of the operation that computes the same without writing into its arguments:
         "aten::add" for "aten::add_".
         """
-        return self.name if self.name.endswith("__") else self.name.removesuffix("_")
+        return read_signature(self.called).functional
 
     @cached_property
     def places(self) -> Sequence[Place]:
@@ -92,20 +140,7 @@ class Unwatched(RuntimeError):
     """Raised for a tensor that cannot be followed: sparse, nested or complex."""
 
 
-# the arguments that these operations write to, which their schemas do not say
-HIDDEN_WRITES = {
-    "aten::native_batch_norm": ("running_mean", "running_var"),
-    "aten::cudnn_batch_norm": ("running_mean", "running_var"),
-    "aten::miopen_batch_norm": ("running_mean", "running_var"),
-}
-# operations that change how a tensor is seen, not its numbers
-RESHAPED = (
-    "aten::as_strided_",
-    "aten::squeeze_",
-    "aten::t_",
-    "aten::transpose_",
-    "aten::unsqueeze_",
-)
+READ = "aten::_local_scalar_dense"  # reads a number, as float(tensor) does
 # operations whose results are drawn, or are memory that is not written yet: they are taken as they
 # are observed
 DRAWN = (
@@ -138,20 +173,6 @@ DRAWN = (
     "aten::uniform",
     "aten::uniform_",
 )
-
-
-@cache
-def list_written(called: Any) -> tuple[str, ...]:
-    """Return the names of the arguments that an operation writes to."""
-    if called._schema.name in RESHAPED:
-        return ()
-    hidden = HIDDEN_WRITES.get(called._schema.name, ())
-    written = [
-        argument.name
-        for argument in called._schema.arguments
-        if argument.alias_info is not None and argument.alias_info.is_write
-    ]
-    return (*written, *hidden)
 
 
 class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -199,36 +220,52 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self, called: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
-        places = Given(self._to_places(tuple(args)), self._to_places(kwargs))
-        written = self._list_written(called, args, kwargs)
+        read: set[int] = set()
+        places = Given(self._to_places(args, read), self._to_places(kwargs, read))
+        signature = read_signature(called)
+        written = self._list_written(signature, args, kwargs) if signature.written else []
         for tensor in written:
             self._freeze(tensor)
         results = called(*args, **kwargs)
         for tensor in written:
             storage = tensor.untyped_storage()._cdata
             self._add_version(storage, tensor.detach(), self._newest[storage])
-        silent = called._schema.name in HIDDEN_WRITES or not called._schema.returns
-        self._note(called, places, results, bool(written), written if silent else [])
+        silent = signature.name in HIDDEN_WRITES or not signature.returns
+        listed = results if isinstance(results, tuple | list) else (results,)
+        result_places = [
+            self.place(each) if isinstance(each, Tensor) else None
+            for each in (listed if signature.returns else ())
+        ]
+        if silent:
+            result_places += [self.place(tensor) for tensor in written]
+        versions = {place.version for place in result_places if place is not None}
+        if signature.name == READ:
+            if any(self.run.versions[one].numbers.is_floating_point() for one in read):
+                self.run.read_numbers.append(self._find_layer()[1])
+        elif versions and signature.name not in DRAWN and (written or not versions <= read):
+            self._note(Noted(called, *places, tuple(result_places)))
         return results
 
-    def _to_places(self, given: Any) -> Any:
-        """Return the arguments of an operation with each tensor replaced by its place in memory."""
+    def _to_places(self, given: Any, read: set[int]) -> Any:
+        """Return the arguments of an operation with each tensor replaced by its place in memory;
+        add the numbers of the versions to `read`.
+        """
         if isinstance(given, Tensor):
-            return self.place(given)
+            place = self.place(given)
+            read.add(place.version)
+            return place
         if isinstance(given, tuple | list):
-            return tuple(map(self._to_places, given))
+            return tuple([self._to_places(each, read) for each in given])
         if isinstance(given, dict):
-            return {name: self._to_places(value) for name, value in given.items()}
+            return {name: self._to_places(value, read) for name, value in given.items()}
         return given
 
-    def _list_written(self, called: Any, args: Sequence[Any], kwargs: Any) -> list[Tensor]:
-        names = list_written(called)
-        if not names:
-            return []
-        parameters = [argument.name for argument in called._schema.arguments]
-        arguments = dict(zip(parameters, args, strict=False)) | dict(kwargs)
+    def _list_written(
+        self, signature: Signature, args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> list[Tensor]:
+        arguments = dict(zip(signature.parameters, args, strict=False)) | dict(kwargs)
         tensors: list[Tensor] = []
-        for name in names:
+        for name in signature.written:
             value = arguments.get(name)
             listed = value if isinstance(value, tuple | list) else [value]
             tensors += [each for each in listed if isinstance(each, Tensor)]
@@ -239,42 +276,18 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         version = self.run.versions[self.place(tensor).version]
         version.numbers = version.numbers.clone()
 
-    def _note(
-        self, called: Any, places: Any, results: Any, writes: bool, hidden: Sequence[Tensor]
-    ) -> None:
-        """Add the operation `called` to the run, unless it only makes views.
-
-        `writes` says that it writes into arguments.
-
-        The `hidden` arguments become its last results: it writes to them, although its schema does
-        not say so.
-        """
-        read_versions = {place.version for place in list_places(places)}
-        listed = results if isinstance(results, tuple | list) else (results,)
-        if not called._schema.returns:
-            listed = ()
-        result_places = tuple(
-            self.place(each) if isinstance(each, Tensor) else None for each in listed
-        )
-        result_places += tuple(self.place(tensor) for tensor in hidden)
-        versions = {place.version for place in result_places if place is not None}
-        name = called._schema.name
-        if name == "aten::_local_scalar_dense":
-            if any(
-                self.run.versions[version].numbers.is_floating_point() for version in read_versions
-            ):
-                self.run.read_numbers.append(self._find_layer()[1])
-            return
-        if name in DRAWN or not versions or (versions <= read_versions and not writes):
-            return
-        layer, line = self._find_layer()
+    def _note(self, noted: Noted) -> None:
+        """Add an operation to the run, with the module and the user's line that called it."""
         node = torch._C._current_autograd_node()
+        origin = None
         if node is None:
             number = torch.autograd._get_sequence_nr() - 1
             self._made_by.setdefault(number, len(self.run.operations))
-        if node is not None and node._sequence_nr() in self._made_by:
-            origin = self.run.operations[self._made_by[node._sequence_nr()]]
-            layer, line = origin.layer, origin.line
-        where = layer, line, node is not None
-        for one in rewrite(Noted(called, places.args, places.kwargs, result_places)):
-            self.run.operations.append(Operation(*one, *where))
+        else:
+            origin = self._made_by.get(node._sequence_nr())
+        if origin is None:
+            layer, line = self._find_layer()
+        else:
+            layer, line = self.run.operations[origin].layer, self.run.operations[origin].line
+        for one in rewrite(noted):
+            self.run.operations.append(Operation(*one, layer, line, node is not None))

@@ -60,7 +60,8 @@ class Replay:
         whole = version.numbers.numel()
         order = find_order(place, whole)
         if order is not None:
-            self.numbers[place.version] = result.permute(order).reshape(-1)
+            ordered = result.permute(order.axes) if order.axes else result
+            self.numbers[place.version] = ordered.reshape(-1)
             return
         numbers = self.numbers.get(place.version)
         if numbers is None and version.before is not None:
@@ -197,7 +198,7 @@ def widen(tensor: Tensor) -> Tensor:
     dtype.
     """
     tensor = tensor.detach()
-    return tensor.double().clone() if tensor.is_floating_point() else tensor.clone()
+    return tensor.to(torch.float64 if tensor.is_floating_point() else tensor.dtype, copy=True)
 
 
 def fill(given: Any, read: Any) -> Any:

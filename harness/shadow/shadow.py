@@ -119,14 +119,17 @@ class Shadow:
         """Return bounds on the errors of some numbers of the shadow (tensors of one element in the
         run repeated in float64).
         """
-        return [self._sum_up(each) for each in self.nodes.reach(numbers)]
+        reaches = self.nodes.reach(numbers)
+        beyond = (reaches[:, :, 1] - reaches[:, :, 2]).tolist()
+        return [self._sum_up(*each) for each in zip(reaches, beyond, strict=True)]
 
-    def _sum_up(self, reach: Tensor) -> Reach:
-        """Return the bounds on one number's error. `reach` (nodes, 3) has the effect of each
-        operation's result on it, in the three scenarios of `nodes`.
+    def _sum_up(self, reach: Tensor, beyond: Sequence[float]) -> Reach:
+        """Return the bounds on one number's error.
+
+        `reach` (nodes, 3) has the effect of each operation's result on it, in the three scenarios
+        of `nodes`, and `beyond` the difference of the last two.
         """
         unruled, lost = [], []
-        beyond = (reach[:, 1] - reach[:, 2]).tolist()
         for node, operation in enumerate(self.nodes.operations):
             if operation is None:  # a number that was held rounded
                 continue

@@ -15,13 +15,13 @@ import numpy as np
 
 from harness.core.contract import Array
 from harness.core.recipe import Recipe
-from harness.model.devices import kind_of
 from harness.model.errors import WrongAnswer
 from harness.model.losses import count_frozen
 from harness.model.tensors import to_array
 from harness.training.clock import Clock, TrainingDeadlinePassed
 from harness.training.learner import Learner
 from harness.training.limits import Limits
+from harness.training.optimisers import clear_gradients, make_optimiser
 from harness.waiting.progress import Pace, Say
 
 if TYPE_CHECKING:
@@ -147,10 +147,10 @@ class Training:
         learner, procedure = self.learner, self.procedure
         if procedure.iterate:
             return partial(self._iterate, procedure.iterate)
-        optimiser = make_optimiser(procedure.recipe, learner.parameters, self.device)
+        optimiser, take_step = make_optimiser(procedure.recipe, learner.parameters, self.device)
 
         def backward() -> torch.Tensor:
-            optimiser.zero_grad()
+            clear_gradients(learner.parameters)
             losses = self._evaluate()
             losses.sum().backward()  # type: ignore[no-untyped-call]
             return losses
@@ -159,7 +159,7 @@ class Training:
             losses = backward()
             if procedure.before:
                 procedure.before(learner.module)
-            optimiser.step()
+            take_step()
             if procedure.after:
                 procedure.after(learner.module)
             return losses
@@ -259,19 +259,3 @@ def describe_ends(losses: Array, stopped: str) -> list[str]:
         else:
             ends.append(stopped or f"{len(losses) - 1:,} steps")
     return ends
-
-
-def make_optimiser(recipe: Recipe, parameters: list[Any], device: str) -> Any:
-    """Return the optimiser of torch.optim that a recipe names, with the recipe's settings."""
-    import torch
-
-    names = [name for name in recipe.settings if not name.startswith("beta")]
-    settings: dict[str, Any] = {name: recipe.setting(name) for name in names}
-    if recipe.optimiser == "lbfgs":
-        return torch.optim.LBFGS(parameters, line_search_fn="strong_wolfe", **settings)
-    # stated, not left to PyTorch's default for a device
-    settings["foreach"] = kind_of(device).has_foreach()
-    if recipe.optimiser == "adam":
-        betas = recipe.setting("beta1"), recipe.setting("beta2")
-        return torch.optim.Adam(parameters, betas=betas, **settings)
-    return torch.optim.SGD(parameters, **settings)

@@ -1,4 +1,4 @@
-"""What all trainers of a PyTorch model have in common, whoever trains it."""
+"""The common part of all trainers of a PyTorch model."""
 
 from typing import Any
 
@@ -57,7 +57,7 @@ class ModelTrainer:
 
     @property
     def subject(self) -> Subject:
-        """The model that is trained."""
+        """The model in training."""
         subject: Subject = self.model
         return subject
 
@@ -69,7 +69,7 @@ class ModelTrainer:
         return self.subject.formulation(network)
 
     def count_starts(self, starts: int) -> int:
-        """Return from how many starts it trains, where `starts` are asked for."""
+        """Return the number of its starts in a run of `starts` starts."""
         raise NotImplementedError
 
     def starting(self, network: Family, population: Population, starts: int, dtype: str) -> Problem:

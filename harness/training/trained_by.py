@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from harness.core.contract import Array
+from harness.core.formulation import Family
 from harness.core.implementation import Missing
 from harness.core.numpy_errors import users
 from harness.core.problem import Problem
@@ -29,16 +30,17 @@ if TYPE_CHECKING:
 class TrainedBy(ModelTrainer):
     """A model and the function that trains it: your own optimiser as a subject.
 
-    `train(inputs, targets, parameters)` trains copies of the model from D starts. It gets a list of
-    inputs (D, R, I), a list of targets (D, R, O), and the starts' parameters by name (D, *shape),
-    as tensors of the trial's dtype on its device. It returns the final parameters by name, of the
-    same shapes, and the losses (D,) that it claims for them; as a third, if it likes, how often it
-    evaluated the loss from each start (D,). It is called once for all starts, and no deadline ends
-    it. In a race it is also called with `until=`, a loss at which a start is done.
+    `train(inputs, targets, parameters)` trains copies of the model from D starts in one call. It
+    gets a list of inputs (D, R, I), a list of targets (D, R, O), and the parameters at the starts
+    by name (D, *shape). They are tensors of the trial's dtype on its device. It returns the final
+    parameters by name, in the same shapes, and the losses (D,) at these parameters. It may also
+    return the number of evaluations of the loss from each start (D,). No deadline ends it. In a
+    race it gets one more argument, `until`: it ends a start whose loss is at most that.
 
-    `start(formulation, D)` returns the starts (D, P), by default the model's own initialisation
-    under torch's seeds 0, 1, ..., of `most` starts at most. `says`, `floor`, `source` and
-    `comparison_offset` are those of Trained. Only `final` and `fit` can be asked.
+    `start(formulation, D)` returns the starts (D, P). By default these are the model's own
+    initialisation under torch's seeds 0, 1, ... `most` is the largest number of starts. `says`,
+    `floor`, `source` and `comparison_offset` are those of Trained. The only checks are `final` and
+    `fit`.
 
     D counts starts, P own parameters (a model's tensors, flattened), R rows, I inputs and O outputs
     of a head. Raises TypeError or ValueError for wrong arguments.
@@ -66,6 +68,14 @@ class TrainedBy(ModelTrainer):
         object.__setattr__(self, "name", exact(name) if isinstance(name, str) else name)
         self._validate()
 
+    def cannot_answer(
+        self, network: Family, quantity: str, dtype: str = "float64", device: str = "cpu"
+    ) -> str | None:
+        """Return a sentence for checks of single steps, and None for other checks."""
+        if quantity in ("loss", "gradient", "step"):
+            return f"{self.title()} shows no steps: choose checks=['final', 'fit']"
+        return None
+
     def stopping_at(self, loss: float) -> Self:
         """Return a copy whose training ends, from each start, at a loss of at most `loss`."""
         return replace(self, until=loss)
@@ -76,8 +86,8 @@ class TrainedBy(ModelTrainer):
     def fit(self, start: Problem, dtype: str, device: str, say: Say) -> Fitted | Missing:
         """Train from all starts in one call, and return the results.
 
-        If the function raises an error or returns something else than parameters and losses, return
-        this as the reason for the missing fit.
+        If the function raises an error or returns other types, names or shapes, return this as the
+        reason for the missing fit.
         """
         say(f"trains {start.draws} starts in one call")
         how = {} if self.until is None else {"until": self.until}
@@ -103,9 +113,9 @@ def _read(
     found: object, like: Mapping[str, "torch.Tensor"], starts: int
 ) -> tuple[Array, Array, Sequence[int]]:
     """Return the final own parameters (D, P), the claimed losses (D,) and the counts of evaluations
-    from what a user's function returned; `like` has the parameters at the starts.
+    that a user's function found; `like` has the parameters at the starts.
 
-    Raises WrongAnswer if it is something else.
+    Raises WrongAnswer for other types, names or shapes.
     """
     if not isinstance(found, tuple | list) or len(found) not in (2, 3):
         raise WrongAnswer(f"gave {class_name(found)}, expected parameters by name, and losses")

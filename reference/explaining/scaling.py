@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import optimize
 
 from harness.arithmetic.plain import Plain
 from harness.core.contract import Array, Contract
@@ -143,6 +142,8 @@ def _fit(differences: Callable[[Array], Array], start: Array, say: Say) -> Array
 
     Return None if the fit does not end, or if other numbers fit as well.
     """
+    from scipy import optimize  # it takes a third of a second to import
+
     most, tried = PATIENCE * (1 + len(start)), itertools.count(1)
 
     def counted(numbers: Array) -> Array:

@@ -7,12 +7,14 @@ row.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.arithmetic.bounded import BoundedArithmetic
-from harness.arithmetic.grid import GridArithmetic
+from harness.arithmetic.grid import GridArithmetic, OnGrid
 from harness.arithmetic.staged import StagedArithmetic, before
 from harness.core.contract import Array, Bounded, Bounds, Contract
 from harness.core.problem import QUANTITIES, STEP, Problem
@@ -96,6 +98,10 @@ def _of_squares(loss: Bounded, o: Bounded, problem: Problem, contract: Contract)
     of squares may overflow in an implementation.
     """
     weights = np.maximum(problem.shares, 1.0)
+    most = (abs(o.value - problem.targets) + o.error).max()
+    count = problem.rows * o.value.shape[-1]
+    if not problem.loss.has_decay and 2 * count * weights.max() * most**2 <= contract.largest:
+        return loss  # nearly always, and found sooner
     squares = ((abs(o.value - problem.targets) + o.error) ** 2 * weights).sum(axis=(1, 2))
     if problem.loss.has_decay:
         squares += (problem.theta**2 * np.maximum(problem.decays, 1.0)).sum(axis=1)
@@ -130,8 +136,14 @@ def certificates(problem: Problem, contract: Contract) -> dict[str, NDArray[np.b
     """Return, by quantity, a mask (D,) of the draws whose answers are proved to be exact, since
     nothing is rounded in them.
     """
-    answers = evaluate(GridArithmetic(contract), problem)
+    answers = _lie_on_grid(problem, replace(contract, dtype="float64"))
     return {name: value.exact(contract.factor_bits) for name, value in answers.items()}
+
+
+@lru_cache(maxsize=4)
+def _lie_on_grid(problem: Problem, contract: Contract) -> dict[str, OnGrid]:
+    """Return the answers in grid arithmetic, which no dtype changes."""
+    return evaluate(GridArithmetic(contract), problem)
 
 
 def _per_draw(flags: NDArray[np.bool_], like: Array) -> NDArray[np.bool_]:

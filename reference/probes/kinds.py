@@ -86,7 +86,9 @@ def _choose_few_units(rng: np.random.Generator, network: Network) -> NDArray[np.
 
 def _choose_one_or_two(rng: np.random.Generator, width: int) -> NDArray[np.bool_]:
     order = rng.permutation(width)
-    return np.isin(np.arange(width), order[: rng.integers(1, 3)])
+    chosen = np.zeros(width, dtype=bool)
+    chosen[order[: rng.integers(1, 3)]] = True
+    return chosen
 
 
 KINDS: dict[Kind, Callable[[Draw], list[Problem]]] = {

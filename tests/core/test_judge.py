@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from harness.comparing.combining import contrast
 from harness.comparing.judge import (
     Judgement,
     Side,
     budget,
-    contrast,
     draws_outside,
     judge,
     judge_contrast,

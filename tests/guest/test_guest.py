@@ -119,14 +119,14 @@ def test_one(number):
 
 @pytest.mark.parametrize("with_ours", [False, True], ids=["theirs alone", "beside a case"])
 def test_foreign_tests_are_shared_out_by_xdist(
-    suite: pytest.Pytester, with_ours: bool, mine: Mine
+    suite: pytest.Pytester, with_ours: bool, mine: Mine, warm_python: str
 ) -> None:
     """Both workers get some of them, whether a case is in the run or not."""
     pytest.importorskip("xdist")
     suite.makepyfile(test_foreign=SHARED)
     if with_ours:
         mine.write_sine(dtypes='["float64"]', checks='["forward", "loss"]')
-    suite.runpytest_subprocess("-p", "xdist", *WITH_US, "-n", "2").assert_outcomes(
+    mine.pytest_apart(warm_python, *WITH_US, processes=2).assert_outcomes(
         passed=10 if with_ours else 8
     )
     workers = [path.name.split()[1] for path in (suite.path / "ran").iterdir()]

@@ -35,13 +35,13 @@ def torch_rule(
     recipe: Recipe, w: torch.Tensor, g: torch.Tensor, state: dict[str, Any], number: int
 ) -> torch.Tensor:
     """torch.optim itself."""
-    from harness.training.loop import make_optimiser
+    from harness.training.optimisers import make_optimiser
 
     if not state:
         state["w"] = w.clone().requires_grad_()
-        state["optimiser"] = make_optimiser(recipe, [state["w"]], "cpu")
+        _, state["step"] = make_optimiser(recipe, [state["w"]], "cpu")
     state["w"].grad = g.clone()
-    state["optimiser"].step()
+    state["step"]()
     return state["w"].detach().clone()
 
 

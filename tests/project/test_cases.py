@@ -245,12 +245,12 @@ def test_every_stack_is_first_shown_to_train_as_its_module() -> None:
 
 
 def test_s4_ends_at_its_floor_or_dead() -> None:
-    """Each of 40 starts ends within 1 % of the best line through the origin, or of y = 0; some do
+    """Each of 20 starts ends within 1 % of the best line through the origin, or of y = 0; some do
     either.
     """
     case = next(case for case in TRAINED if case.name == "from S4 forwards")
     S4 = case.subjects[0]
-    start = S4.starting(case.network, case.problems, 40, "float32")
+    start = S4.starting(case.network, case.problems, 20, "float32")
     ended = S4.fit(start, "float32", "cpu", lambda said: None)
     floor = sine_training.line_through_origin(start.inputs, start.targets).value
     dead = (start.targets**2).sum((1, 2))

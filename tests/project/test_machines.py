@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+import harness
 from tests.conftest import IMPORTS, RIGHT, SINE_NET, Approved, Mine, part_of, unfolded
 
 ROOT = Path(__file__).parents[2]
@@ -21,7 +22,11 @@ NOBODY = {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 
 
 
 def run(
-    folder: Path, *before: str, who: dict[str, object] | None = None, **variables: str
+    folder: Path,
+    *before: str,
+    python: str = sys.executable,
+    who: dict[str, object] | None = None,
+    **variables: str,
 ) -> tuple[int, str]:
     """Exit code and what is said by `python -m pytest` in a folder, with the settings of our own
     pyproject.toml.
@@ -31,7 +36,7 @@ def run(
         | {"PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "COLUMNS": "250"}
         | variables
     )
-    asked = [*before, sys.executable, "-m", "pytest", "-p", "nnet_parity.plugin"]
+    asked = [*before, python, "-m", "pytest", "-p", "nnet_parity.plugin"]
     done = subprocess.run(asked, cwd=folder, env=env, capture_output=True, text=True, **(who or {}))  # type: ignore[call-overload]
     return done.returncode, done.stdout + done.stderr
 
@@ -60,8 +65,9 @@ def test_who_is_not_root_in_a_folder_that_is_read_only(folder: Path, approved: A
     asked = [
         sys.executable,
         "-c",
-        "import sys, torch; sys.path.insert(0, sys.argv[1]); import harness",
-        str(ROOT),
+        "import sys; from importlib.util import find_spec; open(find_spec('torch').origin);"
+        " open(sys.argv[1])",
+        harness.__file__,
     ]
     try:
         subprocess.run(asked, capture_output=True, check=True, **NOBODY)  # type: ignore[call-overload]
@@ -88,9 +94,9 @@ def test_no_network_is_needed_once_all_is_installed(folder: Path) -> None:
     assert (folder / "build/report/index.html").exists()
 
 
-def test_without_r_numpy_judges_alone(folder: Path, approved: Approved) -> None:
+def test_without_r_numpy_judges_alone(folder: Path, warm_python: str, approved: Approved) -> None:
     """Its trials are ABSENT, with the line that installs it; the run passes."""
-    code, said = run(folder, PATH=str(folder), R_HOME="")
+    code, said = run(folder, python=warm_python, PATH=str(folder), R_HOME="")
     assert code == 0, said
     answer, *rest = unfolded(part_of(said.splitlines()))
     approved(answer, mask_figures=True)

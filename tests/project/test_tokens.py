@@ -4,15 +4,17 @@
 cost nothing; `MOST_OF_ALL` is a ratchet: a change without a new capability lowers it or leaves it.
 """
 
+from functools import cache
 from pathlib import Path
 
 from tests.project.density import MOST_TOKENS, Density, find_rooms, measure
 
 ROOT = Path(__file__).parents[2]
 MOST_OF_A_ROOM = 14_000
-MOST_OF_ALL = 375_200
+MOST_OF_ALL = 380_400
 
 
+@cache
 def measure_rooms(root: Path = ROOT) -> dict[str, dict[str, Density]]:
     """The counts of each file of each room."""
     return {

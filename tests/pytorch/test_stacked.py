@@ -12,6 +12,7 @@ from harness import Case, Status, Subject, Verdict
 from harness.judging.cache import Cache
 from harness.running.trial import run
 from reference import Network, numpy_net, probes
+from tests.conftest import Approved
 
 NETWORK = Network(3, 6, 2, "logistic")
 TWO_HEADS = Network((3, 2), 5, (2, 1), "tanh")
@@ -132,10 +133,9 @@ def mixed(inputs: Sequence[Tensor], p: Mapping[str, Tensor]) -> Tensor:
 @pytest.mark.parametrize(
     "stacked", [partial(scaled, 1 + 1e-9), mixed], ids=["all draws", "the last draw"]
 )
-def test_a_fault_that_only_the_stack_has_is_found(stacked: Any) -> None:
+def test_a_fault_that_only_the_stack_has_is_found(stacked: Any, approved: Approved) -> None:
     """It says so: the model is right alone."""
-    found = failures(Subject(Regressor, stacked=stacked))
-    assert "where a stack of draws was asked in one call" in found["forward"]
+    approved(failures(Subject(Regressor, stacked=stacked))["forward"], mask_figures=True)
 
 
 def test_a_fault_of_both_is_diagnosed_as_ever() -> None:
@@ -164,21 +164,56 @@ class Sparse(Regressor):
 
 
 @pytest.mark.parametrize("model", [Branching, Sparse])
-def test_a_model_that_vmap_does_not_take_is_refused(model: Any) -> None:
+def test_a_model_that_vmap_does_not_take_is_refused(model: Any, approved: Approved) -> None:
     """In a sentence that says what to do, and it is BROKEN, not judged by some draws."""
     assert passes(Subject(model))
     found = verdicts(Subject(model, stacked=True), dtypes=["float64"])
     assert {v.status for v in found} == {Status.BROKEN}
-    assert "cannot be asked a stack of draws in one call: it raised" in found[0].why
-    assert "leave out `stacked`" in found[0].why
+    begin, _, end = found[0].why.partition("raised")
+    approved([begin, end.rpartition(";")[2]])  # between them stand torch's own words
 
 
-def test_a_stack_of_another_shape_is_refused() -> None:
-    """The sentence has both shapes."""
+def test_a_compiled_model_is_refused(approved: Approved) -> None:
+    """It would be another program: torch.vmap of what is compiled."""
+    compiled = Subject(
+        lambda: torch.compile(Regressor(), backend="eager"), "Compiled", stacked=True
+    )
+    approved(failures(compiled)["forward"])
+
+
+def to_half(inputs: Sequence[Tensor], p: Mapping[str, Tensor]) -> Tensor:
+    """A stack in float32."""
+    return right(inputs, p).float()
+
+
+def test_a_stack_is_counted_among_the_ways_of_calling(approved: Approved) -> None:
+    """The report lists it."""
+    subject = Subject(Regressor, stacked=True)
+    case = Case("stacked", NETWORK, [subject], [numpy_net], ASKED, dtypes=["float64"])
+    cache = Cache(case)
+    problem = cache.stacks(case.trials()[0])[0]
+    approved(sorted(cache.subject(subject, problem, "float64", "cpu").asked))
+
+
+def test_a_stack_of_another_form_is_refused(approved: Approved) -> None:
+    """Outputs of another shape or dtype, a loss that is not one number a draw, no function."""
     turned = Subject(Regressor, stacked=lambda inputs, p: right(inputs, p).mT)
-    assert "gave outputs of shapes [(20, 2, 5)] as a stack" in failures(turned)["forward"]
-    with pytest.raises(TypeError, match="stacked is 3, expected True or a function"):
+    of_rows = Subject(Regressor, loss=by_rows, stacked=True)
+    for subject in (turned, Subject(Regressor, stacked=to_half)):
+        approved(failures(subject)["forward"])
+    approved(failures(of_rows)["forward"])
+    with approved.raises(TypeError):
         Subject(Regressor, stacked=3)  # type: ignore[arg-type]
+
+
+def by_rows(outputs: Tensor, targets: Tensor) -> Any:
+    """One number alone, two in a stack."""
+    squares = ((outputs - targets) ** 2).sum()
+    return (
+        torch.stack([squares, squares])
+        if torch._C._functorch.is_batchedtensor(squares)
+        else squares
+    )
 
 
 def test_layers_are_judged_draw_by_draw() -> None:

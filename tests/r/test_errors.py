@@ -169,7 +169,7 @@ def test_optim_ends_where_nnet_does(live_r: None, error: str) -> None:
     by_nnet = LIVE.fit(net, theta, x, y, abstol=1e-8, reltol=1e-9, **how)
     by_optim = LIVE.optim(net, theta, x, y, **how)
     assert by_optim.value == by_nnet.value
-    assert LIVE.time_gradient(net, theta, x, y, 2) > 0
+    assert LIVE.time_gradients(net, theta, x, y, 2) > 0
 
 
 NETS: dict[str, tuple[Any, ...]] = {

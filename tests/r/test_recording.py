@@ -11,7 +11,6 @@ import random
 import re
 import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable
 from hashlib import sha256
@@ -264,7 +263,7 @@ def test_a_case_may_be_called_anything(tmp_path: Path, name: str) -> None:
     assert found != place(str(tmp_path / "test_mine.py"), f"{name} ")
 
 
-def test_a_writer_that_is_killed_leaves_the_old_file_whole(path: Path) -> None:
+def test_a_writer_that_is_killed_leaves_the_old_file_whole(path: Path, warm_python: str) -> None:
     """kill -9 while the new one is written, at its worst moment: when nothing of it has reached the
     disk.
     """
@@ -276,7 +275,7 @@ def test_a_writer_that_is_killed_leaves_the_old_file_whole(path: Path) -> None:
     )
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     killed = subprocess.run(
-        [sys.executable, "-c", script, str(path)], cwd=ROOT, env=environment, check=False
+        [warm_python, "-c", script, str(path)], cwd=ROOT, env=environment, check=False
     )
     assert killed.returncode == -signal.SIGKILL
     assert list(read(path, "sine").answers) == list(recording().answers)

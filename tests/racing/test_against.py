@@ -10,7 +10,8 @@ import pytest
 
 from harness.cli import main
 from harness.racing import against
-from harness.racing.against import compare, take_turns
+from harness.racing.against import Compared, compare, take_turns
+from harness.racing.command import describe, summarise
 from harness.racing.decision import MARGIN, Measurement, is_faster, is_slower
 from tests.conftest import Approved
 
@@ -102,6 +103,15 @@ def test_slower_is_what_two_measurements_say(again: float, slower: bool) -> None
     assert len(started) == 1
 
 
+def test_each_result_has_its_words(approved: Approved) -> None:
+    """Slower twice, slower once only, faster, and neither."""
+    slower, faster, alike = (Measurement([1.0], [ratio]) for ratio in (1.3, 0.7, 1.0))
+    race = against.Race("sine: Net", "float64")
+    pairs = [(slower, slower), (slower, alike), (faster, None), (alike, None)]
+    results = [Compared(race, *pair) for pair in pairs]
+    approved([*map(describe, results), summarise(results)])
+
+
 def make_checkout(folder: Path, python: str, times: int, names: list[str]) -> Path:
     """A project whose model computes its answer so many times, with a Python of its own."""
     (folder / ".venv/bin").mkdir(parents=True)
@@ -157,11 +167,18 @@ def test_fits_and_what_became_faster_pass(tmp_path: Path, warm_python: str, race
 def test_what_cannot_be_raced_says_so(
     tmp_path: Path, warm_python: str, race: Race, approved: Approved
 ) -> None:
-    """No such file, no race in both, and a file that cannot be imported: exit code 2."""
+    """No such file, no race in both, a file that cannot be imported, a Python that ends at once:
+    exit code 2.
+    """
     base = make_checkout(tmp_path / "base", warm_python, 1, ["old"])
     head = make_checkout(tmp_path / "head", warm_python, 1, ["new"])
     (base / "wrong.py").write_text("import nowhere_to_be_found")
     (head / "wrong.py").write_text("")
     said = [race(head, file, "--against", "../base") for file in ("no.py", "races.py", "wrong.py")]
-    assert [code for code, _ in said] == [2, 2, 2]
+    older = tmp_path / "base/.venv/bin/python"
+    older.unlink()
+    older.write_text("#!/bin/sh\nexit 3\n")
+    older.chmod(0o755)
+    said.append(race(head, "races.py", "--against", "../base"))
+    assert [code for code, _ in said] == [2, 2, 2, 2]
     approved("".join(text for _, text in said))

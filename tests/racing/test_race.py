@@ -4,6 +4,7 @@ for.
 
 import json
 import re
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +13,8 @@ import pytest
 
 from harness import Case, Entry, Recipe, Trained
 from harness.core.report import Race, Report
+from harness.model import devices
+from harness.model.devices import Cuda, kind_of
 from harness.racing.race import Round, summarise_rounds
 from harness.reporting.counts import describe_races
 from harness.training.trainer import Fitted
@@ -212,11 +215,14 @@ def test_a_share_counts_the_starts_that_reach_the_loss() -> None:
 
 
 def test_races_are_told_by_name_fastest_first(approved: Approved) -> None:
-    """With the share that reaches the loss, and the noise of the run."""
+    """With the share that reaches the loss, the noise of the run, the number of networks of a
+    stack, and the clock if it is not the CPU's.
+    """
     races = [
         Race("fit", "slow", "cpu", "float64", 30.25, 4, aa_ratio=1.01, share=0.5),
         Race("fit", "fast", "cpu", "float32", 0.4, 4, aa_ratio=0.97, share=1.0),
         Race("other", "it", "cpu", "float64", 2.0, 4),
+        Race("stack", "many", "cuda", "float32", 0.02, 4, nets=1024, clock="wall"),
     ]
     approved(describe_races(Report({}, [], races=races)))
 
@@ -277,3 +283,19 @@ def test_nnets_own_time_is_measured_inside_r(live_r: None) -> None:
     fitted = nnet_fit().fit(start, "float64", "cpu", lambda said: None)
     assert isinstance(fitted, Fitted)
     assert loss == fitted.claimed[1]
+
+
+def test_a_device_is_timed_on_the_wall_once_it_has_finished(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """CUDA works while the CPU only waits: its clock is read after it was waited for. The CPU's
+    clock does not count time in which this process sleeps.
+    """
+    said: list[str] = []
+    monkeypatch.setattr(Cuda, "synchronize", lambda self, device: said.append(f"wait {device}"))
+    monkeypatch.setattr(devices, "perf_counter", lambda: said.append("wall") or 7.0)
+    assert (kind_of("cuda:1").clock, kind_of("cuda:1").read_clock("cuda:1")) == ("wall", 7.0)
+    assert said == ["wait cuda:1", "wall"]
+    before = kind_of("cpu").read_clock("cpu")
+    time.sleep(0.05)
+    assert (kind_of("cpu").clock, kind_of("cpu").read_clock("cpu") < before + 0.04) == ("CPU", True)

@@ -516,7 +516,9 @@ def installed(monkeypatch: pytest.MonkeyPatch, wide: None) -> None:
 
 
 @pytest.mark.parametrize(
-    "verb", ["", "compare", "record", "selfcheck", "doctor"], ids=lambda verb: verb or "nnet-parity"
+    "verb",
+    ["", "compare", "race", "record", "selfcheck", "doctor"],
+    ids=lambda verb: verb or "nnet-parity",
 )
 def test_help_tells_all(
     verb: str, capsys: pytest.CaptureFixture[str], installed: None, approved: Approved

@@ -441,7 +441,10 @@ def test_what_cannot_be_copied_is_imported(
 
 
 def test_what_torch_was_told_as_a_whole_is_told_in_the_script(
-    written: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    written: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    warm_python: str,
 ) -> None:
     """A script that fails where a file has set torch's dtype fails on its own too, in a process
     that nobody has set.
@@ -465,7 +468,7 @@ def test_what_torch_was_told_as_a_whole_is_told_in_the_script(
         "torch.set_default_dtype(torch.float64)\ntorch.set_float32_matmul_precision('high')\n"
         in path.read_text()
     )
-    assert subprocess.run([sys.executable, str(path)], check=False).returncode == 1
+    assert subprocess.run([warm_python, str(path)], check=False).returncode == 1
 
 
 @pytest.mark.parametrize("dtype", ["tf32", "bfloat16", "float16"])

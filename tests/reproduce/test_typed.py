@@ -78,19 +78,27 @@ def notebook(warm_python: str, tmp_path: Path) -> Callable[..., list[str]]:
     return run_cells
 
 
-def fails_again(folder: Path) -> bool:
+@pytest.fixture
+def fails_again(warm_python: str, tmp_path: Path) -> Callable[[], bool]:
     """Does the script of the failure fail as the model did, in a Python without the notebook?"""
-    ended = run([sys.executable, SCRIPT], folder)
-    return (ended.returncode, ended.stdout.splitlines()[-1]) == (1, "fails again")
+
+    def run_script() -> bool:
+        ended = run([warm_python, SCRIPT], tmp_path)
+        return (ended.returncode, ended.stdout.splitlines()[-1]) == (1, "fails again")
+
+    return run_script
 
 
 def test_a_class_of_a_cell_has_its_script(
-    notebook: Callable[..., list[str]], tmp_path: Path, approved: Approved
+    notebook: Callable[..., list[str]],
+    tmp_path: Path,
+    approved: Approved,
+    fails_again: Callable[[], bool],
 ) -> None:
     """With the functions, numbers and tensors of other cells that it reads; it fails by itself."""
     said = notebook(IMPORTS, MODEL, CASE, CHECK, "print(result)")
     approved(line.strip() for line in said if "reproduce:" in line)
-    assert fails_again(tmp_path)
+    assert fails_again()
     script = (tmp_path / SCRIPT).read_text()
     approved(script[script.index("# The model") : script.index("BUILD")])
 
@@ -104,22 +112,22 @@ CELLS = {  # how a user may go on, and a line of the script that then fails
 
 @pytest.mark.parametrize("how", CELLS)
 def test_a_script_has_what_cells_say_now(
-    how: str, notebook: Callable[..., list[str]], tmp_path: Path
+    how: str, notebook: Callable[..., list[str]], tmp_path: Path, fails_again: Callable[[], bool]
 ) -> None:
     """The latest values and classes, whatever stood in earlier cells."""
     cells, expected = CELLS[how]
     notebook(IMPORTS, MODEL, CASE, *cells, CHECK, "print(result)")
     assert expected in (tmp_path / SCRIPT).read_text()
-    assert fails_again(tmp_path)
+    assert fails_again()
 
 
 def test_a_lambda_of_a_cell_has_its_script(
-    notebook: Callable[..., list[str]], tmp_path: Path
+    notebook: Callable[..., list[str]], tmp_path: Path, fails_again: Callable[[], bool]
 ) -> None:
     """Several may stand on its line."""
     subject = CASE.replace("[SineNet]", "[Subject(lambda: SineNet(), name='SineNet')]")
     notebook(IMPORTS, "from nnet_parity import Subject", MODEL, subject, CHECK)
-    assert fails_again(tmp_path)
+    assert fails_again()
 
 
 def test_an_error_in_a_cell_is_told_by_its_line(
@@ -156,10 +164,12 @@ def test_a_notebook_has_no_recordings(
 
 
 @pytest.mark.skipif(sys.version_info >= (3, 13), reason="Python keeps what is typed since 3.13")
-def test_without_a_source_there_is_a_sentence(tmp_path: Path, approved: Approved) -> None:
+def test_without_a_source_there_is_a_sentence(
+    tmp_path: Path, warm_python: str, approved: Approved
+) -> None:
     """By `python -c` and in the REPL the failure says why it has no script, and all else."""
     text = f"{IMPORTS}{MODEL}{CASE}{CHECK}print(result)"
-    ended = run([sys.executable, "-c", text], tmp_path)
+    ended = run([warm_python, "-c", text], tmp_path)
     approved(line.strip() for line in ended.stdout.splitlines() if "reproduce:" in line)
     assert not list((tmp_path / "reproducers").glob("*.py"))
     typed = f"{IMPORTS}\n{MODEL.replace(chr(10) * 2, chr(10))}\n{CASE}{CHECK}print(result)\n"
@@ -167,7 +177,9 @@ def test_without_a_source_there_is_a_sentence(tmp_path: Path, approved: Approved
     assert "Python has not kept the source of SineNet" in ended.stdout
 
 
-def test_a_script_that_checks_is_read_for_its_cases_alone(tmp_path: Path, warm_python: str) -> None:
+def test_a_script_that_checks_is_read_for_its_cases_alone(
+    tmp_path: Path, warm_python: str, fails_again: Callable[[], bool]
+) -> None:
     """Where a model cannot be copied its file is run again, up to `check`, which judges nothing."""
     odd = "class Odd:\n    by = 2.0\nglobals()['FACTOR'] = Odd()  # no statement gives this name\n"
     model = MODEL.replace("FACTOR *", "FACTOR.by *")
@@ -178,7 +190,7 @@ def test_a_script_that_checks_is_read_for_its_cases_alone(tmp_path: Path, warm_p
     ended = run([warm_python, "port.py"], tmp_path)
     assert f" {SCRIPT}\n" in ended.stdout, ended.stdout + ended.stderr
     assert (tmp_path / "runs").read_text().split() == ["__main__", "<run_path>", "end"]
-    assert fails_again(tmp_path)
+    assert fails_again()
 
 
 # A real kernel
@@ -205,7 +217,9 @@ def outputs_of(cell: Any) -> list[str]:
     return kinds
 
 
-def test_a_notebook_is_executed(live_r: None, tmp_path: Path) -> None:
+def test_a_notebook_is_executed(
+    live_r: None, tmp_path: Path, fails_again: Callable[[], bool]
+) -> None:
     """By a kernel of its own, with R: the card and the script; it ends with R.
 
     Progress is shown to a person, who can answer a cell's questions, and to no program.
@@ -230,7 +244,7 @@ def test_a_notebook_is_executed(live_r: None, tmp_path: Path) -> None:
     assert outputs_of(book.cells[3]) == []
     assert sorted(outputs_of(book.cells[4])) == ["text/html", "text/plain"]
     assert set(outputs_of(book.cells[5])) == {"stderr"}
-    assert fails_again(tmp_path)
+    assert fails_again()
     late = time.monotonic() + 20
     while any(Path(f"/proc/{each}").exists() for each in started):
         assert time.monotonic() < late

@@ -1,7 +1,6 @@
 """One mistake is one block and one script; the failures that follow from it are counted."""
 
 import subprocess
-import sys
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 from pathlib import Path
@@ -253,13 +252,13 @@ print(result)
 """
 
 
-def test_check_has_a_finding_for_each_cause(mine: Mine) -> None:
+def test_check_has_a_finding_for_each_cause(mine: Mine, warm_python: str) -> None:
     """And one script."""
     mine.write_sine("return self.output(self.hidden(x))", **ONE)
     text = mine.text.replace("test_sine = verify(", "case = (")
     path = mine.pytester.path / "mine.py"
     path.write_text(text + CHECKS.format(case="case"))
-    ended = subprocess.run([sys.executable, str(path)], capture_output=True, text=True)
+    ended = subprocess.run([warm_python, str(path)], capture_output=True, text=True)
     assert ended.stdout.startswith("1 8\n"), ended.stdout + ended.stderr
     assert ended.stdout.count("reproduce: ") == 1
     assert [each.name for each in Path("scripts").glob("*.py")] == ["sine-1-4-1-forward.py"]

@@ -1,7 +1,6 @@
 """same() in a user's test file: trials, sentences, a script that fails again."""
 
 import subprocess
-import sys
 from typing import Any
 
 import pytest
@@ -48,7 +47,7 @@ def test_a_refactor_that_is_the_same_passes(mine: Mine, approved: Approved) -> N
 
 
 @pytest.mark.parametrize("change", ["{} * 1.000001", "{}.relu()", "{} + 0 * x.sum() + self.lost"])
-def test_a_script_fails_as_the_trial_does(mine: Mine, change: str) -> None:
+def test_a_script_fails_as_the_trial_does(mine: Mine, warm_python: str, change: str) -> None:
     """It has both classes, the data and the draw, and needs only torch and NumPy."""
     text = MODELS.replace(
         "super().__init__()\n        self.net",
@@ -60,7 +59,7 @@ def test_a_script_fails_as_the_trial_does(mine: Mine, change: str) -> None:
     for verdict in mine.results()["verdicts"]:
         if verdict["status"] == "FAIL" and not verdict["follows"]:
             path = mine.pytester.path / verdict["alone"]
-            ended = subprocess.run([sys.executable, str(path)], capture_output=True, text=True)
+            ended = subprocess.run([warm_python, str(path)], capture_output=True, text=True)
             assert (ended.returncode, ended.stdout.endswith("fails again\n")) == (1, True)
             assert "harness" not in path.read_text(encoding="utf-8").replace("nnet-parity", "")
 

@@ -23,7 +23,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from harness import Case, Formulation, Problem, Subject
+from harness import Case, Problem, Subject
 from harness.core.implementation import Observation
 from harness.judging.cache import Cache
 from harness.running.trial import run
@@ -68,7 +68,7 @@ class Clocked(Subject):
     def observe(self, problem: Problem, dtype: str, *more: Any, **named: Any) -> Observation:
         began = process_time()
         known: dict[Any, Observation] = self.__dict__.setdefault("known_answers", {})
-        key = id(problem), dtype
+        key = problem.kind, dtype
         if key not in known:
             known[key] = super().observe(problem, dtype, *more, **named)
         self.__dict__["seconds"] = self.seconds + process_time() - began
@@ -99,13 +99,12 @@ class OneShape:
     def __init__(self, network: Network) -> None:
         self.network = network
         self.subject = Clocked(lambda: Net(network), "net", NAMES)
-        made = probes(draws=DRAWS, kinds=KINDS)(self.subject.formulation(network))
-        self.problems: Callable[[Formulation], list[Problem]] = lambda formulation: made
-        time_beside(self.network, self.subject, self.problems)
+        self.measure()
 
     def measure(self) -> float:
-        """Problems a second."""
-        seconds, count = time_beside(self.network, self.subject, self.problems)
+        """Problems a second; they are drawn anew, the same each time."""
+        drawn = probes(draws=DRAWS, kinds=KINDS)
+        seconds, count = time_beside(self.network, self.subject, drawn)
         return count / seconds
 
 

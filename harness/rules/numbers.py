@@ -1,0 +1,74 @@
+"""Numbers with error bounds, the arithmetic of which is in `steps`, and the axes of tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from harness.arithmetic.formulas import steepen
+
+LOST = 2.0**54  # a number that is so many times smaller is lost when it is added
+Dims = int | Sequence[int] | None
+
+
+class Number(NamedTuple):
+    """Numbers in float64, and the largest error of each; `bound` is None for exact numbers."""
+
+    value: Tensor
+    bound: Tensor | None = None
+
+    @property
+    def error(self) -> Tensor:
+        """The largest error of each number; 0 for exact ones."""
+        return torch.zeros_like(self.value) if self.bound is None else self.bound
+
+
+def are_exact(a: Number, b: Number) -> bool:
+    """Are two numbers without error?"""
+    return a.bound is None and b.bound is None
+
+
+def is_within(size: Tensor, largest: float) -> bool:
+    """Are all numbers at most `largest`? NaN is not."""
+    return not size.numel() or size.max().item() <= largest
+
+
+def may_change(errors: Tensor, tiny: float) -> bool:
+    """May adding `tiny` change any of these errors? It is lost in errors that are far larger."""
+    return not errors.numel() or not errors.min().item() > LOST * tiny
+
+
+def find_steepest(slope: Tensor, error: Tensor, growth: float, most: float) -> Tensor:
+    """Return the largest derivative of tanh or the logistic within `error` of an argument.
+
+    `slope` is the derivative at the argument, `growth` bounds its relative growth (see `steepen`),
+    and `most` is the largest derivative anywhere.
+    """
+    near = torch.clamp(steepen(slope, error, growth), max=most)
+    return torch.where(error <= 0.5, near, most)
+
+
+def as_tensor(number: float, like: Tensor) -> Tensor:
+    """Return a number as a float64 tensor on the device of another tensor."""
+    return torch.full((), float(number), dtype=torch.float64, device=like.device)
+
+
+def list_axes(x: Tensor, dims: Dims) -> list[int]:
+    """Return the axes that an argument `dim` names: all axes for None or an empty list."""
+    if x.ndim == 0:
+        return []
+    if dims is None or (not isinstance(dims, int) and len(dims) == 0):
+        return list(range(x.ndim))
+    named = [dims] if isinstance(dims, int) else dims
+    return [axis % x.ndim for axis in named]
+
+
+def count_terms(x: Tensor, axes: Sequence[int]) -> int:
+    """Return the number of terms of a sum over some axes."""
+    terms = 1
+    for axis in axes:
+        terms *= x.shape[axis]
+    return terms
