@@ -13,10 +13,10 @@ from cases.sine_training import LEVENBERG, one_draw, sine_population
 from harness import Case, Recipe, Status, Trained, TrainedBy
 from harness.core.implementation import Missing
 from harness.judging.cache import Cache
-from harness.racing.entry import Entry
+from harness.racing.entry import Entry, Turns
 from harness.running.trial import run
 from harness.training.trainer import Fitted
-from reference import Network, gradient_descent, numpy_net, starts
+from reference import Network, gradient_descent, nnet_gradients, numpy_net, starts
 from tests.conftest import Approved
 
 NETWORK = Network(1, 4, 1, "logistic")
@@ -158,6 +158,23 @@ def test_wrong_arguments_are_said(approved: Approved) -> None:
         TrainedBy(SineNet, Recipe("adam", 10))  # type: ignore[arg-type]
     with approved.raises(ValueError):
         TrainedBy(SineNet, descend, most=0)
+
+
+def test_it_says_that_it_trains(approved: Approved) -> None:
+    """With the number of starts."""
+    trainer, said = TrainedBy(SineNet, descend, start=starts.uniform()), list[str]()
+    trainer.fit(trainer.starting(NETWORK, POPULATION, 3, "float64"), "float64", "cpu", said.append)
+    approved(said)
+
+
+def test_its_gradients_are_not_raced(approved: Approved) -> None:
+    """The race says what can be raced."""
+    trainer = TrainedBy(SineNet, descend, start=starts.uniform())
+    case = Case("own", NETWORK, [trainer], [numpy_net], POPULATION)
+    entry = Entry("own", trainer, case, POPULATION, nnet_gradients)
+    start = trainer.starting(NETWORK, POPULATION, 1, "float64")
+    with approved.raises(TypeError):
+        Turns(entry, start, "float64", "cpu")
 
 
 def test_steps_are_not_asked_of_it(approved: Approved) -> None:
