@@ -80,9 +80,6 @@ class TrainedBy(ModelTrainer):
         """Return a copy whose training ends, from each start, at a loss of at most `loss`."""
         return replace(self, until=loss)
 
-    def count_starts(self, starts: int) -> int:
-        return min(starts, self.most or starts)
-
     def fit(self, start: Problem, dtype: str, device: str, say: Say) -> Fitted | Missing:
         """Train from all starts in one call, and return the results.
 
