@@ -109,7 +109,7 @@ BRANCHING = frozenset(
     )
 )
 
-# Operations whose slope goes from one limit to another as an input moves by a few units.
+# Operations whose slope changes by a large factor as an input moves by a few units.
 BENDING = frozenset(
     f"aten::{name}"
     for name in (
