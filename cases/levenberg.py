@@ -173,8 +173,26 @@ def unpack(theta: Tensor, inputs: int, outputs: int) -> tuple[Tensor, Tensor, Te
     return W[:, :, 1:], W[:, :, 0], V[:, :, 1:], V[:, :, 0]
 
 
+def expect_data(x: Tensor, y: Tensor, starts: Tensor) -> None:
+    """Raise ValueError unless shapes, dtypes and numbers are those that fit asks for."""
+    expected = "expected starts (N, T), x (R, I) and y (R, O), or (N, R, I) and (N, R, O)"
+    shapes = " and ".join(str(tuple(each.shape)) for each in (starts, x, y))
+    alike = x.shape[:-1] == y.shape[:-1] and x.ndim in (2, 3) and starts.ndim == 2
+    if not alike or not len(starts) or (x.ndim == 3 and len(x) != len(starts)):
+        raise ValueError(f"starts, x and y are {shapes}, {expected}")
+    wide, outputs = 1 + x.shape[-1], y.shape[-1]
+    if (starts.shape[1] - outputs) % (wide + outputs):
+        raise ValueError(
+            f"{starts.shape[1]} weights a start, expected H * {wide} + {outputs} * (1 + H)"
+        )
+    if not starts.dtype == x.dtype == y.dtype:
+        raise ValueError(f"starts, x and y are {starts.dtype}, {x.dtype}, {y.dtype}: expected one")
+    if not (x.isfinite().all() and y.isfinite().all()):
+        raise ValueError("x or y has a number that is not finite: leave such rows out")
+
+
 def pose(
-    x: Tensor, y: Tensor, starts: Tensor, outputs: Sequence[float], decay: float, tanh: bool
+    x: Tensor, y: Tensor, starts: Tensor, dampings: Sequence[float], decay: float, tanh: bool
 ) -> Problems:
     """Return the problems of all starts, see fit."""
     inputs = torch.cat([torch.ones_like(x[..., :1]), x], dim=-1).mT.contiguous()
@@ -183,8 +201,8 @@ def pose(
     squares = inputs.square().sum(-1)
     squares = torch.where(squares > 0, squares, 1)  # a column of zeros
     of_W = squares.expand(len(starts), -1).repeat(1, hidden)
-    turns = torch.arange(len(starts), device=starts.device) % len(outputs)
-    of_V = y.shape[-2] * starts.new_tensor(outputs)[turns, None].expand(-1, count * (1 + hidden))
+    turns = torch.arange(len(starts), device=starts.device) % len(dampings)
+    of_V = y.shape[-2] * starts.new_tensor(dampings)[turns, None].expand(-1, count * (1 + hidden))
     scale = torch.cat([of_W, of_V], dim=1)
     return Problems(inputs, y.mT.contiguous(), scale, decay, tanh)
 
@@ -200,7 +218,7 @@ def fit(
     x: Tensor,
     y: Tensor,
     *,
-    outputs: Sequence[float] = (0.01, 0.1, 1.0),
+    dampings: Sequence[float] = (0.01, 0.1, 1.0),
     decay: float = 0.0,
     tanh: bool = False,
     until: float = 0.0,
@@ -214,13 +232,18 @@ def fit(
 
     A start has ended if its loss is at most `until` or not finite, if a step is predicted to lower
     its loss by no more than `least_gain` of it, or after `steps` steps, which is looked at every
-    LOOK steps. `outputs` are the elements
-    of S for the output weights, divided by the number of rows: start i gets outputs[i %
-    len(outputs)]. `width` starts are fitted at once; one that has ended makes room for the next.
+    LOOK steps. `dampings` are the
+    elements of S for the output weights, divided by the number of rows: start i gets dampings[i %
+    len(dampings)]. `width` starts are fitted at once; one that has ended makes room for the next.
     `step` may be torch.compile(take_step, dynamic=False): it is used while all lanes are full.
     """
+    if width < 1 or decay < 0:
+        raise ValueError(
+            f"width is {width} and decay is {decay}, expected at least 1 and at least 0"
+        )
+    expect_data(x, y, starts)
     with torch.inference_mode():
-        everything = pose(x, y, starts, outputs, decay, tanh)
+        everything = pose(x, y, starts, dampings, decay, tanh)
         numbers, waiting = torch.arange(len(starts), device=x.device).tensor_split([width])
         at, age = everything.of(numbers), torch.zeros_like(numbers)
         lanes = begin(starts[numbers], at)

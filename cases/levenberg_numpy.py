@@ -10,8 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from cases.levenberg import ACCELERATED, FIRST, LAST
-
+ACCELERATED, FIRST, LAST = 0.75, 0.02, 1e16  # as in cases/levenberg.py
 Array = NDArray[np.float64]
 
 
@@ -20,7 +19,7 @@ def fit(
     x: Array,
     y: Array,
     *,
-    output: float = 0.01,
+    damping_of_outputs: float = 0.01,
     decay: float = 0.0,
     until: float = 0.0,
     least_gain: float = 1e-8,
@@ -29,14 +28,14 @@ def fit(
     """Fit the network from a start (T,) to inputs x (R, I) and targets y (R,); return the final
     weights (T,), their loss and the number of steps.
 
-    `output` is the element of S for the output weights, divided by the number of rows. The other
+    `damping_of_outputs` is the element of S for the output weights, divided by the number of rows. The other
     arguments are those of levenberg.fit.
     """
     inputs = np.vstack([np.ones(len(x)), x.T])
     wide, rows = inputs.shape
     cut = (len(start) - 1) // (wide + 1) * wide  # the weights in W
     squares = (inputs**2).sum(1)
-    S = np.full(len(start), output * rows)
+    S = np.full(len(start), damping_of_outputs * rows)
     S[:cut] = np.tile(np.where(squares > 0, squares, 1.0), cut // wide)
 
     def evaluate(theta: Array) -> tuple[Array, Array, float]:

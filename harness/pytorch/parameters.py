@@ -207,16 +207,22 @@ def _find_candidates(block: str, blocks: Shapes, free: Shapes, network: Family) 
     """List the parameters that fit a block, as expressions such as "weight" or "weight.T".
 
     `blocks` has the shapes of all blocks by name, `free` those of the parameters that no block uses
-    yet. If any of them has the block's name, only these are listed. Parameters with the block's
-    shape are preferred to parameters that must be transposed or cut.
+    yet. If any of them has the block's name and can have its shape, only these are listed.
+    Parameters with the block's shape are preferred to those that must be transposed or cut.
     """
     names: list[str] = []
     named: list[str] = []
     for each in network.layout.blocks:
-        if each.name in blocks:
-            names += _names_of(each, network)
+        if each.name not in blocks:
+            continue
+        called = _names_of(each, network)
+        shape = blocks[each.name]
+        so_named = [
+            name for name in free if name.lower() in called and _fit(name, free[name], shape)
+        ]
+        names += [name.lower() for name in so_named]
         if each.name == block:
-            named = [name for name in free if name.lower() in _names_of(each, network)]
+            named = so_named
     fits = []
     for name in named or _find_unnamed(block, blocks, free, names):
         if text := _fit(name, free[name], blocks[block]):

@@ -71,6 +71,19 @@ class Runner:
             self._process.wait()
 
 
+def expect_own_code(runners: Sequence[Runner]) -> None:
+    """Raise ValueError if a process runs code of the other checkout, as an installed package whose
+    source lies there.
+    """
+    first, second = runners
+    for runner, other in ((first, second), (second, first)):
+        if foreign := runner.ask("find_foreign", str(other.checkout)):
+            raise ValueError(
+                f"the process of {runner.checkout} imports {foreign}, expected code of its own"
+                " checkout: install each checkout in a .venv of its own"
+            )
+
+
 @contextmanager
 def start_runners(checkouts: Sequence[Path], file: Path, device: str) -> Iterator[list[Runner]]:
     """Start a process in each checkout, and end them after the `with` block."""

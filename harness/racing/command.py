@@ -3,18 +3,19 @@
 import json
 import os
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from harness.model.devices import lacking
-from harness.racing.against import Compared, Race, compare, start_runners
+from harness.racing.against import Compared, Race, compare, expect_own_code, start_runners
 from harness.racing.decision import MARGIN, ROUNDS, is_faster, is_slower
 from harness.text.files import append_whole, replace_whole
 from harness.text.harmless import one_line
 
 SLOWER, FASTER, ALIKE = "slower", "faster", "alike"
+INTERRUPTED = 130  # 128 and the number of SIGINT
 ONCE = "slower once, not when measured again"
 
 
@@ -29,7 +30,8 @@ def race(parser: ArgumentParser) -> Callable[[Namespace], int]:
 
     Nothing is judged: whether a model is right, its cases say.
 
-    Exit code: 0; 1 if a race became slower; 2 if there is no race in both checkouts, or one fails.
+    Exit code: 0; 1 if a race became slower; 2 if there is no race in both checkouts, or one fails;
+    130 if it was interrupted: races that had ended are told and written.
     """
     parser.add_argument("file", metavar="FILE", type=Path, help="a file with entries of races")
     parser.add_argument(
@@ -59,9 +61,15 @@ def _race(given: Namespace) -> int:
         raise ValueError(f"--rounds {given.rounds}: expected a whole number, at least one")
     if lack := lacking(given.device):
         raise ValueError(f"--device {given.device}: {lack}")
+    return _race_checkouts(given, base, head)
+
+
+def _race_checkouts(given: Namespace, base: Path, head: Path) -> int:
+    """Race the entries of both checkouts, tell and write the results, and return the exit code."""
     start = partial(start_runners, [base, head], given.file, given.device)
     with start() as runners:
         (old, before), (new, now) = (runner.ask("describe") for runner in runners)
+        expect_own_code(runners)
         names = [name for name in new if name in old and given.only in name]
         if not names:
             named = f" whose name contains {given.only!r}" if given.only else ""
@@ -70,18 +78,29 @@ def _race(given: Namespace) -> int:
         lines = [f"base  {before['commit']}  {base}", f"head  {now['commit']}  {head}"]
         lines += _describe_others(old, new)
         print(*lines, sep="\n", flush=True)
-        results = []
-        for found in compare(runners, start, races, given.rounds):
-            results.append(found)
-            lines.append(describe(found))
-            print(lines[-1], flush=True)
-    lines.append(summarise(results))
+        results = _tell_results(compare(runners, start, races, given.rounds))
+    stopped = len(results) < len(races)
+    lines += [*map(describe, results), summarise(results)]
+    if stopped:
+        lines[-1] += f"; interrupted after {len(results)} of {len(races)}"
     print(lines[-1])
     if given.out:
         _write(given.out, results, {"base": before, "head": now})
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
         append_whole(Path(summary), "\n".join(["```text", *map(one_line, lines), "```", ""]))
-    return int(any(found.is_slower for found in results))
+    return INTERRUPTED if stopped else int(any(found.is_slower for found in results))
+
+
+def _tell_results(races: Iterator[Compared]) -> list[Compared]:
+    """Print each result when it is there, and return all; those so far after Ctrl-C."""
+    results = []
+    try:
+        for found in races:
+            results.append(found)
+            print(describe(found), flush=True)
+    except KeyboardInterrupt:
+        pass
+    return results
 
 
 def _describe_others(old: Sequence[str], new: Sequence[str]) -> list[str]:

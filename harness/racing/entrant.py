@@ -6,6 +6,7 @@ the socket is closed.
 """
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
@@ -50,6 +51,24 @@ class Entrant:
         """Return the names of the races, and the machine with its versions and commit."""
         return list(self._entries), environment()
 
+    def find_foreign(self, other: str) -> str:
+        """Return the file of a module that lies in the folder of the other checkout, "" if there is
+        none: then this process does not run the code of its own checkout alone.
+
+        What is installed in an environment inside of that folder does not count.
+        """
+        mine, theirs = Path.cwd().resolve(), Path(other)
+        apart = [Path(prefix).resolve() for prefix in (sys.prefix, sys.base_prefix)]
+        for module in list(sys.modules.values()):
+            file = getattr(module, "__file__", None)
+            if not isinstance(file, str):
+                continue
+            path = Path(file).resolve()
+            outside = not any(path.is_relative_to(folder) for folder in (mine, *apart))
+            if outside and path.is_relative_to(theirs):
+                return file
+        return ""
+
     def begin(self, name: str, dtype: str, evaluations: int = 0) -> int:
         """Begin a race, and return the number of evaluations in a turn: it is measured, unless it
         is given.
@@ -81,6 +100,7 @@ def answer(requests: Entrant, channel: Connection) -> None:
 
 def main(file: Path, device: str) -> None:
     """Answer requests until the socket is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # who asks is interrupted, and closes the socket
     channel = Connection(os.dup(0))
     with open(os.devnull, "rb") as nothing:
         os.dup2(nothing.fileno(), 0)

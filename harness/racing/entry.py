@@ -16,6 +16,7 @@ from harness.judging.case import Case
 from harness.model.devices import kind_of
 from harness.racing.calibration import calibrate
 from harness.running.trial import run
+from harness.text.harmless import shown
 from harness.training.trained import Trained
 from harness.training.trained_by import TrainedBy
 from harness.training.trainer import Population
@@ -53,6 +54,16 @@ class Entry:
     rounds: int = 30
     starts: int = 8
     nets: int = 1
+
+    def __post_init__(self) -> None:
+        """Raise ValueError if the case does not judge the model that races."""
+        model = self.trained.subject.build
+        judged = [getattr(subject, "build", subject) for subject in self.case.subjects]
+        if model not in judged:
+            names = ", ".join(shown(each, 40) for each in judged) or "no model"
+            raise ValueError(
+                f"{self.name}: the case judges {names}, expected {shown(model, 40)}, which races"
+            )
 
     def id(self, device: str, dtype: str) -> str:
         """Return a stable and readable name of the race on a device in a dtype."""

@@ -137,7 +137,7 @@ def _expect_shape(name: str, tensor: Any, shape: tuple[int, ...]) -> None:
     import torch
 
     if not isinstance(tensor, torch.Tensor) or tuple(tensor.shape) != shape:
-        found = shown(tensor, 40)
+        found = f"a {class_name(tensor)}"
         if isinstance(tensor, torch.Tensor):
             found = f"a tensor of shape {describe_shape(tensor)}"
         raise WrongAnswer(f"gave {found} as {name}, expected a tensor of shape {shape}")

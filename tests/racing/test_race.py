@@ -156,7 +156,7 @@ def test_a_race_that_times_nothing_says_so(mine: Mine, approved: Approved) -> No
 
 def entry(fits: bool) -> Entry:
     """An entry whose rounds are given."""
-    case = Case("case", Network(1, 1, 1), [], [numpy_net], probes())
+    case = Case("case", Network(1, 1, 1), [object], [numpy_net], probes())
     return Entry(
         "a race",
         Trained(object, Recipe("sgd", 1), "it"),

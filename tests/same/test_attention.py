@@ -15,11 +15,11 @@ from tests.selfcheck.zoo.draw import draw
 
 
 def test_steps_decide_where_fused_attention_is_outside() -> None:
-    """Of this model fused attention is 2.4 times what its steps may lose; the steps are inside."""
+    """Answers that are off by 1e-9 stand for those of a fused kernel; the steps are inside."""
     example = draw(12, 1287)
     net, _ = rewrite(example, random.Random("styles 12 1287"))
     mine, theirs = make_shadow(example, net), make_shadow(example, example.net)
-    ran = run_unwatched(example, net)
+    ran = {name: value * (1 + 1e-9) for name, value in run_unwatched(example, net).items()}
     compared, fused = compare_as_run(
         mine, theirs, ByName(), 1287, lambda: run_unwatched(example, net), ran
     )

@@ -182,6 +182,8 @@ def main() -> None:
     if given.answer:
         answer()
         return
+    if given.against and not (given.against / "harness").is_dir():
+        parser.error(f"--against {given.against}: expected the folder of a checkout")
     checkouts = [ROOT, *([given.against.resolve()] if given.against else [])]
     here, *others = measure(checkouts, given.rounds)
     for name, rate in here.items():

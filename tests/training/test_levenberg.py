@@ -137,7 +137,7 @@ def test_a_start_fits_the_same_alone_as_in_a_stack() -> None:
     starts = draw(6)
     together = levenberg.fit(starts, X, Y, steps=16)
     for number, output in enumerate((0.01, 0.1, 1.0)):
-        alone = levenberg.fit(starts[number : number + 1], X, Y, steps=16, outputs=(output,))
+        alone = levenberg.fit(starts[number : number + 1], X, Y, steps=16, dampings=(output,))
         torch.testing.assert_close(together.theta[number], alone.theta[0], **GROWN)
 
 
@@ -166,7 +166,7 @@ def test_it_learns_the_sine(dtype: torch.dtype) -> None:
 def test_numpy_takes_the_same_steps() -> None:
     """From every start; the loss and the number of steps are the same too."""
     starts = draw(4)
-    found = levenberg.fit(starts, X, Y, steps=16, outputs=(0.01,), decay=1e-3)
+    found = levenberg.fit(starts, X, Y, steps=16, dampings=(0.01,), decay=1e-3)
     for number, start in enumerate(starts.numpy()):
         theta, loss, steps = levenberg_numpy.fit(
             start, X.numpy(), Y.numpy()[:, 0], steps=16, decay=1e-3
@@ -179,8 +179,8 @@ def test_numpy_takes_the_same_steps() -> None:
 def test_data_of_each_start_are_its_own() -> None:
     """A start on the second of two draws of x fits as it does on that draw alone."""
     starts, x = draw(2), torch.stack([X, torch.tensor(from_r(2))])
-    both = levenberg.fit(starts, x, x.sin(), steps=16, outputs=(0.1,))
-    alone = levenberg.fit(starts[1:], x[1], x[1].sin(), steps=16, outputs=(0.1,))
+    both = levenberg.fit(starts, x, x.sin(), steps=16, dampings=(0.1,))
+    alone = levenberg.fit(starts[1:], x[1], x[1].sin(), steps=16, dampings=(0.1,))
     torch.testing.assert_close(both.theta[1], alone.theta[0], **GROWN)
 
 
