@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import torch
 from torch import Tensor
 
 from harness.rules.precision import precision_of
 from harness.rules.registry import Error
-from harness.shadow.adjoint import Nodes
+from harness.shadow.adjoint import Nodes, Sum
 from harness.shadow.branching import add_branches, takes_other_branch
 from harness.shadow.local import Checked, check_operations
 from harness.shadow.recording import Operation
@@ -51,12 +52,15 @@ class Shadow:
     ) -> None:
         self.watched, self.dtype, self.exact = watched, dtype, exact or {}
         self._rounded: Mapping[int, Tensor] = {}
+        self._answers: dict[str, Tensor] = {}
         self.checked = check_operations(watched.run)
         self.replay: Replay = replay(watched.run, self.exact)
 
     def read(self, name: str) -> Tensor:
         """Return an answer as repeated in float64, so that autograd can differentiate it."""
-        return self.replay.read(self.watched.answers[name])
+        if name not in self._answers:
+            self._answers[name] = self.replay.read(self.watched.answers[name])
+        return self._answers[name]
 
     def leaves(self) -> dict[int, Tensor]:
         """Return the arrays that no operation has computed (parameters, inputs, constants),
@@ -106,6 +110,18 @@ class Shadow:
             rounded.append((self.replay.get(version), [error, None, None]))
         return rounded
 
+    @cached_property
+    def _suspects(self) -> list[tuple[int, Checked]]:
+        """The operations without a bound or in a narrower dtype than the claimed one, each with the
+        number of its node.
+        """
+        computed = [
+            (node, self.checked[operation])
+            for node, operation in enumerate(self.nodes.operations)
+            if operation is not None  # a number that was held rounded
+        ]
+        return [one for one in computed if not one[1].ruled or self._is_narrow(one[1])]
+
     def allow_rounded(self, constants: Mapping[int, Tensor]) -> None:
         """Allow constants to be rounded where they are created, as torch.tensor(0.1) in float32 is.
 
@@ -119,7 +135,13 @@ class Shadow:
         """Return bounds on the errors of some numbers of the shadow (tensors of one element in the
         run repeated in float64).
         """
-        reaches = self.nodes.reach(numbers)
+        return self.reach_sums([[(number, torch.ones_like(number))] for number in numbers])
+
+    def reach_sums(self, sums: Sequence[Sum]) -> list[Reach]:
+        """Return bounds on the errors of weighted sums of tensors of the shadow (the run repeated
+        in float64).
+        """
+        reaches = self.nodes.reach(sums)
         beyond = (reaches[:, :, 1] - reaches[:, :, 2]).tolist()
         return [self._sum_up(*each) for each in zip(reaches, beyond, strict=True)]
 
@@ -130,13 +152,10 @@ class Shadow:
         of `nodes`, and `beyond` the difference of the last two.
         """
         unruled, lost = [], []
-        for node, operation in enumerate(self.nodes.operations):
-            if operation is None:  # a number that was held rounded
-                continue
-            checked = self.checked[operation]
+        for node, checked in self._suspects:
             if not checked.ruled and float(reach[node, 1]) > 0:
                 unruled.append(checked.operation)
-            elif beyond[node] > 0 and self._is_narrow(checked):
+            elif beyond[node] > 0:
                 lost.append((beyond[node], checked.operation))
         lost.sort(key=lambda one: -one[0])
         in_float64, as_run, as_declared = reach.sum(0).tolist()
