@@ -105,9 +105,12 @@ class Shadow:
         rounded: list[tuple[Tensor, Sequence[Error]]] = []
         for version, numbers in self.exact.items():
             difference = abs(self.watched.run.versions[version].numbers.double() - numbers)
-            rounded.append((self.replay.get(version), [None, difference, difference]))
+            held = self.replay.get(version)
+            difference = difference.reshape(held.shape)
+            rounded.append((held, [None, difference, difference]))
         for version, error in self._rounded.items():
-            rounded.append((self.replay.get(version), [error, None, None]))
+            held = self.replay.get(version)
+            rounded.append((held, [error.reshape(held.shape), None, None]))
         return rounded
 
     @cached_property
