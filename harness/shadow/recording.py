@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, cached_property
-from typing import Any, NamedTuple
+from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor, UntypedStorage
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from harness.shadow.places import Place, list_places, read_place
+from harness.rules.schemas import DRAWN, HIDDEN_WRITES, Signature, read_signature
+from harness.shadow.places import Place, list_places
 from harness.shadow.rewriting import Noted, rewrite
 
 
@@ -28,81 +29,6 @@ class Version:
 
     numbers: Tensor
     before: int | None = None  # the version that a write has changed
-
-
-# the arguments that these operations write to, which their schemas do not say
-HIDDEN_WRITES = {
-    "aten::native_batch_norm": ("running_mean", "running_var"),
-    "aten::cudnn_batch_norm": ("running_mean", "running_var"),
-    "aten::miopen_batch_norm": ("running_mean", "running_var"),
-}
-# operations that change how a tensor is seen, not its numbers
-RESHAPED = (
-    "aten::as_strided_",
-    "aten::squeeze_",
-    "aten::t_",
-    "aten::transpose_",
-    "aten::unsqueeze_",
-)
-# operations that return nothing but views of their first argument's numbers
-VIEWS = (
-    "aten::alias",
-    "aten::as_strided",
-    "aten::detach",
-    "aten::diagonal",
-    "aten::expand",
-    "aten::permute",
-    "aten::select",
-    "aten::slice",
-    "aten::split",
-    "aten::split_with_sizes",
-    "aten::squeeze",
-    "aten::t",
-    "aten::transpose",
-    "aten::unbind",
-    "aten::unfold",
-    "aten::unsqueeze",
-    "aten::view",
-)
-
-
-class Signature(NamedTuple):
-    """What the schema of an operation says: its name, its parameters, the names of those that it
-    writes to, and whether it returns anything.
-
-    `functional` is the name of the operation that computes the same without writing into its
-    arguments: "aten::add" for "aten::add_". `outputs` are the parameters into which it only
-    writes, such as `out`. A `view` is one of VIEWS.
-    """
-
-    name: str
-    functional: str
-    parameters: tuple[str, ...]
-    written: tuple[str, ...]
-    outputs: tuple[str, ...]
-    returns: bool
-    view: bool
-
-
-@cache
-def read_signature(called: Any) -> Signature:
-    """Return the signature of an operation, with writes that its schema does not say."""
-    schema = called._schema
-    written = [
-        argument.name
-        for argument in schema.arguments
-        if argument.alias_info is not None and argument.alias_info.is_write
-    ]
-    written += HIDDEN_WRITES.get(schema.name, ())
-    if schema.name in RESHAPED:
-        written = []
-    parameters = tuple(argument.name for argument in schema.arguments)
-    name = schema.name
-    functional = name if name.endswith("__") else name.removesuffix("_")
-    outputs = tuple(argument.name for argument in schema.arguments if argument.is_out)
-    view = name in VIEWS and schema.overload_name != "dtype"
-    returns = bool(schema.returns)
-    return Signature(name, functional, parameters, tuple(written), outputs, returns, view)
 
 
 @dataclass(eq=False)
@@ -157,7 +83,8 @@ class Run:
 
     def read(self, place: Place) -> Tensor:
         """Return the tensor at a place, as it was observed."""
-        return read_place(self.versions[place.version].numbers, place)
+        numbers = self.versions[place.version].numbers
+        return numbers.as_strided(place.size, place.stride, place.offset)
 
 
 class Unwatched(RuntimeError):
@@ -165,38 +92,6 @@ class Unwatched(RuntimeError):
 
 
 READ = "aten::_local_scalar_dense"  # reads a number, as float(tensor) does
-# operations whose results are drawn, or are memory that is not written yet: they are taken as they
-# are observed
-DRAWN = (
-    "aten::empty",
-    "aten::empty_like",
-    "aten::empty_strided",
-    "aten::new_empty",
-    "aten::new_empty_strided",
-    "aten::bernoulli",
-    "aten::bernoulli_",
-    "aten::exponential_",
-    "aten::cauchy",
-    "aten::cauchy_",
-    "aten::geometric",
-    "aten::geometric_",
-    "aten::log_normal",
-    "aten::log_normal_",
-    "aten::multinomial",
-    "aten::normal",
-    "aten::normal_",
-    "aten::poisson",
-    "aten::rand",
-    "aten::rand_like",
-    "aten::randint",
-    "aten::randint_like",
-    "aten::randn",
-    "aten::randn_like",
-    "aten::random_",
-    "aten::randperm",
-    "aten::uniform",
-    "aten::uniform_",
-)
 
 
 def _are_new(found: Sequence[Place | None], places: Any, known: int) -> bool:

@@ -144,17 +144,16 @@ class Shadow:
         """Return bounds on the errors of weighted sums of tensors of the shadow (the run repeated
         in float64).
         """
-        reaches = self.nodes.reach(sums)
-        beyond = (reaches[:, :, 1] - reaches[:, :, 2]).tolist()
-        return [self._sum_up(*each) for each in zip(reaches, beyond, strict=True)]
+        return [self._sum_up(each) for each in self.nodes.reach(sums)]
 
-    def _sum_up(self, reach: Tensor, beyond: Sequence[float]) -> Reach:
+    def _sum_up(self, reach: Tensor) -> Reach:
         """Return the bounds on one number's error.
 
         `reach` (nodes, 3) has the effect of each operation's result on it, in the three scenarios
-        of `nodes`, and `beyond` the difference of the last two.
+        of `nodes`.
         """
         unruled, lost = [], []
+        beyond = (reach[:, 1] - reach[:, 2]).tolist() if self._suspects else []
         for node, checked in self._suspects:
             if not checked.ruled and float(reach[node, 1]) > 0:
                 unruled.append(checked.operation)
