@@ -149,7 +149,7 @@ def take_step(lanes: Lanes, at: Problems) -> Lanes:
     trial = theta - v - torch.where(small, a, 0)
     new = find_loss(trial, at)
     ratio = (loss - new) / predicted
-    taken = ratio > 0
+    taken = new < loss
     factor = torch.where(taken, (1 - (2 * ratio - 1) ** 3).clamp(1 / 3), 2)  # Nielsen 1999
     return Lanes(
         torch.where(taken.unsqueeze(1), trial, theta),
@@ -213,7 +213,8 @@ def fit(
     each start, (N, R, I) and (N, R, O).
 
     A start has ended if its loss is at most `until` or not finite, if a step is predicted to lower
-    its loss by no more than `least_gain` of it, or after `steps` steps. `outputs` are the elements
+    its loss by no more than `least_gain` of it, or after `steps` steps, which is looked at every
+    LOOK steps. `outputs` are the elements
     of S for the output weights, divided by the number of rows: start i gets outputs[i %
     len(outputs)]. `width` starts are fitted at once; one that has ended makes room for the next.
     `step` may be torch.compile(take_step, dynamic=False): it is used while all lanes are full.

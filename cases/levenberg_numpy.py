@@ -64,7 +64,7 @@ def fit(
         trial = theta + v + (a if a * a @ S <= ACCELERATED**2 * length else 0)
         new_h, new_r, new = evaluate(trial)
         ratio, gain, count = (loss - new) / predicted, predicted / loss, count + 1
-        taken = ratio > 0
+        taken = new < loss
         damping *= max(1 / 3, 1 - (2 * ratio - 1) ** 3) if taken else 2
         if taken:
             theta, h, r, loss = trial, new_h, new_r, new

@@ -78,9 +78,8 @@ class LogisticLayers(torch.autograd.Function):
         x, h, W2 = ctx.saved_tensors
         r = slopes[0].mT
         rh = h * r
-        z = torch.addcmul(
-            rh, rh, h, value=-1
-        )  # h (1 - h) r: the gradient by W1 x + b is W2 times it
+        # h (1 - h) r: the gradient by W1 x + b is W2 times it
+        z = torch.addcmul(rh, rh, h, value=-1)
         v, W2 = W2.mT, rh.sum(2).unsqueeze(1)
         b = z.sum(2) * v.squeeze(2)
         W1 = z.mul_(x.mT).sum(2, keepdim=True) * v

@@ -88,17 +88,27 @@ def stacked_heads(
         heads.flat = targets[0].shape == (*heads[0].shape, 1)
     if heads.flat:
         heads[0] = heads[0].unsqueeze(-1)
-    shapes = ", ".join(map(describe_shape, heads))
-    expected = ", ".join(map(describe_shape, targets))
-    if shapes != expected:
-        found = f"[{shapes}] as a stack, expected [{expected}]"
-        raise WrongAnswer(f"gave outputs of shapes {found}: (draws, rows, width)")
+    expect_stack(heads, targets, "draws")
     for head in heads:
         if head.is_complex() or head.dtype.itemsize < parameters[0].dtype.itemsize:
             raise WrongAnswer(
                 f"gave outputs of {head.dtype} as a stack, expected {parameters[0].dtype}"
             )
     return heads
+
+
+def expect_stack(
+    heads: Sequence[torch.Tensor], targets: Sequence[torch.Tensor], counted: str
+) -> None:
+    """Raise WrongAnswer unless the outputs of a stack have the shapes of their targets.
+
+    `counted` is what the first axis counts, for the sentence: "draws" or "starts".
+    """
+    shapes = ", ".join(map(describe_shape, heads))
+    expected = ", ".join(map(describe_shape, targets))
+    if shapes != expected:
+        found = f"[{shapes}] as a stack, expected [{expected}]"
+        raise WrongAnswer(f"gave outputs of shapes {found}: ({counted}, rows, width)")
 
 
 def stacked_losses(

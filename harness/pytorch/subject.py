@@ -74,10 +74,9 @@ class Subject:
     fail.
 
     With `stacked` one call computes a stack of draws, and every sixteenth draw is evaluated alone
-    too.
-    True computes the copies by `torch.vmap`. A function `stacked(inputs, parameters)` computes D
-    copies of the model from a list of inputs (D, R, I) and from parameters by name (D, *shape), as
-    for Trained. In a dtype that is judged layer by layer, each draw is evaluated alone.
+    too. True computes the copies by `torch.vmap`. A function `stacked(inputs, parameters)` computes
+    D copies of the model from a list of inputs (D, R, I) and from parameters by name (D, *shape),
+    as for Trained. In a dtype that is judged layer by layer, each draw is evaluated alone.
 
     Raises TypeError or ValueError for wrong arguments.
     """

@@ -19,6 +19,6 @@ def calibrate(measure: Callable[[int], float], seconds: float = TURN) -> int:
     while count < MOST:
         took = min(measure(count) for _ in range(TRIES))
         if took >= seconds / 2:
-            return max(1, math.ceil(count * min(2.0, seconds / took)))
+            return math.ceil(count * (seconds / took))
         count *= 2
     return count

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from harness.model.devices import lacking
 from harness.racing.against import Compared, Race, compare, start_runners
 from harness.racing.decision import MARGIN, ROUNDS, is_faster, is_slower
 from harness.text.files import append_whole, replace_whole
@@ -56,6 +57,8 @@ def _race(given: Namespace) -> int:
             raise ValueError(f"there is no {given.file} in {checkout}, expected it in both")
     if given.rounds < 1:
         raise ValueError(f"--rounds {given.rounds}: expected a whole number, at least one")
+    if lack := lacking(given.device):
+        raise ValueError(f"--device {given.device}: {lack}")
     start = partial(start_runners, [base, head], given.file, given.device)
     with start() as runners:
         (old, before), (new, now) = (runner.ask("describe") for runner in runners)

@@ -17,6 +17,7 @@ from harness.looking.named import load_file
 from harness.model.compiled import limited
 from harness.model.devices import kind_of
 from harness.model.errors import raised
+from harness.model.settings import hold_settings
 from harness.racing.entry import Entry, Turns
 from harness.reporting.environment import environment, limit_threads
 from harness.text.harmless import one_line
@@ -40,6 +41,7 @@ class Entrant:
         self._entries: dict[str, Entry] = {}
         for entry in list_entries(load_file(file, silent)):
             self._entries.setdefault(f"{entry.name}: {entry.trained.name}", entry)
+        self._entry: Entry | None = None
         self._turns: Turns | None = None
 
     def describe(self) -> tuple[list[str], dict[str, Any]]:
@@ -51,14 +53,17 @@ class Entrant:
         is given.
         """
         self._turns = None
-        entry = self._entries[name]
-        self._turns = Turns(entry, entry.begin(dtype), dtype, self._device, evaluations)
+        self._entry = entry = self._entries[name]
+        with hold_settings(entry.case.settings):
+            self._turns = Turns(entry, entry.begin(dtype), dtype, self._device, evaluations)
         return self._turns.evaluations
 
     def take(self, slower: float = 1.0) -> float:
         """Take a turn, and return its time in seconds; see Turns.take."""
+        assert self._entry is not None
         assert self._turns is not None
-        return self._turns.take(slower=slower)[0]
+        with hold_settings(self._entry.case.settings):
+            return self._turns.take(slower=slower)[0]
 
 
 def answer(requests: Entrant, channel: Connection) -> None:

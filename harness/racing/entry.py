@@ -107,8 +107,8 @@ class Turns:
         last loss.
 
         A turn of evaluations begins with some that are not timed, so that every turn starts under
-        the same conditions. `slower` makes a turn longer by this factor
-        of evaluations: a planted slow-down, by which the measurement is tested.
+        the same conditions. `slower` multiplies the number of evaluations: a planted slow-down, by
+        which the measurement is tested.
         """
         count = round(self.evaluations * slower)
         if not self._fits:

@@ -4,7 +4,7 @@ A race has many rounds; in each of them the pacemaker and the model take turns. 
 is longer, never shorter: a time is the shortest of its turns.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -103,9 +103,9 @@ def summarise_rounds(
     """
     each = evaluations * entry.nets
     by_draw = list(grouped(rounds, lambda one: one.draw).values())
-    seconds = [_find_shortest(some, lambda one: one.second) / each for some in by_draw]
-    paces = [_find_shortest(some, lambda one: one.pace) for some in by_draw]
-    firsts = [_find_shortest(some, lambda one: one.first) / each for some in by_draw]
+    seconds = [min(one.second for one in some) / each for some in by_draw]
+    paces = [min(one.pace for one in some) for some in by_draw]
+    firsts = [min(one.first for one in some) / each for some in by_draw]
     found = Race(
         name=entry.name,
         subject=entry.trained.title(),
@@ -126,10 +126,6 @@ def summarise_rounds(
         return found
     share = float(np.mean([one.loss <= one.wanted * REACHED for one in rounds]))
     return replace(found, share=share, loss=float(np.median([one.loss for one in rounds])))
-
-
-def _find_shortest(rounds: Sequence[Round], key: Callable[[Round], float]) -> float:
-    return min(map(key, rounds))
 
 
 def _find_median_ratio(seconds: Sequence[float], others: Sequence[float]) -> float:

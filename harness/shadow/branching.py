@@ -3,8 +3,8 @@
 Examples are ReLU at a number near 0, and a maximum of nearly equal numbers. Both branches are right
 there, and a slope may jump from one to the other. A slope may also jump if a function bends within
 the error of its input. Softplus bends at 0, and an input of 1,000 in bfloat16 may be off by 10. The
-difference between the results on the observed numbers and on the shadow's numbers is
-then added to the bound.
+difference between the results on the observed numbers and on the shadow's numbers is then added to
+the bound.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ BRANCHING = frozenset(
     )
 )
 
-# Operations whose slope goes from one limit to another as an input moves by a few units.
+# Operations whose slope changes by a large factor as an input moves by a few units.
 BENDING = frozenset(
     f"aten::{name}"
     for name in (

@@ -94,7 +94,7 @@ class Causes:
         for _, inputs in self._list_alike():
             for mine, theirs in zip(self.inputs, inputs, strict=False):
                 if mine.ndim > 1 and are_equal(mine.mT, theirs) and not are_equal(mine, theirs):
-                    yield f"{self.said} reads the transpose of what it reads in {self.name}"
+                    yield f"an input of {self.said} is the transpose of that in {self.name}"
 
     def _find_order(self) -> Iterator[str]:
         """Yield which operation of the reference reads the same numbers, if none of the same kind
@@ -104,7 +104,7 @@ class Causes:
             readers = self._list_readers(mine)
             if readers and name_kind(self.first) not in map(name_kind, readers):
                 theirs = describe_shortly(readers[0])
-                yield f"what {self.said} reads, {self.name} gives to {theirs}"
+                yield f"{self.name} gives the input of {self.said} to {theirs}"
 
     def _list_readers(self, numbers: Tensor) -> list[Operation]:
         """Return the operations of the reference that transform these numbers."""
@@ -151,9 +151,14 @@ def read_arguments(operation: Operation, inputs: Sequence[Tensor]) -> dict[str, 
     bound = bind(operation.called, operation.args, operation.kwargs)
     numbers = {name: value for name, value in bound.items() if is_plain(value)}
     for name in AXES:
-        if isinstance(numbers.get(name), int) and inputs and inputs[0].ndim:
-            numbers[name] %= inputs[0].ndim
+        if name in numbers and inputs and inputs[0].ndim:
+            numbers[name] = count_axes(numbers[name], inputs[0].ndim)
     return numbers
+
+
+def count_axes(axes: Any, ndim: int) -> Any:
+    """Return an axis, or several, as numbers from 0."""
+    return axes % ndim if isinstance(axes, int) else [axis % ndim for axis in axes]
 
 
 def is_plain(value: Any) -> bool:
@@ -178,10 +183,14 @@ def hold_equal(one: Tensor, other: Tensor) -> bool:
 def find_factor(mine: Tensor, theirs: Tensor) -> float | None:
     """Return c if the numbers of `mine` are c times those of `theirs`, in any order, and c is not
     1; else None.
+
+    An array of equal numbers has no factor: it is a multiple of every other such array.
     """
     if mine.numel() != theirs.numel() or not bool(theirs.any()):
         return None
     one, other = mine.flatten().sort().values, theirs.flatten().sort().values
+    if one[0] == one[-1]:
+        return None
     size = float(torch.linalg.vector_norm(one) / torch.linalg.vector_norm(other))
     if not size or are_equal(one, other):
         return None

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from harness.core.implementation import Missing
 from harness.core.problem import Problem
-from harness.model.errors import WrongAnswer
 from harness.model.module import Model, Stacked
-from harness.model.stacks import stacked_losses
-from harness.model.tensors import describe_shape, list_heads, make_tensors
+from harness.model.stacks import expect_stack, stacked_losses
+from harness.model.tensors import list_heads, make_tensors
 from harness.pytorch.subject import Subject
 
 if TYPE_CHECKING:
@@ -107,9 +106,5 @@ class StackLearner:
         names = [block.name for block in self.problem.formulation.own.blocks]
         by_name = dict(zip(names, self.parameters, strict=True))
         heads = list_heads(self.stacked(self.inputs, by_name))
-        shapes = ", ".join(map(describe_shape, heads))
-        expected = ", ".join(map(describe_shape, self.targets))
-        if shapes != expected:
-            found = f"[{shapes}] as a stack, expected [{expected}]"
-            raise WrongAnswer(f"gave outputs of shapes {found}: (starts, rows, width)")
+        expect_stack(heads, self.targets, "starts")
         return stacked_losses(self.problem, heads, self.targets, self.parameters)

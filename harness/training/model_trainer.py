@@ -70,7 +70,7 @@ class ModelTrainer:
 
     def count_starts(self, starts: int) -> int:
         """Return the number of its starts in a run of `starts` starts."""
-        raise NotImplementedError
+        return starts if self.most is None else min(starts, self.most)
 
     def starting(self, network: Family, population: Population, starts: int, dtype: str) -> Problem:
         """Return the problem (parameters and data) with the starts and their data, on the network.

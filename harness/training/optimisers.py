@@ -79,7 +79,8 @@ def _unwrap_step(optimiser: Any) -> Callable[[], None]:
     import torch
 
     if DYNAMO in sys.modules:
-        return optimiser.step  # type: ignore[no-any-return]
+        method: Callable[[], None] = optimiser.step
+        return method
     inside = inspect.unwrap(type(optimiser).step)
 
     def step() -> None:

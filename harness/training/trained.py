@@ -47,7 +47,7 @@ class Trained(ModelTrainer):
     initialisation under torch's seeds 0, 1, ... `stacked(inputs, parameters)` computes D copies of
     the model in one call, from a list of inputs (D, R, I) and from parameters by name (D, *shape).
     If it is given, it is trained instead of the model. Without it the starts are trained one after
-    the other, at most `most` of them.
+    the other, at most `most` of them (None: all).
 
     `iterate(loss, parameters)` is a user's own iteration: it calls backward(), takes a step and
     sets the gradients to zero. `before` and `after` are called with the model before and after each
@@ -70,7 +70,7 @@ class Trained(ModelTrainer):
     name: str = ""
     says: str = ""
     start: Start | None = None
-    most: int = FEW
+    most: int | None = FEW
     stacked: Stacked | None = None
     iterate: Callable[[Any, list[Any]], None] | None = None
     before: Callable[[Any], None] | None = None
@@ -107,7 +107,7 @@ class Trained(ModelTrainer):
             )
 
     def count_starts(self, starts: int) -> int:
-        return starts if self.stacked else min(starts, self.most)
+        return starts if self.stacked else super().count_starts(starts)
 
     def stopping_at(self, loss: float) -> Self:
         """Return a copy of this trainer that stops once the loss is at most `loss`."""

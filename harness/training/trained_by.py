@@ -34,8 +34,9 @@ class TrainedBy(ModelTrainer):
     gets a list of inputs (D, R, I), a list of targets (D, R, O), and the parameters at the starts
     by name (D, *shape). They are tensors of the trial's dtype on its device. It returns the final
     parameters by name, in the same shapes, and the losses (D,) at these parameters. It may also
-    return the number of evaluations of the loss from each start (D,). No deadline ends it. In a
-    race it gets one more argument, `until`: it ends a start whose loss is at most that.
+    return the number of evaluations of the loss from each start (D,). No deadline ends it. With
+    `until`, which a race sets, it gets that number as one more argument of this name: it ends a
+    start whose loss is at most that.
 
     `start(formulation, D)` returns the starts (D, P). By default these are the model's own
     initialisation under torch's seeds 0, 1, ... `most` is the largest number of starts. `says`,
@@ -79,9 +80,6 @@ class TrainedBy(ModelTrainer):
     def stopping_at(self, loss: float) -> Self:
         """Return a copy whose training ends, from each start, at a loss of at most `loss`."""
         return replace(self, until=loss)
-
-    def count_starts(self, starts: int) -> int:
-        return min(starts, self.most or starts)
 
     def fit(self, start: Problem, dtype: str, device: str, say: Say) -> Fitted | Missing:
         """Train from all starts in one call, and return the results.
@@ -141,5 +139,5 @@ def _expect_shape(name: str, tensor: Any, shape: tuple[int, ...]) -> None:
     if not isinstance(tensor, torch.Tensor) or tuple(tensor.shape) != shape:
         found = shown(tensor, 40)
         if isinstance(tensor, torch.Tensor):
-            found = f"a tensor {describe_shape(tensor)}"
+            found = f"a tensor of shape {describe_shape(tensor)}"
         raise WrongAnswer(f"gave {found} as {name}, expected a tensor of shape {shape}")

@@ -193,11 +193,13 @@ class RSession:
         return self._fit(what, topology, *ask, *data, w, *settings, size=size)
 
     def _fit(self, what: str, topology: Topology, *ask: Any, size: float) -> Fit:
-        _, (end, value, outputs, convergence) = self._ask(what, "timed", *ask, size=size)
+        with self._lock:
+            _, (end, value, outputs, convergence) = self._ask(what, "timed", *ask, size=size)
+            seconds = self.seconds
         assert end.shape == (topology.n_weights,), end.shape
         assert len(outputs) == topology.outputs, outputs.shape
         outputs = np.ascontiguousarray(outputs.T)
-        return Fit(end, float(value[0]), outputs, int(convergence[0]), self.seconds)
+        return Fit(end, float(value[0]), outputs, int(convergence[0]), seconds)
 
     def time_gradients(
         self,

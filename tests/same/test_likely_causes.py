@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from harness.core.verdict import Status
 from harness.same.case import same
+from harness.shadow.causes import count_axes, find_factor
 from tests.conftest import Approved
 from tests.same.models import judge
 
@@ -125,3 +126,16 @@ def test_another_mistake_has_no_such_cause() -> None:
     why = ask(Moved, Layer).why
     assert "first operation that differs" in why
     assert "likely:" not in why
+
+
+def test_equal_numbers_tell_no_factor() -> None:
+    """An array of ones is a multiple of every array of equal numbers, which explains nothing."""
+    ones = torch.ones(2, 2)
+    assert find_factor(2 * ones, ones) is None
+    assert find_factor(torch.arange(4.0) * 2, torch.arange(4.0)) == 2
+
+
+def test_one_axis_written_in_two_ways_is_no_difference() -> None:
+    """From the end or from the front, alone or in a list."""
+    assert count_axes(-1, 3) == count_axes(2, 3) == 2
+    assert count_axes([-1, 0], 3) == [2, 0]

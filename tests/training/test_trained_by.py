@@ -189,8 +189,10 @@ def test_most_caps_the_starts() -> None:
     """By default all starts of a run are trained at once."""
     trainer = TrainedBy(SineNet, descend, start=starts.uniform())
     capped = TrainedBy(SineNet, descend, start=starts.uniform(), most=2)
-    counts = [each.starting(NETWORK, POPULATION, 5, "float64").draws for each in (trainer, capped)]
-    assert counts == [5, 2]
+    stepwise = Trained(SineNet, Recipe("sgd", 1), start=starts.uniform(), most=None)
+    trainers = trainer, capped, stepwise
+    counts = [each.starting(NETWORK, POPULATION, 5, "float64").draws for each in trainers]
+    assert counts == [5, 2, 5]
 
 
 def test_levenberg_marquardt_ends_below_what_it_is_told_to_reach() -> None:
