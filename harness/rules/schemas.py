@@ -11,19 +11,11 @@ def _name(names: str) -> frozenset[str]:
 
 
 # the arguments that these operations write to, which their schemas do not say
-HIDDEN_WRITES = {
-    "aten::native_batch_norm": ("running_mean", "running_var"),
-    "aten::cudnn_batch_norm": ("running_mean", "running_var"),
-    "aten::miopen_batch_norm": ("running_mean", "running_var"),
-}
-# operations that change how a tensor is seen, not its numbers
-RESHAPED = (
-    "aten::as_strided_",
-    "aten::squeeze_",
-    "aten::t_",
-    "aten::transpose_",
-    "aten::unsqueeze_",
+HIDDEN_WRITES = dict.fromkeys(
+    _name("native_batch_norm cudnn_batch_norm miopen_batch_norm"), ("running_mean", "running_var")
 )
+# operations that change how a tensor is seen, not its numbers
+RESHAPED = _name("as_strided_ squeeze_ t_ transpose_ unsqueeze_")
 # operations that return nothing but views of their first argument's numbers
 VIEWS = _name("""
     alias as_strided detach diagonal expand permute select slice split split_with_sizes squeeze
@@ -72,7 +64,12 @@ def read_signature(called: Any) -> Signature:
     parameters = tuple(argument.name for argument in schema.arguments)
     name = schema.name
     functional = name if name.endswith("__") else name.removesuffix("_")
-    outputs = tuple(argument.name for argument in schema.arguments if argument.is_out)
-    view = name in VIEWS and schema.overload_name != "dtype"
-    returns = bool(schema.returns)
-    return Signature(name, functional, parameters, tuple(written), outputs, returns, view)
+    return Signature(
+        name,
+        functional,
+        parameters,
+        tuple(written),
+        tuple(argument.name for argument in schema.arguments if argument.is_out),
+        bool(schema.returns),
+        name in VIEWS and schema.overload_name != "dtype",
+    )

@@ -99,9 +99,8 @@ def _are_new(found: Sequence[Place | None], places: Any, known: int) -> bool:
     arguments at `places`.
     """
     versions = {place.version for place in found if place is not None}
-    if not versions or max(versions) >= known:
-        return bool(versions)
-    return not versions <= {place.version for place in list_places(places)}
+    read = (place.version for place in list_places(places))
+    return bool(versions) and (max(versions) >= known or not versions <= set(read))
 
 
 class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -170,7 +169,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self._add_version(storage, tensor, self._newest[storage._cdata])
         found = self._place_results(signature, results, written)
         if signature.name == READ:
-            if any(self._is_float(place) for place in list_places(places)):
+            numbers = [self.run.versions[one.version].numbers for one in list_places(places)]
+            if any(each.is_floating_point() for each in numbers):
                 self.run.read_numbers.append(self._find_layer()[1])
         elif signature.name not in DRAWN and _are_new(found, places, known):
             self._note(Noted(called, *places, found))
@@ -187,9 +187,6 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if signature.name in HIDDEN_WRITES or not signature.returns:
             found += [self.place(tensor) for tensor in written]
         return tuple(found)
-
-    def _is_float(self, place: Place) -> bool:
-        return self.run.versions[place.version].numbers.is_floating_point()
 
     def _to_places(self, given: Any) -> Any:
         """Return the arguments of an operation with each tensor replaced by its place in

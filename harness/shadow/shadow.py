@@ -118,12 +118,13 @@ class Shadow:
         """The operations without a bound or in a narrower dtype than the claimed one, each with the
         number of its node.
         """
-        computed = [
-            (node, self.checked[operation])
-            for node, operation in enumerate(self.nodes.operations)
-            if operation is not None  # a number that was held rounded
-        ]
-        return [one for one in computed if not one[1].ruled or self._is_narrow(one[1])]
+        suspects = []
+        for node, operation in enumerate(self.nodes.operations):
+            if operation is not None:  # None is a number that was held rounded
+                checked = self.checked[operation]
+                if not checked.ruled or self._is_narrow(checked):
+                    suspects.append((node, checked))
+        return suspects
 
     def allow_rounded(self, constants: Mapping[int, Tensor]) -> None:
         """Allow constants to be rounded where they are created, as torch.tensor(0.1) in float32 is.
