@@ -240,7 +240,7 @@ class BoundedArithmetic(BoundedProbabilities):
         here.
         """
         if x.most.max(initial=0.0) <= self.contract.largest:  # nearly always
-            return x.reshaped(lambda numbers: numbers)
+            return x
         return Bounded(x.value, np.where(x.most <= self.contract.largest, x.error, np.inf))
 
     def _acts(self, a: Bounded, factor: Array | float) -> NDArray[np.bool_]:

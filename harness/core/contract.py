@@ -249,7 +249,12 @@ class Bounded:
         return bool(self.most.all())
 
     def reshaped(self, shape: Callable[[Array], Array]) -> Bounded:
-        """Return the numbers after `shape`, a function that only reshapes or reorders them."""
+        """Return the numbers after `shape`, a function that reshapes or reorders them, or sets some
+        to an exact 0.
+
+        What is known of the numbers is kept. A 0 that came later then counts as a number that may
+        underflow, which makes bounds wider and never narrower.
+        """
         changed = Bounded(shape(self.value), shape(self.error))
         known = vars(self)
         for name in ("size", "most"):

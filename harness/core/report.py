@@ -107,7 +107,8 @@ class Race:
     `ratio` is the ratio of the shortest times over the rounds, of fits the median over the starts;
     `quartiles` are those of the ratios of single rounds. `aa_ratio` and `aa_quartiles` are the same
     measurement of one program against itself, which shows the noise. If the race was a fit, `loss`
-    is the median of the final losses, and `share` is the share of rounds that reached R's loss.
+    is the median of the final losses, None if it is not finite, and `share` is the share of rounds
+    that reached R's loss.
 
     `clock` is the clock of the subject, "CPU" or "wall"; that of R is the CPU's. A turn of the
     subject had `evaluations` evaluations, each of `nets` networks. `seconds` is the subject's

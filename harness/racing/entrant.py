@@ -40,7 +40,9 @@ class Entrant:
         self._device = device
         self._entries: dict[str, Entry] = {}
         for entry in list_entries(load_file(file, silent)):
-            self._entries.setdefault(f"{entry.name}: {entry.trained.name}", entry)
+            name = f"{entry.name}: {entry.trained.name}"
+            if self._entries.setdefault(name, entry) is not entry:
+                raise ValueError(f"two races are called {name}, expected a name for each")
         self._entry: Entry | None = None
         self._turns: Turns | None = None
 

@@ -125,7 +125,8 @@ def summarise_rounds(
     if not entry.fits:
         return found
     share = float(np.mean([one.loss <= one.wanted * REACHED for one in rounds]))
-    return replace(found, share=share, loss=float(np.median([one.loss for one in rounds])))
+    loss = float(np.median([one.loss for one in rounds]))
+    return replace(found, share=share, loss=loss if np.isfinite(loss) else None)
 
 
 def _find_median_ratio(seconds: Sequence[float], others: Sequence[float]) -> float:

@@ -204,9 +204,7 @@ class _Both:
         """Pair the answers of both models with these names, which agree in shape."""
         for name in names:
             actual = self.shadows[name]
-            ran = self.ran.get(name)
-            if ran is None:
-                ran = torch.full_like(actual, torch.nan)
+            ran = self.ran.get(name, torch.full_like(actual, torch.nan))
             difference = None
             if ran.shape == actual.shape:
                 difference = torch.where(ran == actual, 0.0, ran - actual)

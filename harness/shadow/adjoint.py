@@ -141,7 +141,7 @@ def _differentiate(sums: Sequence[Sum], results: Sequence[Tensor]) -> list[Tenso
     return [_stack(list(slopes)) for slopes in zip(*rows, strict=True)]
 
 
-def _collect(sums: Sequence[Sum]) -> tuple[list[Tensor], list[Tensor]]:
+def _collect(sums: Sequence[Sum]) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
     """Return the tensors of N sums that autograd can differentiate, each once, and their weights in
     each sum, (N, ...).
     """
@@ -153,7 +153,8 @@ def _collect(sums: Sequence[Sum]) -> tuple[list[Tensor], list[Tensor]]:
             if id(tensor) not in found:
                 found[id(tensor)] = tensor, weights.new_zeros((len(sums), *tensor.shape))
             found[id(tensor)][1][row] += weights
-    return [tensor for tensor, _ in found.values()], [weights for _, weights in found.values()]
+    tensors, together = zip(*found.values(), strict=True)
+    return tensors, together
 
 
 def _stack(slopes: list[Tensor | None]) -> Tensor | None:

@@ -2,7 +2,8 @@
 
 torch wraps the functions of an optimiser for torch.compile and for its profiler. The wrappers
 compute nothing, but the first call imports torch._dynamo, which takes longer than to import torch,
-and every call costs time. So the functions inside are called, unless torch._dynamo is in use.
+and every call costs time. So the functions inside are called, unless torch._dynamo is in use. Hooks
+that somebody registers for the steps of optimisers are left out with the wrappers.
 """
 
 from __future__ import annotations

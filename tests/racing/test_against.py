@@ -167,19 +167,22 @@ def test_fits_and_what_became_faster_pass(tmp_path: Path, warm_python: str, race
 def test_what_cannot_be_raced_says_so(
     tmp_path: Path, warm_python: str, race: Race, approved: Approved
 ) -> None:
-    """No such file, no race in both, a file that cannot be imported, an unknown device, a Python
-    that ends at once: exit code 2.
+    """No such file, no race in both, a file that cannot be imported, two races of one name, an
+    unknown device, a Python that ends at once: exit code 2.
     """
     base = make_checkout(tmp_path / "base", warm_python, 1, ["old"])
     head = make_checkout(tmp_path / "head", warm_python, 1, ["new"])
     (base / "wrong.py").write_text("import nowhere_to_be_found")
     (head / "wrong.py").write_text("")
-    said = [race(head, file, "--against", "../base") for file in ("no.py", "races.py", "wrong.py")]
+    for folder in (base, head):
+        (folder / "twice.py").write_text(PROJECT.format(times=1, names=["one", "one"]))
+    files = ("no.py", "races.py", "wrong.py", "twice.py")
+    said = [race(head, file, "--against", "../base") for file in files]
     said.append(race(head, "races.py", "--against", "../base", "--device", "tpu"))
     older = tmp_path / "base/.venv/bin/python"
     older.unlink()
     older.write_text("#!/bin/sh\nexit 3\n")
     older.chmod(0o755)
     said.append(race(head, "races.py", "--against", "../base"))
-    assert [code for code, _ in said] == [2] * 5
+    assert [code for code, _ in said] == [2] * 6
     approved("".join(text for _, text in said))
