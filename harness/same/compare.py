@@ -16,11 +16,11 @@ from torch import Tensor
 from harness.same.elements import (
     Question,
     ask_element,
-    blank_infinite,
     have_same_infinities,
     is_finite,
     list_questions,
 )
+from harness.shadow.adjoint import Sum
 from harness.shadow.recording import Operation
 from harness.shadow.replay import widen
 from harness.shadow.shadow import Reach, Shadow
@@ -184,7 +184,8 @@ class _Both:
     """The shadows of two models (their evaluations repeated in float64), and the answers of both,
     with gradients by the reference's parameters.
 
-    `pairs` has the answers whose numbers are compared, by name.
+    `pairs` has the answers whose numbers are compared, by name; `endless` are the names of those
+    with infinities or NaN.
     """
 
     def __init__(
@@ -197,6 +198,7 @@ class _Both:
         self.shadows = self._pull(shadows)
         self.ran = self._pull({name: widen(tensor) for name, tensor in observed.items()})
         self.pairs: dict[str, _Pair] = {}
+        self.endless: set[str] = set()
 
     def pair_up(self, names: Sequence[str]) -> None:
         """Pair the answers of both models with these names, which agree in shape."""
@@ -206,8 +208,12 @@ class _Both:
             difference = None
             if ran.shape == actual.shape:
                 difference = torch.where(ran == actual, 0.0, ran - actual)
-            expected = blank_infinite(self.expected(name))
-            self.pairs[name] = _Pair(blank_infinite(actual), expected, difference)
+            expected = self._blank(name, self.expected(name))
+            self.pairs[name] = _Pair(self._blank(name, actual), expected, difference)
+
+    def _blank(self, name: str, answer: Tensor) -> Tensor:
+        """Return an answer with 0 in place of infinities and NaN."""
+        return answer.nan_to_num(0.0, 0.0, 0.0) if name in self.endless else answer
 
     def _pull(self, answers: Tensors) -> Tensors:
         """Return a copy of the answers in which gradients by the subject's parameters are converted
@@ -292,6 +298,7 @@ class _Both:
             return Compared(name, "same" if same else "differs", 0.0 if same else math.inf)
         if is_finite(actual) and is_finite(expected):
             return None if expected.numel() else Compared(name, "not seen")
+        self.endless.add(name)
         if not have_same_infinities(actual, expected):
             return Compared(name, "not finite", math.inf)
         if bool(torch.isnan(expected).any()) or not bool(torch.isfinite(expected).any()):
@@ -305,25 +312,27 @@ class _Both:
         pair = self.pairs[name]
         return list_questions(name, pair.expected, pair.actual, generator)
 
-    def weigh(self, question: Question) -> tuple[Tensor, Tensor]:
+    def weigh(self, question: Question) -> tuple[Sum, Sum]:
         """Return the weighted sum of the subject's answer and that of the reference's, so that
         autograd can differentiate them.
         """
         name, weights = question.name, question.weights
-        expected = (blank_infinite(self.reference.read(name)) * weights).sum()
+        expected = [(self._blank(name, self.reference.read(name)), weights)]
         if not name.startswith(GRADIENT):
-            return (blank_infinite(self.subject.read(name)) * weights).sum(), expected
-        actual = torch.zeros((), dtype=torch.float64, device=weights.device)
-        for own, changes in self.carry.push({name.removeprefix(GRADIENT): weights}).items():
-            if GRADIENT + own in self.subject.watched.answers:
-                actual = actual + (self.subject.read(GRADIENT + own) * changes).sum()
-        return actual, expected
+            return [(self._blank(name, self.subject.read(name)), weights)], expected
+        changes = self.carry.push({name.removeprefix(GRADIENT): weights})
+        known = self.subject.watched.answers
+        return [
+            (self.subject.read(GRADIENT + own), each)
+            for own, each in changes.items()
+            if GRADIENT + own in known
+        ], expected
 
 
 def _judge_questions(both: _Both, questions: Sequence[Question]) -> list[_Judged]:
     sums = [both.weigh(question) for question in questions]
-    mine = both.subject.reach([actual for actual, _ in sums])
-    theirs = both.reference.reach([expected for _, expected in sums])
+    mine = both.subject.reach_sums([actual for actual, _ in sums])
+    theirs = both.reference.reach_sums([expected for _, expected in sums])
     return [
         _Judged(question, *both.measure(question), *reaches)
         for question, *reaches in zip(questions, mine, theirs, strict=True)

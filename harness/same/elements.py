@@ -83,8 +83,3 @@ def _blank_finite(tensor: Tensor) -> Tensor:
     """
     sign = torch.where(torch.isinf(tensor), torch.sign(tensor), 0.0)
     return torch.where(torch.isnan(tensor), 2.0, sign)
-
-
-def blank_infinite(tensor: Tensor) -> Tensor:
-    """Return a tensor with 0 in place of infinities and NaN."""
-    return tensor if is_finite(tensor) else tensor.nan_to_num(0.0, 0.0, 0.0)

@@ -4,7 +4,8 @@ first order.
 The error of a number is a sum over all operations: the derivative of the number by the result of
 the operation, times the error of that result. One backward pass through the shadow (the same
 operations in float64) gives all derivatives of a number, so the bound costs one pass for each
-number. A weighted sum of an answer's elements is a number like any other.
+number. A number is a weighted sum of elements of tensors: autograd begins at the tensors, with the
+weights as gradients.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from harness.rules.registry import Error
 from harness.shadow.replay import Replay
 
 MOST = 2**25  # derivatives that are held at once: 256 MiB
+# a number: the sum of some tensors' elements, each tensor with the weights of its elements
+Sum = Sequence[tuple[Tensor, Tensor]]
 
 
 class Nodes:
@@ -54,22 +57,22 @@ class Nodes:
             self.operations.append(None)
             self.errors.append(torch.stack([_flat(each, numbers) for each in scenario_errors], 1))
 
-    def reach(self, numbers: Sequence[Tensor]) -> Tensor:
-        """Return the effect of each node's error on N numbers, as an array (N, nodes, K); a node is
-        a result of an operation.
+    def reach(self, sums: Sequence[Sum]) -> Tensor:
+        """Return the effect of each node's error on N numbers (weighted sums of tensors), as an
+        array (N, nodes, K); a node is a result of an operation.
 
-        A number is a tensor of one element that autograd can differentiate by the nodes. An
-        infinite error does not count if its derivative is 0.
+        Autograd can differentiate the tensors by the nodes. An infinite error does not count if its
+        derivative is 0.
         """
-        reach = torch.zeros(len(numbers), len(self.results), self.scenarios, dtype=torch.float64)
-        acting = [row for row, number in enumerate(numbers) if number.requires_grad]
+        reach = torch.zeros(len(sums), len(self.results), self.scenarios, dtype=torch.float64)
+        acting = [row for row, terms in enumerate(sums) if any(t.requires_grad for t, _ in terms)]
         if not acting or not self.results:
             return reach
         numel = sum(result.numel() for result in self.results)
         step = max(1, MOST // max(numel, 1))
         for start in range(0, len(acting), step):
             rows = acting[start : start + step]
-            slopes = _differentiate([numbers[row] for row in rows], self.results)
+            slopes = _differentiate([sums[row] for row in rows], self.results)
             reach[rows] = _weigh_all(slopes, self.errors, len(rows)).cpu()
         return reach
 
@@ -109,22 +112,21 @@ def _weigh_infinite(sizes: Tensor, errors: Tensor) -> Tensor:
     return each.nan_to_num(nan=torch.inf, posinf=torch.inf).sum(1)
 
 
-def _differentiate(numbers: Sequence[Tensor], results: Sequence[Tensor]) -> list[Tensor | None]:
+def _differentiate(sums: Sequence[Sum], results: Sequence[Tensor]) -> list[Tensor | None]:
     """Return the derivatives of N numbers by each result, (N, ...); None for a result on which no
     number depends.
 
     All numbers are differentiated in one backward pass, or one after the other if torch cannot
     batch an operation.
     """
-    together = torch.stack([number.reshape(()) for number in numbers])
-    each = torch.eye(len(numbers), dtype=torch.float64, device=together.device)
-    if len(numbers) > 1:
+    tensors, weights = _collect(sums)
+    if len(sums) > 1:
         try:
             return list(
                 torch.autograd.grad(
-                    together,
+                    tensors,
                     results,
-                    each,
+                    weights,
                     retain_graph=True,
                     allow_unused=True,
                     is_grads_batched=True,
@@ -133,10 +135,26 @@ def _differentiate(numbers: Sequence[Tensor], results: Sequence[Tensor]) -> list
         except RuntimeError:
             pass
     rows = [
-        torch.autograd.grad(together, results, row, retain_graph=True, allow_unused=True)
-        for row in each
+        torch.autograd.grad(tensors, results, row, retain_graph=True, allow_unused=True)
+        for row in zip(*weights, strict=True)
     ]
     return [_stack(list(slopes)) for slopes in zip(*rows, strict=True)]
+
+
+def _collect(sums: Sequence[Sum]) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+    """Return the tensors of N sums that autograd can differentiate, each once, and their weights in
+    each sum, (N, ...).
+    """
+    found: dict[int, tuple[Tensor, Tensor]] = {}  # by the tensor's identity
+    for row, terms in enumerate(sums):
+        for tensor, weights in terms:
+            if not tensor.requires_grad:
+                continue
+            if id(tensor) not in found:
+                found[id(tensor)] = tensor, weights.new_zeros((len(sums), *tensor.shape))
+            found[id(tensor)][1][row] += weights
+    tensors, together = zip(*found.values(), strict=True)
+    return tensors, together
 
 
 def _stack(slopes: list[Tensor | None]) -> Tensor | None:

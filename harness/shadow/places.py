@@ -62,7 +62,7 @@ def _find_order(size: tuple[int, ...], stride: tuple[int, ...], whole: int) -> O
 
 
 def read_place(numbers: Tensor, place: Place) -> Tensor:
-    """Return the tensor at a place of the flat tensor `numbers`, as a view."""
+    """Return the tensor at a place of the contiguous tensor `numbers`, as a view."""
     order = find_order(place, numbers.numel())
     if order is None:
         return numbers.as_strided(place.size, place.stride, place.offset)

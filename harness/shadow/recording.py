@@ -9,22 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, cached_property
-from typing import Any, NamedTuple
+from functools import cached_property
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, UntypedStorage
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from harness.shadow.places import Place, list_places, read_place
+from harness.rules.schemas import DRAWN, HIDDEN_WRITES, Signature, read_signature
+from harness.shadow.places import Place, list_places
 from harness.shadow.rewriting import Noted, rewrite
-
-
-class Given(NamedTuple):
-    """The arguments of a call, in which each tensor is replaced by its place in memory."""
-
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
 
 
 @dataclass(eq=False)
@@ -37,56 +31,7 @@ class Version:
     before: int | None = None  # the version that a write has changed
 
 
-# the arguments that these operations write to, which their schemas do not say
-HIDDEN_WRITES = {
-    "aten::native_batch_norm": ("running_mean", "running_var"),
-    "aten::cudnn_batch_norm": ("running_mean", "running_var"),
-    "aten::miopen_batch_norm": ("running_mean", "running_var"),
-}
-# operations that change how a tensor is seen, not its numbers
-RESHAPED = (
-    "aten::as_strided_",
-    "aten::squeeze_",
-    "aten::t_",
-    "aten::transpose_",
-    "aten::unsqueeze_",
-)
-
-
-class Signature(NamedTuple):
-    """What the schema of an operation says: its name, its parameters, the names of those that it
-    writes to, and whether it returns anything.
-
-    `functional` is the name of the operation that computes the same without writing into its
-    arguments: "aten::add" for "aten::add_".
-    """
-
-    name: str
-    functional: str
-    parameters: tuple[str, ...]
-    written: tuple[str, ...]
-    returns: bool
-
-
-@cache
-def read_signature(called: Any) -> Signature:
-    """Return the signature of an operation, with writes that its schema does not say."""
-    schema = called._schema
-    written = [
-        argument.name
-        for argument in schema.arguments
-        if argument.alias_info is not None and argument.alias_info.is_write
-    ]
-    written += HIDDEN_WRITES.get(schema.name, ())
-    if schema.name in RESHAPED:
-        written = []
-    parameters = tuple(argument.name for argument in schema.arguments)
-    name = schema.name
-    functional = name if name.endswith("__") else name.removesuffix("_")
-    return Signature(name, functional, parameters, tuple(written), bool(schema.returns))
-
-
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Operation:
     """One call of an operation: its arguments and results, in which each tensor is replaced by its
     place in memory.
@@ -104,17 +49,22 @@ class Operation:
     line: str = ""
     backward: bool = False
 
+    @cached_property
+    def signature(self) -> Signature:
+        """What the schema of the operation says."""
+        return read_signature(self.called)
+
     @property
     def name(self) -> str:
         """The name of the operation in its schema, as "aten::addmm"."""
-        return read_signature(self.called).name
+        return self.signature.name
 
     @property
     def functional(self) -> str:
         """The name of the operation that computes the same without writing into its arguments:
         "aten::add" for "aten::add_".
         """
-        return read_signature(self.called).functional
+        return self.signature.functional
 
     @cached_property
     def places(self) -> Sequence[Place]:
@@ -133,7 +83,8 @@ class Run:
 
     def read(self, place: Place) -> Tensor:
         """Return the tensor at a place, as it was observed."""
-        return read_place(self.versions[place.version].numbers, place)
+        numbers = self.versions[place.version].numbers
+        return numbers.as_strided(place.size, place.stride, place.offset)
 
 
 class Unwatched(RuntimeError):
@@ -141,38 +92,15 @@ class Unwatched(RuntimeError):
 
 
 READ = "aten::_local_scalar_dense"  # reads a number, as float(tensor) does
-# operations whose results are drawn, or are memory that is not written yet: they are taken as they
-# are observed
-DRAWN = (
-    "aten::empty",
-    "aten::empty_like",
-    "aten::empty_strided",
-    "aten::new_empty",
-    "aten::new_empty_strided",
-    "aten::bernoulli",
-    "aten::bernoulli_",
-    "aten::exponential_",
-    "aten::cauchy",
-    "aten::cauchy_",
-    "aten::geometric",
-    "aten::geometric_",
-    "aten::log_normal",
-    "aten::log_normal_",
-    "aten::multinomial",
-    "aten::normal",
-    "aten::normal_",
-    "aten::poisson",
-    "aten::rand",
-    "aten::rand_like",
-    "aten::randint",
-    "aten::randint_like",
-    "aten::randn",
-    "aten::randn_like",
-    "aten::random_",
-    "aten::randperm",
-    "aten::uniform",
-    "aten::uniform_",
-)
+
+
+def _are_new(found: Sequence[Place | None], places: Any, known: int) -> bool:
+    """Did an operation write any number? `known` versions were there when it had read the
+    arguments at `places`.
+    """
+    versions = {place.version for place in found if place is not None}
+    read = (place.version for place in list_places(places))
+    return bool(versions) and (max(versions) >= known or not versions <= set(read))
 
 
 class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -194,70 +122,82 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
         Raises Unwatched for a tensor that is not an ordinary array of real numbers.
         """
+        if tensor.is_neg():
+            tensor = tensor.resolve_neg()
+        version = self._find_version(tensor)
+        return Place(version, tuple(tensor.shape), tensor.stride(), int(tensor.storage_offset()))
+
+    def _find_version(self, tensor: Tensor) -> int:
+        """Return the number of the newest version of a tensor's memory."""
         if tensor.layout is not torch.strided or tensor.is_complex() or tensor.is_quantized:
             kind = "complex" if tensor.is_complex() else str(tensor.layout).removeprefix("torch.")
             raise Unwatched(f"a {kind} tensor is not followed")
-        if tensor.is_neg():
-            tensor = tensor.resolve_neg()
         storage = tensor.untyped_storage()
         version = self._newest.get(storage._cdata)
         if version is None:
             if tensor.grad_fn is not None:  # another thread has made it
                 self.run.read_numbers.append(self._find_layer()[1])
-            version = self._add_version(storage._cdata, tensor, None)
-        elif self.run.versions[version].numbers.dtype != tensor.dtype:
+            return self._add_version(storage, tensor, None)
+        if self.run.versions[version].numbers.dtype is not tensor.dtype:
             raise Unwatched("numbers that are seen as another dtype (view) are not followed")
-        return Place(version, tuple(tensor.shape), tensor.stride(), int(tensor.storage_offset()))
+        return version
 
-    def _add_version(self, storage: int, tensor: Tensor, before: int | None) -> int:
-        whole = tensor.untyped_storage().nbytes() // tensor.element_size()
-        numbers = tensor.detach().as_strided((whole,), (1,), 0)
-        self.run.versions.append(Version(numbers, before))
-        self._newest[storage] = len(self.run.versions) - 1
-        return self._newest[storage]
+    def _add_version(self, storage: UntypedStorage, tensor: Tensor, before: int | None) -> int:
+        whole = storage.nbytes() // tensor.element_size()
+        plain = tensor.detach() if tensor.requires_grad else tensor
+        number = len(self.run.versions)
+        self.run.versions.append(Version(plain.as_strided((whole,), (1,), 0), before))
+        self._newest[storage._cdata] = number
+        return number
 
     def __torch_dispatch__(
         self, called: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
     ) -> Any:
-        kwargs = kwargs or {}
-        read: set[int] = set()
-        places = Given(self._to_places(args, read), self._to_places(kwargs, read))
         signature = read_signature(called)
+        kwargs = kwargs or {}
+        if signature.view:
+            self._find_version(args[0])
+            return called(*args, **kwargs)
+        places = self._to_places(args), self._to_places(kwargs)
+        known = len(self.run.versions)
         written = self._list_written(signature, args, kwargs) if signature.written else []
         for tensor in written:
             self._freeze(tensor)
         results = called(*args, **kwargs)
         for tensor in written:
-            storage = tensor.untyped_storage()._cdata
-            self._add_version(storage, tensor.detach(), self._newest[storage])
-        silent = signature.name in HIDDEN_WRITES or not signature.returns
-        listed = results if isinstance(results, tuple | list) else (results,)
-        result_places = [
-            self.place(each) if isinstance(each, Tensor) else None
-            for each in (listed if signature.returns else ())
-        ]
-        if silent:
-            result_places += [self.place(tensor) for tensor in written]
-        versions = {place.version for place in result_places if place is not None}
+            storage = tensor.untyped_storage()
+            self._add_version(storage, tensor, self._newest[storage._cdata])
+        found = self._place_results(signature, results, written)
         if signature.name == READ:
-            if any(self.run.versions[one].numbers.is_floating_point() for one in read):
+            numbers = [self.run.versions[one.version].numbers for one in list_places(places)]
+            if any(each.is_floating_point() for each in numbers):
                 self.run.read_numbers.append(self._find_layer()[1])
-        elif versions and signature.name not in DRAWN and (written or not versions <= read):
-            self._note(Noted(called, *places, tuple(result_places)))
+        elif signature.name not in DRAWN and _are_new(found, places, known):
+            self._note(Noted(called, *places, found))
         return results
 
-    def _to_places(self, given: Any, read: set[int]) -> Any:
-        """Return the arguments of an operation with each tensor replaced by its place in memory;
-        add the numbers of the versions to `read`.
+    def _place_results(
+        self, signature: Signature, results: Any, written: Sequence[Tensor]
+    ) -> tuple[Place | None, ...]:
+        """Return the places of an operation's results, and of what it wrote without a word."""
+        listed = results if isinstance(results, tuple | list) else (results,)
+        if not signature.returns:
+            listed = ()
+        found = [self.place(each) if isinstance(each, Tensor) else None for each in listed]
+        if signature.name in HIDDEN_WRITES or not signature.returns:
+            found += [self.place(tensor) for tensor in written]
+        return tuple(found)
+
+    def _to_places(self, given: Any) -> Any:
+        """Return the arguments of an operation with each tensor replaced by its place in
+        memory.
         """
         if isinstance(given, Tensor):
-            place = self.place(given)
-            read.add(place.version)
-            return place
+            return self.place(given)
         if isinstance(given, tuple | list):
-            return tuple([self._to_places(each, read) for each in given])
+            return tuple([self._to_places(each) for each in given])
         if isinstance(given, dict):
-            return {name: self._to_places(value, read) for name, value in given.items()}
+            return {name: self._to_places(value) for name, value in given.items()}
         return given
 
     def _list_written(

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any
 
 import torch
@@ -27,7 +26,9 @@ class Replay:
     """A recorded run, repeated in float64: the numbers of each version (of memory, between two
     writes), and the results of each operation.
 
-    A result is a node of autograd's graph, so that later numbers can be differentiated by it.
+    A result is a node of autograd's graph, so that later numbers can be differentiated by it. The
+    numbers of a version are contiguous, in the order of memory, and have the shape of the result
+    that wrote them: most are read as they were written.
     """
 
     run: Run
@@ -36,11 +37,14 @@ class Replay:
 
     def read(self, place: Place) -> Tensor:
         """Return the tensor at a place, as repeated in float64."""
-        return read_place(self.get(place.version), place)
+        numbers = self.get(place.version)
+        if numbers.shape == place.size and numbers.stride() == place.stride:
+            return numbers
+        return read_place(numbers, place)
 
     def get(self, version: int) -> Tensor:
-        """Return the flat array of a version (the contents of memory between two writes), as
-        repeated in float64.
+        """Return the numbers of a version (the contents of memory between two writes), as repeated
+        in float64.
 
         A version that no operation wrote has the recorded numbers.
         """
@@ -61,7 +65,7 @@ class Replay:
         order = find_order(place, whole)
         if order is not None:
             ordered = result.permute(order.axes) if order.axes else result
-            self.numbers[place.version] = ordered.reshape(-1)
+            self.numbers[place.version] = ordered.contiguous()
             return
         numbers = self.numbers.get(place.version)
         if numbers is None and version.before is not None:
@@ -71,9 +75,8 @@ class Replay:
         # not as_strided_scatter, whose derivative is wrong for a gradient that is expanded
         places = torch.arange(whole, device=result.device)
         places = places.as_strided(place.size, place.stride, place.offset).reshape(-1)
-        self.numbers[place.version] = numbers.to(result.dtype).scatter(
-            0, places, result.reshape(-1)
-        )
+        flat = numbers.to(result.dtype).reshape(-1)
+        self.numbers[place.version] = flat.scatter(0, places, result.reshape(-1))
 
 
 def replay(
@@ -108,9 +111,9 @@ def replay(
 def repeat_operation(operation: Operation, args: Any, kwargs: Any) -> Results:
     """Return the results of an operation in float64 for arguments in float64."""
     called = REPEATED.get(operation.functional) or find_functional(operation)
-    outputs = list_outputs(operation.called)
+    outputs = operation.signature.outputs
     kwargs = {name: _widen_dtype(kwargs[name]) for name in kwargs if name not in outputs}
-    args = tuple(map(_widen_dtype, args))
+    args = tuple([_widen_dtype(each) for each in args])
     results = called(*args, **kwargs)
     if _takes_default_dtype(operation) and results.is_floating_point():
         results = called(*args, **kwargs | {"dtype": torch.float64})
@@ -119,7 +122,7 @@ def repeat_operation(operation: Operation, args: Any, kwargs: Any) -> Results:
 
 def repeat_as_run(operation: Operation, args: Any, kwargs: Any) -> Results:
     """Return the results of an operation repeated in its own dtype, converted to float64."""
-    outputs = list_outputs(operation.called)
+    outputs = operation.signature.outputs
     kwargs = {name: kwargs[name] for name in kwargs if name not in outputs}
     return _widen_results(find_functional(operation)(*args, **kwargs))
 
@@ -181,16 +184,10 @@ def find_functional(operation: Operation) -> Any:
 
     Its overload follows from the arguments: the names of overloads differ between the two.
     """
-    if operation.functional == operation.name and not list_outputs(operation.called):
+    if operation.functional == operation.name and not operation.signature.outputs:
         return operation.called
     name = operation.functional.removeprefix("aten::")
     return getattr(torch.ops.aten, name, operation.called)
-
-
-@cache
-def list_outputs(called: Any) -> tuple[str, ...]:
-    """Return the names of the arguments into which an operation only writes, such as `out`."""
-    return tuple(argument.name for argument in called._schema.arguments if argument.is_out)
 
 
 def widen(tensor: Tensor) -> Tensor:

@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import torch
 from torch import Tensor
 
 from harness.rules.precision import precision_of
 from harness.rules.registry import Error
-from harness.shadow.adjoint import Nodes
+from harness.shadow.adjoint import Nodes, Sum
 from harness.shadow.branching import add_branches, takes_other_branch
 from harness.shadow.local import Checked, check_operations
 from harness.shadow.recording import Operation
@@ -51,12 +52,15 @@ class Shadow:
     ) -> None:
         self.watched, self.dtype, self.exact = watched, dtype, exact or {}
         self._rounded: Mapping[int, Tensor] = {}
+        self._answers: dict[str, Tensor] = {}
         self.checked = check_operations(watched.run)
         self.replay: Replay = replay(watched.run, self.exact)
 
     def read(self, name: str) -> Tensor:
         """Return an answer as repeated in float64, so that autograd can differentiate it."""
-        return self.replay.read(self.watched.answers[name])
+        if name not in self._answers:
+            self._answers[name] = self.replay.read(self.watched.answers[name])
+        return self._answers[name]
 
     def leaves(self) -> dict[int, Tensor]:
         """Return the arrays that no operation has computed (parameters, inputs, constants),
@@ -101,10 +105,26 @@ class Shadow:
         rounded: list[tuple[Tensor, Sequence[Error]]] = []
         for version, numbers in self.exact.items():
             difference = abs(self.watched.run.versions[version].numbers.double() - numbers)
-            rounded.append((self.replay.get(version), [None, difference, difference]))
+            held = self.replay.get(version)
+            difference = difference.reshape(held.shape)
+            rounded.append((held, [None, difference, difference]))
         for version, error in self._rounded.items():
-            rounded.append((self.replay.get(version), [error, None, None]))
+            held = self.replay.get(version)
+            rounded.append((held, [error.reshape(held.shape), None, None]))
         return rounded
+
+    @cached_property
+    def _suspects(self) -> list[tuple[int, Checked]]:
+        """The operations without a bound or in a narrower dtype than the claimed one, each with the
+        number of its node.
+        """
+        suspects = []
+        for node, operation in enumerate(self.nodes.operations):
+            if operation is not None:  # None is a number that was held rounded
+                checked = self.checked[operation]
+                if not checked.ruled or self._is_narrow(checked):
+                    suspects.append((node, checked))
+        return suspects
 
     def allow_rounded(self, constants: Mapping[int, Tensor]) -> None:
         """Allow constants to be rounded where they are created, as torch.tensor(0.1) in float32 is.
@@ -119,24 +139,26 @@ class Shadow:
         """Return bounds on the errors of some numbers of the shadow (tensors of one element in the
         run repeated in float64).
         """
-        reaches = self.nodes.reach(numbers)
-        beyond = (reaches[:, :, 1] - reaches[:, :, 2]).tolist()
-        return [self._sum_up(*each) for each in zip(reaches, beyond, strict=True)]
+        return self.reach_sums([[(number, torch.ones_like(number))] for number in numbers])
 
-    def _sum_up(self, reach: Tensor, beyond: Sequence[float]) -> Reach:
+    def reach_sums(self, sums: Sequence[Sum]) -> list[Reach]:
+        """Return bounds on the errors of weighted sums of tensors of the shadow (the run repeated
+        in float64).
+        """
+        return [self._sum_up(each) for each in self.nodes.reach(sums)]
+
+    def _sum_up(self, reach: Tensor) -> Reach:
         """Return the bounds on one number's error.
 
         `reach` (nodes, 3) has the effect of each operation's result on it, in the three scenarios
-        of `nodes`, and `beyond` the difference of the last two.
+        of `nodes`.
         """
         unruled, lost = [], []
-        for node, operation in enumerate(self.nodes.operations):
-            if operation is None:  # a number that was held rounded
-                continue
-            checked = self.checked[operation]
+        beyond = (reach[:, 1] - reach[:, 2]).tolist() if self._suspects else []
+        for node, checked in self._suspects:
             if not checked.ruled and float(reach[node, 1]) > 0:
                 unruled.append(checked.operation)
-            elif beyond[node] > 0 and self._is_narrow(checked):
+            elif beyond[node] > 0:
                 lost.append((beyond[node], checked.operation))
         lost.sort(key=lambda one: -one[0])
         in_float64, as_run, as_declared = reach.sum(0).tolist()

@@ -64,7 +64,7 @@ class StepByStep(TorchFunctionMode):
 
 @contextmanager
 def unfused() -> Iterator[None]:
-    """Switch off fused kernels while the `with` block runs."""
+    """Switch off fused kernels while the `with` block runs, but for those of StepByStep."""
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
@@ -72,7 +72,6 @@ def unfused() -> Iterator[None]:
             stack.enter_context(sdpa_kernel(SDPBackend.MATH))
             stack.enter_context(torch.backends.nnpack.flags(enabled=False))
             stack.enter_context(torch.compiler.set_stance("force_eager"))
-            stack.enter_context(StepByStep())
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)

@@ -24,7 +24,7 @@ from torch import Tensor
 from harness.kernels import all as _rules  # noqa: F401
 from harness.rules.precision import HELD, precision_of
 from harness.rules.registry import REPEATED, Call, Error, bind, bound_errors
-from harness.shadow.recording import HIDDEN_WRITES
+from harness.rules.schemas import HIDDEN_WRITES
 from tests.selfcheck import rule_kernel_calls as _kernels  # noqa: F401
 from tests.selfcheck import rule_loss_calls as _losses  # noqa: F401
 from tests.selfcheck import rule_sum_calls as _sums  # noqa: F401

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from harness.rules.schemas import VIEWS, read_signature
 from harness.shadow.replay import replay
 from harness.shadow.shadow import Shadow
 from harness.shadow.watch import Watched, watch
@@ -37,6 +38,21 @@ def test_views_and_writes_in_place_are_followed(compute: Callable[[Tensor], Tens
     shadow = replay(watched.run).read(watched.answers["output"])
     assert torch.equal(shadow, compute(x.double()))
     assert torch.equal(watched.observed("output"), compute(x))
+
+
+@pytest.mark.parametrize("name", sorted(VIEWS))
+def test_a_view_returns_only_memory_of_its_first_argument(name: str) -> None:
+    """The recorder notes nothing else of it, so torch's own schema must say so."""
+    packet = getattr(torch.ops.aten, name.removeprefix("aten::"))
+    kinds = [getattr(packet, each) for each in packet.overloads()]
+    views = [kind for kind in kinds if read_signature(kind).view]
+    assert torch.ops.aten.view.dtype not in views
+    for view in views:
+        first, *others = view._schema.arguments
+        if str(first.type) == "Tensor":
+            assert first.alias_info
+            assert all(each.alias_info for each in view._schema.returns)
+            assert not any(each.alias_info for each in others)
 
 
 def observe_mlp(dtype: torch.dtype) -> Watched:
