@@ -28,8 +28,8 @@ def fit(
     """Fit the network from a start (T,) to inputs x (R, I) and targets y (R,); return the final
     weights (T,), their loss and the number of steps.
 
-    `damping_of_outputs` is the element of S for the output weights, divided by the number of rows. The other
-    arguments are those of levenberg.fit.
+    `damping_of_outputs` is the element of S for the output weights, divided by the number of rows.
+    The other arguments are those of levenberg.fit.
     """
     inputs = np.vstack([np.ones(len(x)), x.T])
     wide, rows = inputs.shape

@@ -5,6 +5,7 @@ A pacemaker is the implementation whose time is the unit, such as R's nnet.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -58,11 +59,11 @@ class Entry:
     def __post_init__(self) -> None:
         """Raise ValueError if the case does not judge the model that races."""
         model = self.trained.subject.build
-        judged = [getattr(subject, "build", subject) for subject in self.case.subjects]
+        judged = [_find_model(subject) for subject in self.case.subjects]
         if model not in judged:
-            names = ", ".join(shown(each, 40) for each in judged) or "no model"
+            names = ", ".join(map(_name_model, judged)) or "no model"
             raise ValueError(
-                f"{self.name}: the case judges {names}, expected {shown(model, 40)}, which races"
+                f"{self.name}: the case judges {names}, expected {_name_model(model)}, which races"
             )
 
     def id(self, device: str, dtype: str) -> str:
@@ -75,6 +76,16 @@ class Entry:
         """
         draws = min(self.starts, self.rounds) if self.fits else self.nets
         return self.trained.starting(self.case.network, self.population, draws, dtype)
+
+
+def _find_model(subject: Any) -> Any:
+    """Return what builds the model of a subject, or of a trainer."""
+    subject = getattr(subject, "subject", subject)
+    return getattr(subject, "build", subject)
+
+
+def _name_model(build: Any) -> str:
+    return str(getattr(build, "__name__", shown(build, 40)))
 
 
 def unfit(entry: Entry, device: str, dtype: str, starts: int) -> str:

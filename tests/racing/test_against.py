@@ -1,6 +1,7 @@
 """Two checkouts race in turns; a slow-down counts only where a second measurement repeats it."""
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -162,6 +163,28 @@ def test_fits_and_what_became_faster_pass(tmp_path: Path, warm_python: str, race
     assert code == 0
     assert "fit: Net, float64" in said
     assert "1 race: 0 slower, 1 faster" in said
+
+
+def test_code_of_the_other_checkout_is_refused(
+    tmp_path: Path,
+    warm_python: str,
+    race: Race,
+    approved: Approved,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As of a package that is installed from the head, where the base has no copy installed."""
+    base, head = (
+        make_checkout(tmp_path / name, warm_python, 1, ["one"]) for name in ("base", "head")
+    )
+    (head / "src").mkdir()
+    (head / "src/my_package.py").write_text("")
+    for checkout in (base, head):
+        with (checkout / "races.py").open("a") as file:
+            file.write("import my_package\n")
+    monkeypatch.setenv("PYTHONPATH", str(head / "src"), prepend=os.pathsep)
+    code, said = race(head, "races.py", "--against", "../base", "--rounds", "1")
+    assert code == 2
+    approved(said)
 
 
 def test_what_cannot_be_raced_says_so(

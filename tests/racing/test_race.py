@@ -167,6 +167,14 @@ def entry(fits: bool) -> Entry:
     )  # type: ignore[arg-type, return-value]
 
 
+def test_a_case_of_another_model_is_refused(approved: Approved) -> None:
+    """Else a wrong model could race."""
+    case = Case("case", Network(1, 1, 1), [dict], [numpy_net], probes())
+    trained = Trained(object, Recipe("sgd", 1), "it")
+    with approved.raises(ValueError):
+        Entry("a race", trained, case, case.problems, lambda problem: lambda draw: (1.0, 1.0))  # type: ignore[arg-type]
+
+
 def test_a_ratio_is_of_the_shortest_times() -> None:
     """What disturbs a turn makes it longer, so the shortest counts; a turn of ten evaluations
     counts a tenth. Quartiles are of the rounds, and noise is second over first.

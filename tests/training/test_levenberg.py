@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -174,6 +176,32 @@ def test_numpy_takes_the_same_steps() -> None:
         assert np.allclose(found.theta[number], theta, **GROWN)
         assert np.isclose(found.loss[number], loss, rtol=1e-9)
         assert steps == found.steps[number] == 16
+
+
+def test_both_forms_have_the_same_constants() -> None:
+    """The file in NumPy has its own, so that it can be copied alone."""
+    for name in ("ACCELERATED", "FIRST", "LAST"):
+        assert getattr(levenberg, name) == getattr(levenberg_numpy, name)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"y": Y[:1]},
+        {"x": X.squeeze(1)},
+        {"x": X.float()},
+        {"y": Y / 0},
+        {"starts": torch.zeros(0, 13)},
+        {"starts": draw(2)[:, 1:]},
+        {"width": 0},
+        {"decay": -1.0},
+    ],
+    ids=["rows", "one axis", "dtype", "infinite", "no start", "weights", "width", "decay"],
+)
+def test_data_that_do_not_fit_are_refused(wrong: dict[str, Any]) -> None:
+    """A row too few would be broadcast, and fitted perfectly."""
+    with pytest.raises(ValueError, match=r"expected|not finite"):
+        levenberg.fit(**{"starts": draw(2), "x": X, "y": Y, **wrong})
 
 
 def test_data_of_each_start_are_its_own() -> None:

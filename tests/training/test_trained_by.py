@@ -207,6 +207,6 @@ def test_levenberg_marquardt_ends_below_what_it_is_told_to_reach() -> None:
 
 def test_it_may_race() -> None:
     """An entry takes it as it takes Trained."""
-    case = Case("before", NETWORK, [SineNet], [numpy_net], POPULATION)
+    case = Case("before", NETWORK, [LEVENBERG.subject], [numpy_net], POPULATION)
     entry = Entry("fit", LEVENBERG, case, POPULATION, lambda problem: lambda draw: (1.0, 1.0), True)
     assert entry.id("cpu", "float64") == "fit-levenberg-cpu-float64"
