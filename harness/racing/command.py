@@ -30,8 +30,8 @@ def race(parser: ArgumentParser) -> Callable[[Namespace], int]:
 
     Nothing is judged: whether a model is right, its cases say.
 
-    Exit code: 0; 1 if a race became slower; 2 if there is no race in both checkouts, or one fails;
-    130 if it was interrupted: races that had ended are told and written.
+    Exit code: 0; 1 if a race became slower; 2 if there is no race in both checkouts, or one fails.
+    After Ctrl-C it is 130, and the results of the races so far are printed and written.
     """
     parser.add_argument("file", metavar="FILE", type=Path, help="a file with entries of races")
     parser.add_argument(

@@ -52,10 +52,11 @@ class Entrant:
         return list(self._entries), environment()
 
     def find_foreign(self, other: str) -> str:
-        """Return the file of a module that lies in the folder of the other checkout, "" if there is
-        none: then this process does not run the code of its own checkout alone.
+        """Return the file of an imported module in the folder of the other checkout; "" if there is
+        none.
 
-        What is installed in an environment inside of that folder does not count.
+        With such a module this process does not run its own code alone. Packages of a Python
+        environment inside of that folder do not count.
         """
         mine, theirs = Path.cwd().resolve(), Path(other)
         apart = [Path(prefix).resolve() for prefix in (sys.prefix, sys.base_prefix)]

@@ -79,7 +79,7 @@ class Entry:
 
 
 def _find_model(subject: Any) -> Any:
-    """Return what builds the model of a subject, or of a trainer."""
+    """Return the class or function that builds the model of a subject, or of a trainer."""
     subject = getattr(subject, "subject", subject)
     return getattr(subject, "build", subject)
 

@@ -1,8 +1,8 @@
 """Finds likely causes of a difference: relations of the first operation that differs to an
 operation of the reference.
 
-They show the usual mistakes in attention: a scale is missing, a matrix is transposed, softmax runs
-along another axis, or a norm comes after a layer instead of before it.
+They show the usual mistakes in attention: a missing scale, a transposed matrix, a softmax
+along another axis, a norm after a layer instead of before it.
 """
 
 from __future__ import annotations

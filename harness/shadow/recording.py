@@ -51,7 +51,7 @@ class Operation:
 
     @cached_property
     def signature(self) -> Signature:
-        """What the schema of the operation says."""
+        """The facts of the operation's schema."""
         return read_signature(self.called)
 
     @property
@@ -179,7 +179,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _place_results(
         self, signature: Signature, results: Any, written: Sequence[Tensor]
     ) -> tuple[Place | None, ...]:
-        """Return the places of an operation's results, and of what it wrote without a word."""
+        """Return the places of an operation's results, and of the tensors that it wrote without returning them."""
         listed = results if isinstance(results, tuple | list) else (results,)
         if not signature.returns:
             listed = ()
