@@ -179,7 +179,9 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _place_results(
         self, signature: Signature, results: Any, written: Sequence[Tensor]
     ) -> tuple[Place | None, ...]:
-        """Return the places of an operation's results, and of the tensors that it wrote without returning them."""
+        """Return the places of an operation's results, and of tensors that it wrote but does not
+        return.
+        """
         listed = results if isinstance(results, tuple | list) else (results,)
         if not signature.returns:
             listed = ()
