@@ -41,13 +41,16 @@ class Pacemaker:
 def _pace_gradients(problem: Problem) -> Pace:
     """Return the time of one value and gradient, without that of giving the engine its data.
 
-    The problem has the network in nnet's own parameters.
+    The latter is measured again in each turn, and the shortest counts, as it does of the turns. The
+    problem has the network in nnet's own parameters.
     """
     measure = partial(LIVE.time_gradients, *list_r_arguments(problem, 0))
     alone = min(measure(0) for _ in range(3 * TRIES))
     count = calibrate(lambda count: measure(count) - alone)
 
     def pace(draw: int) -> tuple[float, float]:
+        nonlocal alone
+        alone = min(alone, measure(0))
         seconds = LIVE.time_gradients(*list_r_arguments(problem, draw), count)
         return (seconds - alone) / count, np.inf
 
