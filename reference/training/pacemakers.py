@@ -73,4 +73,7 @@ def _pace_fits(problem: Problem) -> Pace:
 
 
 nnet_gradients = Pacemaker(_pace_gradients)
+"""The pacemaker of races of one loss with its gradient: `Entry(pacemaker=nnet_gradients)`."""
+
 nnet_fits = Pacemaker(_pace_fits)
+"""The pacemaker of races of fits: `Entry(pacemaker=nnet_fits, fits=True)`."""
