@@ -102,6 +102,22 @@ def test_a_narrow_result_is_rounded_once_more(dtype: str) -> None:
     assert units.tolist() == pytest.approx([expected] * 3, rel=1e-4)
 
 
+@pytest.mark.parametrize("added", [False, True], ids=["mm", "addmm"])
+def test_a_product_may_lose_subnormal_numbers(added: bool) -> None:
+    """oneDNN's products of bfloat16 read a subnormal number as 0; the result is inside."""
+    held = torch.bfloat16
+    a = torch.full((128, 1), 0.7 * torch.finfo(held).tiny, dtype=held)
+    b = torch.full((1, 128), 15.0, dtype=held)
+    c = torch.zeros(128, 128, dtype=held)
+    made = (
+        answer(aten.addmm.default, [c, a, b], {}) if added else answer(aten.mm.default, [a, b], {})
+    )
+    error, product = made.errors[0], a.double() @ b.double()
+    assert error is not None
+    assert bool((error >= product).all())
+    assert bool((error < 1.1 * product + 2 * torch.finfo(held).tiny).all())
+
+
 def test_an_infinite_mask_is_exact() -> None:
     """A class of minus infinity has the probability 0, exactly, and others keep their bounds."""
     x = torch.tensor([[0.5, -torch.inf, 2.0], [1.0, 3.0, -torch.inf]])
