@@ -139,7 +139,8 @@ def take_step(lanes: Lanes, at: Problems) -> Lanes:
         slope = slope + at.decay * theta.unsqueeze(2)
     A = torch.bmm(Jt, Jt.mT)
     A.diagonal(dim1=1, dim2=2).add_(damping.unsqueeze(1) * at.scale).add_(at.decay)
-    L = torch.linalg.cholesky_ex(A).L  # raises nothing: a lane where it fails is damped more
+    # cholesky_ex raises no error. Where it fails, the trial's loss is not lower, and damping grows.
+    L = torch.linalg.cholesky_ex(A).L
     v = torch.cholesky_solve(slope, L)
     a = torch.cholesky_solve(torch.bmm(Jt, curve(v.squeeze(2))), L).squeeze(2)
     gain, v = (slope * v).sum((1, 2)), v.squeeze(2)

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness.racing.decision import Measurement, is_slower
+from harness.reproduce.programs import THREADS
 
 PYTHON = Path(".venv/bin/python")  # of a checkout, if it has one
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 Take = Callable[[], float]
 
 
@@ -108,14 +108,14 @@ def take_turns(takers: Sequence[Take], rounds: int) -> list[list[float]]:
     return seconds
 
 
-class Race(NamedTuple):
+class RaceId(NamedTuple):
     """A race that both checkouts have, by its name and dtype."""
 
     name: str
     dtype: str
 
 
-def begin(runners: Sequence[Runner], race: Race) -> int:
+def begin(runners: Sequence[Runner], race: RaceId) -> int:
     """Begin a race in all checkouts, and return the number of evaluations in a turn, which the
     first one measures.
     """
@@ -126,7 +126,7 @@ def begin(runners: Sequence[Runner], race: Race) -> int:
     return evaluations
 
 
-def measure(runners: Sequence[Runner], race: Race, rounds: int) -> Measurement:
+def measure(runners: Sequence[Runner], race: RaceId, rounds: int) -> Measurement:
     """Race the base and the head, the two runners, and return their times.
 
     Raises ValueError, with a sentence, if one of them fails.
@@ -139,7 +139,7 @@ def measure(runners: Sequence[Runner], race: Race, rounds: int) -> Measurement:
 class Compared(NamedTuple):
     """The measurements of a race: a second one was made if the first found the head slower."""
 
-    race: Race
+    race: RaceId
     first: Measurement
     second: Measurement | None = None
 
@@ -152,7 +152,7 @@ class Compared(NamedTuple):
 def compare(
     runners: Sequence[Runner],
     start: Callable[[], AbstractContextManager[list[Runner]]],
-    races: Sequence[Race],
+    races: Sequence[RaceId],
     rounds: int,
 ) -> Iterator[Compared]:
     """Measure each race of the two runners, and a second time, with new processes, those in which

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 
 TURN = 0.0015  # seconds that a turn takes about: a thousand times what reading a clock takes
-TRIES = 3  # measurements of which the shortest counts: whatever disturbs one makes it longer
+TRIES = 3  # measurements; the shortest one counts, since other work only makes them longer
 MOST = 1 << 20  # evaluations in a turn
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.model.devices import lacking
-from harness.racing.against import Compared, Race, compare, expect_own_code, start_runners
+from harness.racing.against import Compared, RaceId, compare, expect_own_code, start_runners
 from harness.racing.decision import MARGIN, ROUNDS, is_faster, is_slower
 from harness.text.files import append_whole, replace_whole
 from harness.text.harmless import one_line
@@ -74,7 +74,7 @@ def _race_checkouts(given: Namespace, base: Path, head: Path) -> int:
         if not names:
             named = f" whose name contains {given.only!r}" if given.only else ""
             raise ValueError(f"{given.file} has no race{named} in both checkouts")
-        races = [Race(name, dtype) for name in names for dtype in given.dtype or ["float64"]]
+        races = [RaceId(name, dtype) for name in names for dtype in given.dtype or ["float64"]]
         lines = [f"base  {before['commit']}  {base}", f"head  {now['commit']}  {head}"]
         lines += _describe_others(old, new)
         print(*lines, sep="\n", flush=True)

@@ -8,7 +8,7 @@ figures).
 from collections.abc import Sequence
 from typing import NamedTuple
 
-ROUNDS = 30  # in each of which both checkouts take a turn
+ROUNDS = 30  # in each round both checkouts take a turn
 # The ratio of times from which a race counts as slower: the geometric mean of 1 and 1.3, at which a
 # slow-down of 30 % is as far away as none.
 MARGIN = 1.3**0.5

@@ -145,6 +145,8 @@ class Turns:
 
 def _make_evaluations(entry: Entry, start: Problem, dtype: str, device: str) -> Work:
     """Return the work of evaluating the loss and its gradient, at the parameters of `start`."""
+    import torch
+
     trained = entry.trained
     if not isinstance(trained, Trained):
         raise TypeError(f"{trained.name} shows no steps, expected Entry(fits=True)")
@@ -154,7 +156,7 @@ def _make_evaluations(entry: Entry, start: Problem, dtype: str, device: str) -> 
         for _ in range(count):
             for parameter in training.learner.parameters:
                 parameter.grad = None
-            training.learner.losses().sum().backward()  # type: ignore[no-untyped-call]
+            torch.autograd.backward(training.learner.losses().sum())
         return np.inf
 
     evaluate(1, 0, np.inf)

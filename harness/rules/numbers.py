@@ -1,4 +1,4 @@
-"""Numbers with error bounds, the arithmetic of which is in `steps`, and the axes of tensors."""
+"""Numbers with error bounds, and the axes of tensors. `steps` has their arithmetic."""
 
 from __future__ import annotations
 

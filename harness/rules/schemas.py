@@ -1,4 +1,4 @@
-"""What the schemas of torch's operations say of memory: what is written, viewed or drawn."""
+"""Facts from the schemas of torch's operations: what they write, what they view, what they draw."""
 
 from __future__ import annotations
 

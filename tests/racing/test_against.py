@@ -94,7 +94,7 @@ def test_slower_is_what_two_measurements_say(again: float, slower: bool) -> None
         started.append([Given(1.0), Given(again)])
         yield started[-1]
 
-    races = [against.Race("one", "float64"), against.Race("other", "float64")]
+    races = [against.RaceId("one", "float64"), against.RaceId("other", "float64")]
     first: Any = [Given(1.0), Given(1.3)]
     found = list(compare(first, start, races, 3))
     assert [each.is_slower for each in found] == [slower, slower]
@@ -107,7 +107,7 @@ def test_slower_is_what_two_measurements_say(again: float, slower: bool) -> None
 def test_each_result_has_its_words(approved: Approved) -> None:
     """Slower twice, slower once only, faster, and neither."""
     slower, faster, alike = (Measurement([1.0], [ratio]) for ratio in (1.3, 0.7, 1.0))
-    race = against.Race("sine: Net", "float64")
+    race = against.RaceId("sine: Net", "float64")
     pairs = [(slower, slower), (slower, alike), (faster, None), (alike, None)]
     results = [Compared(race, *pair) for pair in pairs]
     approved([*map(describe, results), summarise(results)])

@@ -29,7 +29,7 @@ import numpy as np
 from harness.core.report import grouped
 from harness.racing.against import (
     Compared,
-    Race,
+    RaceId,
     Runner,
     begin,
     measure,
@@ -60,7 +60,7 @@ def quantile(seconds: Sequence[float], share: float) -> float:
     return sorted(seconds)[int(share * len(seconds))]
 
 
-def race_once(runners: Sequence[Runner], race: Race) -> Line:
+def race_once(runners: Sequence[Runner], race: RaceId) -> Line:
     """One race of this checkout against itself, with planted turns of the second process."""
     evaluations = begin(runners, race)
     base, head = (partial(runner.ask, "take") for runner in runners)
@@ -81,13 +81,13 @@ def run_once(run: int, only: str) -> Iterator[Line]:
     with start() as runners:
         names = runners[0].ask("describe")[0]
         small = [name for name in names if any(map(name.__contains__, SMALL)) and only in name]
-        for race in [Race(name, dtype) for name in small for dtype in 2 * DTYPES]:
+        for race in [RaceId(name, dtype) for name in small for dtype in 2 * DTYPES]:
             lines.append({"run": run, "load": os.getloadavg()[0], **race_once(runners, race)})
     suspects = [line for line in lines if is_slower(Measurement(line["base"], line["head"]))]
     if suspects:
         with start() as runners:
             for line in suspects:
-                line["second"] = list(measure(runners, Race(*line["race"]), ROUNDS))
+                line["second"] = list(measure(runners, RaceId(*line["race"]), ROUNDS))
     yield from lines
 
 
@@ -101,7 +101,9 @@ def read(out: Path) -> list[Line]:
 def is_flagged(line: Line) -> bool:
     """Was the checkout called slower than itself, by both measurements?"""
     second = Measurement(*line["second"]) if "second" in line else None
-    return Compared(Race(*line["race"]), Measurement(line["base"], line["head"]), second).is_slower
+    return Compared(
+        RaceId(*line["race"]), Measurement(line["base"], line["head"]), second
+    ).is_slower
 
 
 def repeats(one: Line, next_one: Line) -> bool:

@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from harness import Case, Problem, Subject
 from harness.core.implementation import Observation
 from harness.judging.cache import Cache
+from harness.reproduce.programs import THREADS
 from harness.running.trial import run
 from reference import Network, numpy_net, probes
 
@@ -145,7 +146,7 @@ def answer() -> None:
 
 def start(checkout: Path) -> subprocess.Popen[str]:
     """A process that measures a checkout, once for each line that it is sent."""
-    one = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    one = dict.fromkeys(THREADS, "1")
     return subprocess.Popen(
         [sys.executable, "-P", __file__, "--answer"],
         env=os.environ | one | {"PYTHONPATH": str(checkout)},
