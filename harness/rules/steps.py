@@ -26,6 +26,7 @@ from harness.rules.numbers import (
     Dims,
     are_exact,
     as_tensor,
+    count_rounded,
     count_terms,
     find_steepest,
     is_within,
@@ -181,16 +182,17 @@ class Steps:
         """Return the sum over some axes with its rounding error, for any order of the terms: at
         most n u times the sum of their absolute values.
 
-        n is the number of terms, and u the unit roundoff.
+        n is the number of terms other than 0, and u the unit roundoff.
         """
         axes = list_axes(a.value, dims)
         if not axes:
             return a
         value = a.value.sum(axes, keepdim)
         size = abs(a.value).sum(axes, keepdim)
-        share = count_terms(a.value, axes) * self.u
         if a.bound is None:
+            share = self.u * count_rounded(a.value, axes, keepdim)
             return self.within(value, share * size, size)
+        share = count_terms(a.value, axes) * self.u
         carried = a.bound.sum(axes, keepdim)
         size = size + carried
         return self.within(value, carried + share * size, size)

@@ -338,7 +338,7 @@ def judge_precision(example: Example, net: Net, layer: str, kind: str) -> Outcom
     judged = [one for one in compared if one.outcome in {"same", "too wide", "differs"}]
     lost = [one for one in judged if one.bits_lost > MOST_LOST]
     differs = [one for one in judged if one.outcome == "differs"]
-    worst = max(judged, key=lambda one: max(one.bits_lost, one.bits_worse))
+    worst = max(judged, key=lambda one: max(one.bits_lost, one.bits_worse))  # NaN is never more
     told = f"{layer}: {worst.answer} {worst.bits_lost:.1f}, {worst.bits_worse:.1f} bits"
     if differs:
         told += f", {differs[0].answer} differs by {differs[0].factor:.2g}"

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import math
 import random
 import traceback
 from collections import Counter, defaultdict
@@ -111,7 +112,8 @@ class Audit:
                 if one.outcome in {"same", "too wide", "differs"}:
                     bits[one.answer].append((one.bits_lost, one.bits_worse))
         for answer, found in bits.items():
-            lost, worse = (median(each) for each in zip(*found, strict=True))
+            lost = median(each for each, _ in found)
+            worse = median([each for _, each in found if not math.isnan(each)] or [0.0])
             self.tallies[example.dtype].worse.append(worse)
             if lost > MOST_LOST or worse > MOST_WORSE:
                 said = f"{answer} loses {lost:.1f} bits, {worse:.1f} more than the other"
@@ -143,7 +145,7 @@ class Audit:
             tally.unjudged[PARTS[0]] += one.outcome in KINDS
             tally.unjudged[PARTS[1]] += one.outcome == "no rule"
             tally.unjudged[PARTS[2]] += one.run_resolution > WIDEST or nothing
-            tally.unjudged[PARTS[3]] += nothing
+            tally.unjudged[PARTS[3]] += nothing or math.isnan(one.bits_worse)
             tally.why[one.outcome] += one.outcome in KINDS
             self.alarms += [(part, f"{said} {where}") for part, said in find_alarms(one)]
             if one.outcome in {"same", "too wide"}:
@@ -154,7 +156,8 @@ class Audit:
         tally.factors.append(max((one.factor for one in judged), default=0.0))
         narrow = [one.run_factor for one in judged if one.run_resolution <= WIDEST]
         tally.run_factors.append(max(narrow, default=0.0))
-        tally.worse.append(max((one.bits_worse for one in judged), default=0.0))
+        formed = [one.bits_worse for one in judged if not math.isnan(one.bits_worse)]
+        tally.worse.append(max(formed, default=0.0))
 
 
 def loses_bits(one: Compared) -> bool:
