@@ -145,25 +145,23 @@ class Shadow:
         """Return bounds on the errors of weighted sums of tensors of the shadow (the run repeated
         in float64).
         """
-        return [self._sum_up(each) for each in self.nodes.reach(sums)]
+        whole, parts = self.nodes.reach(sums, [node for node, _ in self._suspects])
+        return [self._sum_up(*each) for each in zip(whole.tolist(), parts.tolist(), strict=True)]
 
-    def _sum_up(self, reach: Tensor) -> Reach:
+    def _sum_up(self, whole: Sequence[float], parts: Sequence[Sequence[float]]) -> Reach:
         """Return the bounds on one number's error.
 
-        `reach` (nodes, 3) has the effect of each operation's result on it, in the three scenarios
-        of `nodes`.
+        `whole` has the effect of all errors on it in the three scenarios of `nodes`, and `parts`
+        the same of each suspect.
         """
         unruled, lost = [], []
-        beyond = (reach[:, 1] - reach[:, 2]).tolist() if self._suspects else []
-        for node, checked in self._suspects:
-            if not checked.ruled and float(reach[node, 1]) > 0:
+        for (_, checked), (_, as_run, as_declared) in zip(self._suspects, parts, strict=True):
+            if not checked.ruled and as_run > 0:
                 unruled.append(checked.operation)
-            elif beyond[node] > 0:
-                lost.append((beyond[node], checked.operation))
+            elif as_run - as_declared > 0:
+                lost.append((as_run - as_declared, checked.operation))
         lost.sort(key=lambda one: -one[0])
-        in_float64, as_run, as_declared = reach.sum(0).tolist()
-        named = tuple(dict.fromkeys(unruled))
-        return Reach(in_float64, as_run, as_declared, named, tuple(lost))
+        return Reach(*whole, tuple(dict.fromkeys(unruled)), tuple(lost))
 
     def _declared(self, checked: Checked) -> Sequence[Error]:
         """Return the errors of an operation, in the claimed dtype if it ran in a narrower one."""
