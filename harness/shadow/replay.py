@@ -64,7 +64,7 @@ class Replay:
         whole = version.numbers.numel()
         order = find_order(place, whole)
         if order is not None:
-            ordered = result.permute(order.axes) if order.axes else result
+            ordered = result.permute(order) if order else result
             self.numbers[place.version] = ordered.contiguous()
             return
         numbers = self.numbers.get(place.version)
@@ -86,8 +86,8 @@ def replay(
 ) -> Replay:
     """Return a run repeated in float64 (its shadow): all its operations, or only some.
 
-    `exact` has the numbers (flat, float64) to use instead of the recorded ones, by the number of
-    the version (the contents of memory between two writes). Raises the errors of torch if an
+    `exact` has the numbers (contiguous, float64) to use instead of the recorded ones, by the number
+    of the version (the contents of memory between two writes). Raises the errors of torch if an
     operation cannot be repeated.
     """
     repeated = Replay(run)

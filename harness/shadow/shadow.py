@@ -104,9 +104,9 @@ class Shadow:
         """
         rounded: list[tuple[Tensor, Sequence[Error]]] = []
         for version, numbers in self.exact.items():
-            difference = abs(self.watched.run.versions[version].numbers.double() - numbers)
             held = self.replay.get(version)
-            difference = difference.reshape(held.shape)
+            stored = self.watched.run.versions[version].numbers.double()
+            difference = abs(stored.reshape(held.shape) - numbers.reshape(held.shape))
             rounded.append((held, [None, difference, difference]))
         for version, error in self._rounded.items():
             held = self.replay.get(version)
