@@ -58,7 +58,8 @@ class Nodes:
     def _add(self, result: Tensor, operation: int | None, errors: Sequence[Error]) -> None:
         self.results.append(result)
         self.operations.append(operation)
-        self._errors.append(torch.stack([_flat(each, result) for each in errors], 1))
+        stacked = torch.stack([_fill(each, result) for each in errors], -1)
+        self._errors.append(stacked.view(-1, self.scenarios))
 
     @cached_property
     def _all_errors(self) -> Tensor:
@@ -109,10 +110,11 @@ class Nodes:
         return torch.stack(each).sum(0)
 
 
-def _flat(error: Error, result: Tensor) -> Tensor:
+def _fill(error: Error, result: Tensor) -> Tensor:
+    """Return an error in the shape of its result; None counts as 0."""
     if error is None:
-        return torch.zeros_like(result, requires_grad=False).reshape(-1)
-    return (error if error.shape == result.shape else error.expand(result.shape)).reshape(-1)
+        return torch.zeros_like(result, requires_grad=False)
+    return error if error.shape == result.shape else error.expand(result.shape)
 
 
 def _weigh(slope: Tensor, errors: Tensor) -> Tensor:

@@ -86,7 +86,8 @@ def _find_cut(
     steps = [(stride[axis], size[axis]) for axis in ordered]
     if not steps or steps[-1][0] > 1:
         steps.append((1, 1))  # an axis of the numbers between two neighbours of the tensor
-    block, parts = [], []
+    block: list[int] = []
+    parts: list[tuple[int, int, int]] = []
     for step, length in steps:
         start, offset = divmod(offset, step)
         if whole % step or start + length > whole // step:

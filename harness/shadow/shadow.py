@@ -155,13 +155,15 @@ class Shadow:
         the same of each suspect.
         """
         unruled, lost = [], []
-        for (_, checked), (_, as_run, as_declared) in zip(self._suspects, parts, strict=True):
-            if not checked.ruled and as_run > 0:
+        for (_, checked), (_, moved, declared) in zip(self._suspects, parts, strict=True):
+            if not checked.ruled and moved > 0:
                 unruled.append(checked.operation)
-            elif as_run - as_declared > 0:
-                lost.append((as_run - as_declared, checked.operation))
+            elif moved - declared > 0:
+                lost.append((moved - declared, checked.operation))
         lost.sort(key=lambda one: -one[0])
-        return Reach(*whole, tuple(dict.fromkeys(unruled)), tuple(lost))
+        in_float64, as_run, as_declared = whole
+        named = tuple(dict.fromkeys(unruled))
+        return Reach(in_float64, as_run, as_declared, named, tuple(lost))
 
     def _declared(self, checked: Checked) -> Sequence[Error]:
         """Return the errors of an operation, in the claimed dtype if it ran in a narrower one."""
@@ -170,16 +172,24 @@ class Shadow:
         factor = precision_of(self.dtype).stored / 2.0**-53
         return [None if error is None else factor * error for error in checked.in_float64]
 
+    @cached_property
+    def _narrow_dtypes(self) -> set[str]:
+        """The dtypes of operations that are narrower than the claimed one."""
+        claimed = precision_of(self.dtype).stored
+        dtypes = {checked.dtype for checked in self.checked} - {""}
+        return {dtype for dtype in dtypes if precision_of(dtype).stored > claimed}
+
     def _is_narrow(self, checked: Checked) -> bool:
         """Did an operation run in a narrower dtype than the claimed one?"""
-        claimed = precision_of(self.dtype).stored
-        return checked.dtype != "" and precision_of(checked.dtype).stored > claimed
+        return checked.dtype in self._narrow_dtypes
 
     def _list_after_narrow(self) -> set[Operation]:
         """Return the operations with inputs that a rounding in a narrower dtype than the claimed
         one has moved.
         """
         after: set[Operation] = set()
+        if not self._narrow_dtypes:
+            return after
         moved: set[int] = set()  # numbers of versions
         for checked in self.checked:
             operation = checked.operation
