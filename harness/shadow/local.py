@@ -5,7 +5,7 @@ within its rounding error.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -28,8 +28,7 @@ from harness.shadow.replay import (
 LEAST = 5e-324  # makes 0 / 0 a share of 0
 
 
-@dataclass(frozen=True, eq=False)
-class Checked:
+class Checked(NamedTuple):
     """One judged operation: the error bound of each result (`errors`), and the largest error
     divided by its bound (`share`).
 
@@ -121,7 +120,7 @@ def _in_float64(call: Call, dtype: str, errors: Sequence[Error]) -> Sequence[Err
         factor = 0.5
     else:
         errors, factor = bound_errors(call, precision_of("float64")) or errors, 0.5
-    return [None if error is None else factor * error for error in errors]
+    return [None if error is None else error * factor for error in errors]
 
 
 def measure(found: Tensor, exact: Tensor, error: Error) -> tuple[float, int]:
@@ -137,7 +136,7 @@ def measure(found: Tensor, exact: Tensor, error: Error) -> tuple[float, int]:
     if not found.numel() or torch.equal(found, exact):
         return 0.0, 0
     if error is not None:  # nearly always all is finite, and found sooner
-        most = float((abs(found - exact) / (error + LEAST)).max())
+        most = (found - exact).abs_().div_(error + LEAST).max().item()
         if most < torch.inf:
             return most, 0
     return _measure_each(found, exact, error)

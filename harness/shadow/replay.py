@@ -128,8 +128,9 @@ def repeat_as_run(operation: Operation, args: Any, kwargs: Any) -> Results:
 
 
 def _widen_results(results: Any) -> Results:
-    listed = results if isinstance(results, tuple | list) else (results,)
-    return tuple(map(_widen_result, listed))
+    if isinstance(results, Tensor):
+        return (_widen_result(results),)
+    return tuple(map(_widen_result, results if isinstance(results, tuple | list) else [results]))
 
 
 def _takes_default_dtype(operation: Operation) -> bool:
@@ -204,10 +205,10 @@ def fill(given: Any, read: Any) -> Any:
     """
     if isinstance(given, Place):
         return read(given)
+    if isinstance(given, tuple):
+        return tuple([fill(value, read) for value in given])
     if isinstance(given, dict):
         return {name: fill(value, read) for name, value in given.items()}
-    if isinstance(given, tuple):
-        return tuple(fill(value, read) for value in given)
     return given
 
 
