@@ -203,11 +203,14 @@ class _Both:
     def pair_up(self, names: Sequence[str]) -> None:
         """Pair the answers of both models with these names, which agree in shape."""
         for name in names:
-            actual = self.shadows[name]
-            ran = self.ran.get(name, torch.full_like(actual, torch.nan))
+            actual, ran = self.shadows[name], self.ran.get(name)
             difference = None
-            if ran.shape == actual.shape:
-                difference = torch.where(ran == actual, 0.0, ran - actual)
+            if ran is None:
+                difference = torch.full_like(actual, torch.nan)
+            elif ran.shape == actual.shape:
+                difference = ran - actual
+                if name in self.endless:  # equal infinities do not differ
+                    difference = torch.where(ran == actual, 0.0, difference)
             expected = self._blank(name, self.expected(name))
             self.pairs[name] = _Pair(self._blank(name, actual), expected, difference)
 

@@ -7,12 +7,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from harness.shadow.adjoint import draw_signs
 
 NOISE = 2.0**-49  # of the largest element: smaller differences of one element are not looked into
+LEAST = 5e-324  # makes 0 / 0 a share of 0
 SMALL = 2.0**-30  # of an element itself: smaller differences of small elements are not looked into
 
 
@@ -46,9 +48,10 @@ def list_questions(
     largest = float(difference.max())
     if not largest:
         return questions
-    share = torch.where(difference == 0, 0.0, difference / (abs(expected) + abs(actual)))
+    size = abs(expected)
+    share = difference / (size + abs(actual) + LEAST)
     places = []
-    if largest > NOISE * float(abs(expected).max()):
+    if largest > NOISE * float(size.max()):
         places.append(int(difference.argmax()))
     if float(share.max()) > SMALL and share.argmax() != difference.argmax():
         places.append(int(share.argmax()))
@@ -61,7 +64,7 @@ def ask_element(name: str, like: Tensor, place: int, of_run: bool = False) -> Qu
     """
     weights = torch.zeros(like.shape, dtype=like.dtype, device=like.device)  # in order, as `place`
     weights.view(-1)[place] = 1.0
-    indices = torch.unravel_index(torch.tensor(place), like.shape)
+    indices = np.unravel_index(place, like.shape)
     return Question(name, weights, tuple(int(each) for each in indices), of_run)
 
 

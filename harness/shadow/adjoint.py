@@ -44,7 +44,7 @@ class Nodes:
         self.results: list[Tensor] = []
         self.operations: list[int | None] = []
         self.scenarios = len(errors)
-        self._errors: list[Tensor] = []  # (numbers of the result, K)
+        self._listed: list[Sequence[Error]] = []  # of each result, K errors
         for operation, results in enumerate(replay.results):
             scenarios = [each[operation] for each in errors]
             for place, result in enumerate(results):
@@ -58,12 +58,26 @@ class Nodes:
     def _add(self, result: Tensor, operation: int | None, errors: Sequence[Error]) -> None:
         self.results.append(result)
         self.operations.append(operation)
-        stacked = torch.stack([_fill(each, result) for each in errors], -1)
-        self._errors.append(stacked.view(-1, self.scenarios))
+        self._listed.append(errors)
 
     @cached_property
     def _all_errors(self) -> Tensor:
-        return torch.cat(self._errors)
+        """The errors of all nodes in turn, (numbers of all results, K)."""
+        joined: dict[tuple[int, ...], Tensor] = {}  # scenarios may share all errors
+        scenarios = list(zip(*self._listed, strict=True))
+        keys = [tuple(map(id, errors)) for errors in scenarios]
+        for key, errors in zip(keys, scenarios, strict=True):
+            if key not in joined:
+                joined[key] = self._join(errors)
+        return torch.stack([joined[key] for key in keys], 1)
+
+    @cached_property
+    def _errors(self) -> Sequence[Tensor]:
+        """The errors of each node, (numbers of its result, K)."""
+        return self._all_errors.split([result.numel() for result in self.results])
+
+    def _join(self, errors: Sequence[Error]) -> Tensor:
+        return torch.cat([_flatten(*each) for each in zip(errors, self.results, strict=True)])
 
     def reach(self, sums: Sequence[Sum], apart: Sequence[int] = ()) -> tuple[Tensor, Tensor]:
         """Return the effect of all errors on N numbers (weighted sums of tensors), as an array (N,
@@ -99,7 +113,7 @@ class Nodes:
 
         `slopes` has the derivatives of the numbers by the elements of each node, (N, elements).
         """
-        if len(slopes) == len(self._errors):
+        if len(slopes) == len(self.results):
             errors = self._all_errors
         else:
             errors = torch.cat([self._errors[node] for node in slopes])
@@ -110,11 +124,11 @@ class Nodes:
         return torch.stack(each).sum(0)
 
 
-def _fill(error: Error, result: Tensor) -> Tensor:
-    """Return an error in the shape of its result; None counts as 0."""
+def _flatten(error: Error, result: Tensor) -> Tensor:
+    """Return the errors of a result's numbers in turn; None counts as 0."""
     if error is None:
-        return torch.zeros_like(result, requires_grad=False)
-    return error if error.shape == result.shape else error.expand(result.shape)
+        return torch.zeros_like(result, requires_grad=False).reshape(-1)
+    return (error if error.shape == result.shape else error.expand(result.shape)).reshape(-1)
 
 
 def _weigh(slope: Tensor, errors: Tensor) -> Tensor:
@@ -187,4 +201,4 @@ def _stack(slopes: list[Tensor | None]) -> Tensor | None:
 def draw_signs(tensor: Tensor, generator: torch.Generator) -> Tensor:
     """Return weights of 1 or -1 in the shape of a tensor, drawn at random."""
     signs = torch.randint(0, 2, tuple(tensor.shape), generator=generator, dtype=torch.float64)
-    return (signs * 2 - 1).to(tensor.device)
+    return signs.mul_(2).sub_(1).to(tensor.device)

@@ -132,7 +132,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if tensor.is_neg():
             tensor = tensor.resolve_neg()
         version = self._find_version(tensor)
-        return Place(version, tuple(tensor.shape), tensor.stride(), int(tensor.storage_offset()))
+        return Place(version, tensor.shape, tensor.stride(), int(tensor.storage_offset()))
 
     def _find_version(self, tensor: Tensor) -> int:
         """Return the number of the newest version of a tensor's memory."""

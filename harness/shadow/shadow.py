@@ -92,6 +92,9 @@ class Shadow:
                 exact = ()
             in_float64.append(checked.in_float64)
             as_run.append(add_branches(checked.errors, exact, results))
+            if not self._narrow_dtypes:
+                as_declared.append(as_run[-1])
+                continue
             if checked.operation in after_narrow:  # a narrow dtype has moved its inputs
                 exact = ()
             as_declared.append(add_branches(self._declared(checked), exact, results))
