@@ -115,3 +115,10 @@ def bound_errors(call: Call, precision: Precision) -> list[Error] | None:
 def make_sound(error: Tensor) -> Tensor:
     """Return an error with infinity in place of NaN."""
     return torch.nan_to_num(error, nan=torch.inf, posinf=torch.inf)
+
+
+def flatten_error(error: Error, result: Tensor) -> Tensor:
+    """Return the errors of a result's numbers in turn, a flat tensor; None counts as 0."""
+    if error is None:
+        return torch.zeros_like(result, requires_grad=False).reshape(-1)
+    return (error if error.shape == result.shape else error.expand(result.shape)).reshape(-1)

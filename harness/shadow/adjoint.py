@@ -17,7 +17,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from harness.rules.registry import Error
+from harness.rules.registry import Error, flatten_error
 from harness.shadow.replay import Replay
 
 MOST = 2**25  # derivatives that are held at once: 256 MiB
@@ -30,6 +30,7 @@ class Nodes:
     errors, such as one for each dtype.
 
     `errors` has for each scenario the errors of the results of every operation; None counts as 0.
+    `factors` are one number for each operation, which multiplies its errors in the first scenario.
     `held` are numbers that no operation computed (inputs, constants), with their error in each
     scenario. `operations` has the operation's number for each node (a result); None for `held`
     numbers.
@@ -39,26 +40,32 @@ class Nodes:
         self,
         replay: Replay,
         errors: Sequence[Sequence[Sequence[Error]]],
+        factors: Sequence[float],
         held: Sequence[tuple[Tensor, Sequence[Error]]] = (),
     ) -> None:
         self.results: list[Tensor] = []
         self.operations: list[int | None] = []
         self.scenarios = len(errors)
         self._listed: list[Sequence[Error]] = []  # of each result, K errors
-        for operation, results in enumerate(replay.results):
+        self._factors: list[float] = []
+        for operation, (results, factor) in enumerate(zip(replay.results, factors, strict=True)):
             scenarios = [each[operation] for each in errors]
             for place, result in enumerate(results):
-                listed = [each[place] if place < len(each) else None for each in scenarios]
-                if result is None or not result.requires_grad or all(e is None for e in listed):
+                if result is None or not result.requires_grad:
                     continue
-                self._add(result, operation, listed)
+                listed = [each[place] if place < len(each) else None for each in scenarios]
+                if any([error is not None for error in listed]):
+                    self._add(result, operation, listed, factor)
         for numbers, scenario_errors in held:
-            self._add(numbers, None, scenario_errors)
+            self._add(numbers, None, scenario_errors, 1.0)
 
-    def _add(self, result: Tensor, operation: int | None, errors: Sequence[Error]) -> None:
+    def _add(
+        self, result: Tensor, operation: int | None, errors: Sequence[Error], factor: float
+    ) -> None:
         self.results.append(result)
         self.operations.append(operation)
         self._listed.append(errors)
+        self._factors.append(factor)
 
     @cached_property
     def _all_errors(self) -> Tensor:
@@ -69,7 +76,11 @@ class Nodes:
         for key, errors in zip(keys, scenarios, strict=True):
             if key not in joined:
                 joined[key] = self._join(errors)
-        return torch.stack([joined[key] for key in keys], 1)
+        columns = [joined[key] for key in keys]
+        factors = torch.tensor(self._factors, dtype=torch.float64)
+        lengths = torch.tensor([result.numel() for result in self.results])
+        columns[0] = columns[0] * factors.repeat_interleave(lengths).to(columns[0].device)
+        return torch.stack(columns, 1)
 
     @cached_property
     def _errors(self) -> Sequence[Tensor]:
@@ -77,7 +88,7 @@ class Nodes:
         return self._all_errors.split([result.numel() for result in self.results])
 
     def _join(self, errors: Sequence[Error]) -> Tensor:
-        return torch.cat([_flatten(*each) for each in zip(errors, self.results, strict=True)])
+        return torch.cat([flatten_error(*each) for each in zip(errors, self.results, strict=True)])
 
     def reach(self, sums: Sequence[Sum], apart: Sequence[int] = ()) -> tuple[Tensor, Tensor]:
         """Return the effect of all errors on N numbers (weighted sums of tensors), as an array (N,
@@ -122,13 +133,6 @@ class Nodes:
             return reach
         each = [_weigh(slope, self._errors[node]) for node, slope in slopes.items()]
         return torch.stack(each).sum(0)
-
-
-def _flatten(error: Error, result: Tensor) -> Tensor:
-    """Return the errors of a result's numbers in turn; None counts as 0."""
-    if error is None:
-        return torch.zeros_like(result, requires_grad=False).reshape(-1)
-    return (error if error.shape == result.shape else error.expand(result.shape)).reshape(-1)
 
 
 def _weigh(slope: Tensor, errors: Tensor) -> Tensor:

@@ -90,7 +90,7 @@ class Shadow:
             exact = checked.exact
             if exact and not takes_other_branch(self.replay, checked.operation):
                 exact = ()
-            in_float64.append(checked.in_float64)
+            in_float64.append(checked.wide)
             as_run.append(add_branches(checked.errors, exact, results))
             if not self._narrow_dtypes:
                 as_declared.append(as_run[-1])
@@ -98,7 +98,9 @@ class Shadow:
             if checked.operation in after_narrow:  # a narrow dtype has moved its inputs
                 exact = ()
             as_declared.append(add_branches(self._declared(checked), exact, results))
-        return Nodes(self.replay, [in_float64, as_run, as_declared], self._rounded_numbers)
+        factors = [checked.factor for checked in self.checked]
+        scenarios = [in_float64, as_run, as_declared]
+        return Nodes(self.replay, scenarios, factors, self._rounded_numbers)
 
     @property
     def _rounded_numbers(self) -> list[tuple[Tensor, Sequence[Error]]]:
@@ -172,8 +174,8 @@ class Shadow:
         """Return the errors of an operation, in the claimed dtype if it ran in a narrower one."""
         if not self._is_narrow(checked):
             return checked.errors
-        factor = precision_of(self.dtype).stored / 2.0**-53
-        return [None if error is None else factor * error for error in checked.in_float64]
+        factor = precision_of(self.dtype).stored / 2.0**-53 * checked.factor
+        return [None if error is None else factor * error for error in checked.wide]
 
     @cached_property
     def _narrow_dtypes(self) -> set[str]:
