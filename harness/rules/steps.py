@@ -9,6 +9,7 @@ is infinite; an infinite sum of finite errors is exact.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from math import frexp
 
 import torch
@@ -56,7 +57,7 @@ class Steps:
         """Return the same steps, but with every intermediate result rounded to the dtype of the
         result.
         """
-        return Steps(self.precision.stepwise()) if self.precision.narrow else self
+        return make_steps(self.precision.stepwise) if self.precision.narrow else self
 
     # ------------------------------------------------------------------ the ends of a rule
 
@@ -350,3 +351,9 @@ class Steps:
         if not is_within(size, self.largest):
             error = torch.where(size <= self.largest, error, torch.inf)
         return Number(value, error)
+
+
+@cache
+def make_steps(precision: Precision) -> Steps:
+    """Return the steps in a precision, the same each time."""
+    return Steps(precision)

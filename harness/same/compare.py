@@ -124,7 +124,8 @@ def compare(
     by_shape |= {name: Compared(name, "only here", math.inf) for name in both.list_more()}
     waiting = [name for name in names if by_shape[name] is None]
     both.pair_up(waiting)
-    questions = [question for name in waiting for question in both.list_questions(name, generator)]
+    pairs = {name: (pair.expected, pair.actual) for name, pair in both.pairs.items()}
+    questions = list_questions(pairs, generator)
     judged = _judge_questions(both, questions)
     judged += _judge_questions(both, both.list_run_questions(judged))
     for name in waiting:
@@ -169,7 +170,7 @@ class _Judged:
 @dataclass(frozen=True, eq=False)
 class _Pair:
     """An answer in both shadows (`actual` of the subject, `expected` of the reference), with 0 in
-    place of infinities and NaN.
+    place of infinities and NaN, and the difference of both.
 
     `run_difference` is the difference of the subject's answer, as it ran in its own dtype, from its
     shadow (the run repeated in float64); None if the shapes differ.
@@ -177,6 +178,7 @@ class _Pair:
 
     actual: Tensor
     expected: Tensor
+    difference: Tensor
     run_difference: Tensor | None
 
 
@@ -211,8 +213,9 @@ class _Both:
                 difference = ran - actual
                 if name in self.endless:  # equal infinities do not differ
                     difference = torch.where(ran == actual, 0.0, difference)
+            actual = self._blank(name, actual)
             expected = self._blank(name, self.expected(name))
-            self.pairs[name] = _Pair(self._blank(name, actual), expected, difference)
+            self.pairs[name] = _Pair(actual, expected, actual - expected, difference)
 
     def _blank(self, name: str, answer: Tensor) -> Tensor:
         """Return an answer with 0 in place of infinities and NaN."""
@@ -246,7 +249,7 @@ class _Both:
         subject's answer, as it ran in its own dtype, from its shadow.
         """
         pair, weights = self.pairs[question.name], question.weights
-        difference = ((pair.actual - pair.expected) * weights).sum()
+        difference = (pair.difference * weights).sum()
         if pair.run_difference is None:
             return abs(float(difference)), math.inf
         return abs(float(difference)), abs(float((pair.run_difference * weights).sum()))
@@ -307,13 +310,6 @@ class _Both:
         if bool(torch.isnan(expected).any()) or not bool(torch.isfinite(expected).any()):
             return Compared(name, "not finite")
         return None
-
-    def list_questions(self, name: str, generator: torch.Generator) -> list[Question]:
-        """Return the weighted sums by which an answer is judged, without elements that are infinite
-        on both sides.
-        """
-        pair = self.pairs[name]
-        return list_questions(name, pair.expected, pair.actual, generator)
 
     def weigh(self, question: Question) -> tuple[Sum, Sum]:
         """Return the weighted sum of the subject's answer and that of the reference's, so that

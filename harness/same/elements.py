@@ -5,6 +5,7 @@ elements.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,29 +34,43 @@ class Question:
 
 
 def list_questions(
-    name: str, expected: Tensor, actual: Tensor, generator: torch.Generator
+    answers: Mapping[str, tuple[Tensor, Tensor]], generator: torch.Generator
 ) -> list[Question]:
-    """Return the weighted sums by which the answer `name` is compared.
+    """Return the weighted sums by which answers are compared; each is given by its name, as the
+    reference's and the subject's numbers.
 
-    They are a random weighted sum of all elements, the element that differs most, and the element
-    that differs most relative to its size. The latter two are left out if they differ only by a few
-    roundings.
+    For each answer they are a random weighted sum of all elements, the element that differs most,
+    and the element that differs most relative to its size. The latter two are left out if they
+    differ only by a few roundings.
     """
-    questions = [Question(name, draw_signs(expected, generator))]
-    if expected.numel() == 1:
-        return questions
-    difference = abs(actual - expected)
-    largest = float(difference.max())
-    if not largest:
-        return questions
-    size = abs(expected)
+    if not answers:
+        return []
+    expected, actual = (
+        torch.cat([each.reshape(-1) for each in side])
+        for side in zip(*answers.values(), strict=True)
+    )
+    size, difference = abs(expected), abs(actual - expected)
     share = difference / (size + abs(actual) + LEAST)
-    places = []
-    if largest > NOISE * float(size.max()):
-        places.append(int(difference.argmax()))
-    if float(share.max()) > SMALL and share.argmax() != difference.argmax():
-        places.append(int(share.argmax()))
-    return questions + [ask_element(name, expected, place) for place in places]
+    lengths = [each.numel() for each, _ in answers.values()]
+    parts = [each.split(lengths) for each in (draw_signs(expected, generator), difference, share)]
+    largest = [_list_largest(each.split(lengths)) for each in (size, difference, share)]
+    questions = []
+    for (name, (like, _)), (signs, apart, shares), (most, most_apart, most_share) in zip(
+        answers.items(), zip(*parts, strict=True), zip(*largest, strict=True), strict=True
+    ):
+        questions.append(Question(name, signs.reshape(like.shape)))
+        if like.numel() == 1:
+            continue
+        if most_apart > NOISE * most:
+            questions.append(ask_element(name, like, int(apart.argmax())))
+        if most_share > SMALL and shares.argmax() != apart.argmax():
+            questions.append(ask_element(name, like, int(shares.argmax())))
+    return questions
+
+
+def _list_largest(parts: Sequence[Tensor]) -> list[float]:
+    largest: list[float] = torch.stack([part.max() for part in parts]).tolist()
+    return largest
 
 
 def ask_element(name: str, like: Tensor, place: int, of_run: bool = False) -> Question:

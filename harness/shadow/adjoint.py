@@ -54,7 +54,7 @@ class Nodes:
                 if result is None or not result.requires_grad:
                     continue
                 listed = [each[place] if place < len(each) else None for each in scenarios]
-                if any([error is not None for error in listed]):
+                if any(error is not None for error in listed):
                     self._add(result, operation, listed, factor)
         for numbers, scenario_errors in held:
             self._add(numbers, None, scenario_errors, 1.0)
