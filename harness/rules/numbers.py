@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -15,10 +16,15 @@ Dims = int | Sequence[int] | None
 
 
 class Number(NamedTuple):
-    """Numbers in float64, and the largest error of each; `bound` is None for exact numbers."""
+    """Numbers in float64, and the largest error of each; `bound` is None for exact numbers.
+
+    `in_range` says that no number can be beyond the range of the dtype of the steps that computed
+    it, errors included.
+    """
 
     value: Tensor
     bound: Tensor | None = None
+    in_range: bool = False
 
     @property
     def error(self) -> Tensor:
@@ -53,7 +59,14 @@ def find_steepest(slope: Tensor, error: Tensor, growth: float, most: float) -> T
 
 def as_tensor(number: float, like: Tensor) -> Tensor:
     """Return a number as a float64 tensor on the device of another tensor."""
-    return torch.full((), float(number), dtype=torch.float64, device=like.device)
+    return torch.scalar_tensor(float(number), dtype=torch.float64, device=like.device)
+
+
+@lru_cache(maxsize=1024)
+def is_held(number: float, dtype: str) -> bool:
+    """Does a dtype have this number?"""
+    exact = torch.scalar_tensor(number, dtype=torch.float64)
+    return float(exact.to(getattr(torch, dtype))) == number
 
 
 def list_axes(x: Tensor, dims: Dims) -> list[int]:

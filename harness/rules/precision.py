@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 
 from harness.arithmetic.rounding import ORACLE_ROUNDOFF
 from harness.core.contract import SINGLE, Contract
@@ -12,7 +12,7 @@ from harness.core.contract import SINGLE, Contract
 HELD = ("float64", "float32", "bfloat16", "float16")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Precision:
     """The roundoff of an operation: of its result, and of the steps inside it.
 
@@ -39,9 +39,10 @@ class Precision:
         """
         return self.stored > self.inside
 
+    @cached_property
     def stepwise(self) -> Precision:
-        """Return the precision of an operation that rounds every intermediate result to the dtype
-        of its result.
+        """The precision of an operation that rounds every intermediate result to the dtype of its
+        result.
         """
         ulp = 0.5 + self.ulp * self.inside / self.stored * (1 + self.stored)
         return replace(

@@ -9,6 +9,7 @@ is infinite; an infinite sum of finite errors is exact.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from math import frexp
 
 import torch
@@ -23,12 +24,14 @@ from harness.arithmetic.formulas import (
     round_sum,
 )
 from harness.rules.numbers import (
+    LOST,
     Dims,
     are_exact,
     as_tensor,
     count_rounded,
     count_terms,
     find_steepest,
+    is_held,
     is_within,
     list_axes,
     may_change,
@@ -55,7 +58,7 @@ class Steps:
         """Return the same steps, but with every intermediate result rounded to the dtype of the
         result.
         """
-        return Steps(self.precision.stepwise()) if self.precision.narrow else self
+        return make_steps(self.precision.stepwise) if self.precision.narrow else self
 
     # ------------------------------------------------------------------ the ends of a rule
 
@@ -68,8 +71,7 @@ class Steps:
         the steps cannot hold it.
         """
         value = as_tensor(number, like)
-        dtype = torch.float32 if self.precision.narrow else getattr(torch, self.precision.dtype)
-        if float(value.to(dtype)) == float(number):
+        if is_held(float(number), "float32" if self.precision.narrow else self.precision.dtype):
             return self.exact(value)
         return Number(value, abs(value) * self.u + self.least(abs(value) < self.tiny))
 
@@ -94,6 +96,8 @@ class Steps:
         it has already.
         """
         error = x.error
+        if x.in_range and not self.precision.narrow:
+            return error
         if self.precision.narrow:
             size = abs(x.value) + error
             error = error + self.precision.stored * size + self.flush(abs(x.value) - error, size)
@@ -137,7 +141,19 @@ class Steps:
         share = roundings * self.u
         if self.precision.narrow:
             share = share + self.precision.stored * (1 + share)
+        elif self.is_ordinary(size, share):
+            return share * size
         return self.limit(result, share * size + self.flush(size, size))
+
+    def is_ordinary(self, size: Tensor, share: float, terms: int = 1) -> bool:
+        """Are these sizes so far from underflow that it changes no error of `share` times a size,
+        and so far from overflow that `terms` such errors do not lead there?
+        """
+        if not size.numel():
+            return True
+        least, most = torch.aminmax(size)
+        ordinary: bool = share * least.item() > LOST * self.tiny
+        return ordinary and (2 + terms * share) * most.item() <= self.largest
 
     # ------------------------------------------------------------------ steps
 
@@ -191,6 +207,8 @@ class Steps:
         size = abs(a.value).sum(axes, keepdim)
         if a.bound is None:
             share = self.u * count_rounded(a.value, axes, keepdim)
+            if is_within(size, self.largest / (2 + self.u * count_terms(a.value, axes))):
+                return Number(value, share * size, in_range=True)
             return self.within(value, share * size, size)
         share = count_terms(a.value, axes) * self.u
         carried = a.bound.sum(axes, keepdim)
@@ -299,8 +317,11 @@ class Steps:
         true.
         """
         size = least = abs(value)
-        error = roundings * self.u * size
-        if carried is not None:
+        if carried is None:
+            error = roundings * self.u * size
+            if self.is_ordinary(size, roundings * self.u):
+                return Number(value, error, in_range=True)
+        else:
             error = round_result(value, carried, roundings, self.u, 0.0)
         if may_change(error, self.tiny):
             mask = value != 0 if acts is None else acts()
@@ -309,7 +330,10 @@ class Steps:
             if self.tiny > LARGE_TINY:
                 mask = mask & (least < 2 * self.tiny)
             error = error + self.least(mask)
-        return self.within(value, error, size + error)
+        size = size + error
+        if is_within(size, self.largest):
+            return Number(value, error, in_range=True)
+        return self.within(value, error, size)
 
     def _sum(self, value: Tensor, a: Number, b: Number) -> Number:
         size = abs(value)
@@ -317,7 +341,7 @@ class Steps:
         error = self.u * size if carried is None else round_sum(value, carried, self.u)
         size = size + error
         if is_within(size, self.largest):
-            return Number(value, error)
+            return Number(value, error, in_range=True)
         infinite = value.isinf()
         error = torch.where(infinite, 0.0 if carried is None else carried, error)
         return self.within(value, error, torch.where(infinite, 0.0, size))
@@ -329,3 +353,9 @@ class Steps:
         if not is_within(size, self.largest):
             error = torch.where(size <= self.largest, error, torch.inf)
         return Number(value, error)
+
+
+@cache
+def make_steps(precision: Precision) -> Steps:
+    """Return the steps in a precision, the same each time."""
+    return Steps(precision)

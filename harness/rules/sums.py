@@ -13,7 +13,7 @@ from torch import Tensor
 
 from harness.rules.numbers import count_terms, list_axes, may_change
 from harness.rules.registry import Call, Error, rule
-from harness.rules.steps import Steps
+from harness.rules.steps import Number, Steps
 
 MANY = 16  # terms of a sum, from which on zeros among them are counted
 
@@ -30,6 +30,8 @@ def bound_products(
         size = size + abs(plus)
         terms = terms + 1
     error = steps.u * size
+    if steps.is_ordinary(size, steps.u, terms):
+        return steps.store(Number(value, terms * error, in_range=True))
     if may_change(error, steps.tiny):
         error = error + steps.least(size > 0)
     error = terms * error

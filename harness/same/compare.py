@@ -125,7 +125,8 @@ def compare(
     by_shape |= {name: Compared(name, "only here", math.inf) for name in both.list_more()}
     waiting = [name for name in names if by_shape[name] is None]
     both.pair_up(waiting)
-    questions = [question for name in waiting for question in both.list_questions(name, generator)]
+    pairs = {name: (pair.expected, pair.actual) for name, pair in both.pairs.items()}
+    questions = list_questions(pairs, generator)
     judged = _judge_questions(both, questions)
     judged += _judge_questions(both, both.list_run_questions(judged))
     for name in waiting:
@@ -178,7 +179,7 @@ class _Judged:
 @dataclass(frozen=True, eq=False)
 class _Pair:
     """An answer in both shadows (`actual` of the subject, `expected` of the reference), with 0 in
-    place of infinities and NaN.
+    place of infinities and NaN, and the difference of both.
 
     `run_difference` is the difference of the subject's answer, as it ran in its own dtype, from its
     shadow (the run repeated in float64); None if the shapes differ. `recorded_difference` is that
@@ -187,6 +188,7 @@ class _Pair:
 
     actual: Tensor
     expected: Tensor
+    difference: Tensor
     run_difference: Tensor | None
     recorded_difference: Tensor
 
@@ -217,17 +219,23 @@ class _Both:
     def pair_up(self, names: Sequence[str]) -> None:
         """Pair the answers of both models with these names, which agree in shape."""
         for name in names:
-            actual = self.shadows[name]
-            ran, recorded = self.ran.get(name), self.recorded[name]
-            recorded_difference = _subtract(recorded, actual)
+            actual, ran, recorded = self.shadows[name], self.ran.get(name), self.recorded[name]
+            recorded_difference = self._subtract(name, recorded, actual)
             difference = None
             if ran is not None and ran.shape == actual.shape:
-                equal = torch.equal(ran, recorded)
-                difference = recorded_difference if equal else _subtract(ran, actual)
+                difference = recorded_difference
+                if not torch.equal(ran, recorded):
+                    difference = self._subtract(name, ran, actual)
+            actual = self._blank(name, actual)
             expected = self._blank(name, self.expected(name))
             self.pairs[name] = _Pair(
-                self._blank(name, actual), expected, difference, recorded_difference
+                actual, expected, actual - expected, difference, recorded_difference
             )
+
+    def _subtract(self, name: str, found: Tensor, exact: Tensor) -> Tensor:
+        """Return found - exact for an answer; equal infinities do not differ."""
+        difference = found - exact
+        return torch.where(found == exact, 0.0, difference) if name in self.endless else difference
 
     def _blank(self, name: str, answer: Tensor) -> Tensor:
         """Return an answer with 0 in place of infinities and NaN."""
@@ -262,7 +270,7 @@ class _Both:
         recorded answer.
         """
         pair, weights = self.pairs[question.name], question.weights
-        difference = _add_up(pair.actual - pair.expected, weights)
+        difference = _add_up(pair.difference, weights)
         recorded = ran = _add_up(pair.recorded_difference, weights)
         if pair.run_difference is None:
             ran = math.inf
@@ -327,13 +335,6 @@ class _Both:
             return Compared(name, "not finite")
         return None
 
-    def list_questions(self, name: str, generator: torch.Generator) -> list[Question]:
-        """Return the weighted sums by which an answer is judged, without elements that are infinite
-        on both sides.
-        """
-        pair = self.pairs[name]
-        return list_questions(name, pair.expected, pair.actual, generator)
-
     def weigh(self, question: Question) -> tuple[Sum, Sum]:
         """Return the weighted sum of the subject's answer and that of the reference's, so that
         autograd can differentiate them.
@@ -349,11 +350,6 @@ class _Both:
             for own, each in changes.items()
             if GRADIENT + own in known
         ], expected
-
-
-def _subtract(found: Tensor, exact: Tensor) -> Tensor:
-    """Return found - exact, where equal infinities differ by 0."""
-    return torch.where(found == exact, 0.0, found - exact)
 
 
 def _add_up(differences: Tensor, weights: Tensor) -> float:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import torch
@@ -23,8 +22,10 @@ from harness.shadow.rewriting import Noted, rewrite
 
 @dataclass(eq=False)
 class Version:
-    """The numbers of a storage (a flat tensor) between two writes; `before` is the number of the
-    version before it.
+    """The numbers of a storage between two writes; `before` is the number of the version before it.
+
+    `numbers` is contiguous and holds the whole storage, in the shape of the tensor that showed it,
+    or flat.
     """
 
     numbers: Tensor
@@ -48,11 +49,12 @@ class Operation:
     layer: str = ""
     line: str = ""
     backward: bool = False
+    signature: Signature = field(init=False)  # the facts of the operation's schema
+    places: Sequence[Place] = field(init=False)  # of all tensors among the arguments
 
-    @cached_property
-    def signature(self) -> Signature:
-        """The facts of the operation's schema."""
-        return read_signature(self.called)
+    def __post_init__(self) -> None:
+        self.signature = read_signature(self.called)
+        self.places = list_places((self.args, self.kwargs))
 
     @property
     def name(self) -> str:
@@ -65,11 +67,6 @@ class Operation:
         "aten::add" for "aten::add_".
         """
         return self.signature.functional
-
-    @cached_property
-    def places(self) -> Sequence[Place]:
-        """The places of all tensors among the arguments."""
-        return list_places((self.args, dict(self.kwargs)))
 
 
 @dataclass(eq=False)
@@ -84,11 +81,20 @@ class Run:
     def read(self, place: Place) -> Tensor:
         """Return the tensor at a place, as it was observed."""
         numbers = self.versions[place.version].numbers
+        if numbers.shape == place.size and numbers.stride() == place.stride:
+            return numbers
         return numbers.as_strided(place.size, place.stride, place.offset)
 
 
 class Unwatched(RuntimeError):
     """Raised for a tensor that cannot be followed: sparse, nested or complex."""
+
+
+def require_real(tensor: Tensor) -> None:
+    """Raise Unwatched for a tensor that is not an ordinary array of real numbers."""
+    if tensor.layout is not torch.strided or tensor.is_complex() or tensor.is_quantized:
+        kind = "complex" if tensor.is_complex() else str(tensor.layout).removeprefix("torch.")
+        raise Unwatched(f"a {kind} tensor is not followed")
 
 
 READ = "aten::_local_scalar_dense"  # reads a number, as float(tensor) does
@@ -99,8 +105,9 @@ def _are_new(found: Sequence[Place | None], places: Any, known: int) -> bool:
     arguments at `places`.
     """
     versions = {place.version for place in found if place is not None}
-    read = (place.version for place in list_places(places))
-    return bool(versions) and (max(versions) >= known or not versions <= set(read))
+    if not versions or max(versions) >= known:
+        return bool(versions)
+    return not versions <= {place.version for place in list_places(places)}
 
 
 class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -125,28 +132,31 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if tensor.is_neg():
             tensor = tensor.resolve_neg()
         version = self._find_version(tensor)
-        return Place(version, tuple(tensor.shape), tensor.stride(), int(tensor.storage_offset()))
+        return Place(version, tensor.shape, tensor.stride(), int(tensor.storage_offset()))
 
     def _find_version(self, tensor: Tensor) -> int:
         """Return the number of the newest version of a tensor's memory."""
-        if tensor.layout is not torch.strided or tensor.is_complex() or tensor.is_quantized:
-            kind = "complex" if tensor.is_complex() else str(tensor.layout).removeprefix("torch.")
-            raise Unwatched(f"a {kind} tensor is not followed")
+        if tensor.layout is not torch.strided:
+            require_real(tensor)
         storage = tensor.untyped_storage()
         version = self._newest.get(storage._cdata)
         if version is None:
+            require_real(tensor)
             if tensor.grad_fn is not None:  # another thread has made it
                 self.run.read_numbers.append(self._find_layer()[1])
             return self._add_version(storage, tensor, None)
         if self.run.versions[version].numbers.dtype is not tensor.dtype:
+            require_real(tensor)
             raise Unwatched("numbers that are seen as another dtype (view) are not followed")
         return version
 
     def _add_version(self, storage: UntypedStorage, tensor: Tensor, before: int | None) -> int:
         whole = storage.nbytes() // tensor.element_size()
-        plain = tensor.detach() if tensor.requires_grad else tensor
+        numbers = tensor.detach()
+        if numbers.numel() != whole or not numbers.is_contiguous():
+            numbers = numbers.as_strided((whole,), (1,), 0)
         number = len(self.run.versions)
-        self.run.versions.append(Version(plain.as_strided((whole,), (1,), 0), before))
+        self.run.versions.append(Version(numbers, before))
         self._newest[storage._cdata] = number
         return number
 
@@ -182,7 +192,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Return the places of an operation's results, and of tensors that it wrote but does not
         return.
         """
-        listed = results if isinstance(results, tuple | list) else (results,)
+        listed = results if isinstance(results, (tuple, list)) else (results,)
         if not signature.returns:
             listed = ()
         found = [self.place(each) if isinstance(each, Tensor) else None for each in listed]
@@ -196,7 +206,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """
         if isinstance(given, Tensor):
             return self.place(given)
-        if isinstance(given, tuple | list):
+        if isinstance(given, (tuple, list)):
             return tuple([self._to_places(each) for each in given])
         if isinstance(given, dict):
             return {name: self._to_places(value) for name, value in given.items()}
@@ -209,7 +219,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         tensors: list[Tensor] = []
         for name in signature.written:
             value = arguments.get(name)
-            listed = value if isinstance(value, tuple | list) else [value]
+            listed = value if isinstance(value, (tuple, list)) else [value]
             tensors += [each for each in listed if isinstance(each, Tensor)]
         return tensors
 
