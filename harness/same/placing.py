@@ -7,9 +7,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from harness.locating.arrivals import trace_arrivals
+from harness.locating.frontier import Pool, find_frontier, list_numbers
 from harness.same.compare import Compared
-from harness.shadow.arrivals import trace_arrivals
-from harness.shadow.frontier import Pool, find_frontier, list_numbers
 from harness.shadow.recording import Operation
 from harness.shadow.shadow import Shadow
 

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from harness.core.verdict import Status
+from harness.locating.causes import count_axes, find_factor
 from harness.same.case import same
-from harness.shadow.causes import count_axes, find_factor
 from tests.conftest import Approved
 from tests.same.models import judge
 
