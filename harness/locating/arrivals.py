@@ -13,58 +13,92 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from harness.shadow.places import list_places
+from harness.shadow.places import Place, list_places
 from harness.shadow.recording import Operation
 from harness.shadow.replay import Replay
 
 Layer = tuple[str, bool]  # its name, and whether it runs backwards
+Time = tuple[int, int]  # the numbers of operations and of views before it
 NEAR = 1e-9  # of the largest number of an array: arrays that are nearer are equal
 
 
 class Arrivals:
-    """The arrays that each layer of a run reads, and the operation that computed each of them."""
+    """The arrays that each layer of a run reads from other layers, and who made each of them: an
+    operation or a view.
+    """
 
     def __init__(self, replay: Replay) -> None:
+        run = replay.run
         self.replay = replay
-        self.makers: dict[int, Operation] = {}
-        self.read: dict[Layer, list[Tensor]] = defaultdict(list)
-        for operation in replay.run.operations:
-            self.read[operation.layer, operation.backward] += self.list_given(operation).values()
-            for place in operation.results:
-                if place is not None:
-                    self.makers[place.version] = operation
+        self.times: dict[Operation, Time] = {
+            operation: (number, len(run.views)) for number, operation in enumerate(run.operations)
+        }
+        self.writers: dict[int, Operation] = {}
+        self.views: dict[Place, list[Operation]] = defaultdict(list)
+        self.passed_on: dict[Layer, list[Tensor]] = defaultdict(list)
+        for number, (before, view) in enumerate(run.views):
+            self.times[view] = before, number
+            for place in filter(None, view.results):
+                self.views[place].append(view)
+        for operation in run.operations:
+            for place in filter(None, operation.results):
+                self.writers[place.version] = operation
+        for operation in run.operations:
+            for maker, tensor in self.list_given(operation).items():
+                if maker.layer != operation.layer:
+                    self.passed_on[maker.layer, operation.backward].append(tensor)
 
     def list_passed_on(self, layer: str, backward: bool) -> list[Tensor]:
-        """Return the arrays of a layer that other layers read; all arrays if `layer` is "", the
-        whole model.
-
-        `backward` chooses the arrays of the backward pass.
+        """Return the arrays of a layer that other layers read; `backward` chooses those that are
+        read on the way back.
         """
-        return [
-            array
-            for (reader, back), arrays in self.read.items()
-            for array in arrays
-            if back == backward and (reader != layer or not layer)
-        ]
+        return self.passed_on[layer, backward]
 
     def list_given(self, operation: Operation) -> dict[Operation, Tensor]:
         """Return the floating-point arrays that an operation reads, by the operation that computed
-        each.
+        each; of views, the view in the nearest other layer.
         """
-        tensors = {}
+        given = {}
         for place in list_places((operation.args, operation.kwargs)):
-            maker = self.makers.get(place.version)
+            maker = self._find_maker(place, operation)
+            while maker is not None and maker.signature.view and maker.layer == operation.layer:
+                place = maker.args[0]
+                maker = self._find_maker(place, maker)
             tensor = self.replay.read(place).detach()
             if maker is not None and tensor.is_floating_point():
-                tensors[maker] = tensor
-        return tensors
+                given[maker] = tensor
+        return given
+
+    def _find_maker(self, place: Place, reader: Operation) -> Operation | None:
+        """Return the view or operation that made what an operation reads at a place; None if it
+        was there before the run.
+        """
+        views = [
+            view for view in self.views.get(place, ()) if self.times[view] < self.times[reader]
+        ]
+        return views[-1] if views else self.writers.get(place.version)
+
+    def list_entering(self, operation: Operation) -> dict[Operation, Tensor]:
+        """Return the floating-point arrays of other layers on which an operation depends by the
+        operations of its own layer, by the operation or view that made each.
+        """
+        entering: dict[Operation, Tensor] = {}
+        waiting, seen = [operation], {operation}
+        while waiting:
+            for maker, tensor in self.list_given(waiting.pop()).items():
+                if (maker.layer, maker.backward) != (operation.layer, operation.backward):
+                    entering[maker] = tensor
+                elif maker not in seen:
+                    seen.add(maker)
+                    waiting.append(maker)
+        return entering
 
 
 def trace_arrivals(
     subject: Replay, reference: Replay, operations: Sequence[Operation]
 ) -> list[Operation]:
     """Return the operations to blame: for each of the given operations itself, or the operations
-    that computed its inputs.
+    that computed the inputs of its layer.
 
     The latter are blamed if these inputs occur nowhere among the numbers that the reference's
     layers of the same name pass on.
@@ -81,16 +115,16 @@ def trace_arrivals(
         seen.add(operation)
         wrong = [
             maker
-            for maker, tensor in mine.list_given(operation).items()
+            for maker, tensor in mine.list_entering(operation).items()
             if maker.layer != operation.layer
+            and maker.backward == operation.backward  # another formula may save other numbers
             and is_another(tensor, theirs.list_passed_on(maker.layer, operation.backward))
         ]
         if wrong:
             waiting += wrong
         else:
             found[operation] = None
-    order = {operation: number for number, operation in enumerate(subject.run.operations)}
-    return sorted(found, key=lambda one: order[one])
+    return sorted(found, key=mine.times.__getitem__)
 
 
 def is_another(tensor: Tensor, known: Sequence[Tensor]) -> bool:

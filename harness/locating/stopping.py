@@ -1,0 +1,47 @@
+"""Finds where the subject cuts off a gradient that the reference carries on: at a detach(), or
+under no_grad().
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from harness.locating.arrivals import is_equal
+from harness.locating.causes import read_inputs
+from harness.shadow.recording import Operation
+from harness.shadow.shadow import Shadow
+
+
+def list_stops(
+    subject: Shadow, reference: Shadow, lacking: Sequence[Operation], answer: str
+) -> list[Operation]:
+    """Return the operations at which the subject cuts off a gradient, and the reference does not;
+    one of each line.
+
+    `lacking` are the reference's operations whose numbers the subject does not compute. One of them
+    must give as many numbers as are cut off, unless the subject lacks the gradient `answer` itself.
+    """
+    shared = [each for stop in reference.watched.run.stops for each in read_inputs(reference, stop)]
+    sizes = {
+        reference.replay.read(place).numel()
+        for operation in lacking
+        if operation.backward
+        for place in filter(None, operation.results)
+    }
+    found: dict[tuple[str, str], Operation] = {}
+    for stop in subject.watched.run.stops:
+        arrays = read_inputs(subject, stop)
+        explains = answer not in subject.watched.answers
+        explains = explains or any(each.numel() in sizes for each in arrays)
+        if explains and not any(_is_one_of(each, shared) for each in arrays):
+            found.setdefault((stop.layer, stop.line), stop)
+    return list(found.values())
+
+
+def _is_one_of(array: Tensor, others: Sequence[Tensor]) -> bool:
+    """Does one of several arrays have the same numbers, in any order?"""
+    ordered = array.flatten().sort().values
+    alike = [other for other in others if other.numel() == array.numel()]
+    return any(is_equal(ordered, other.flatten().sort().values) for other in alike)
