@@ -20,8 +20,9 @@ def list_stops(
     """Return the operations at which the subject cuts off a gradient, and the reference does not;
     one of each line.
 
-    `lacking` are the reference's operations whose numbers the subject does not compute. One of them
-    must give as many numbers as are cut off, unless the subject lacks the gradient `answer` itself.
+    `lacking` are the reference's operations whose numbers the subject does not compute. Cuts of as
+    many numbers as one of them gives come before others, which count only if the subject lacks the
+    gradient `answer` itself.
     """
     shared = [each for stop in reference.watched.run.stops for each in read_inputs(reference, stop)]
     sizes = {
@@ -30,14 +31,16 @@ def list_stops(
         if operation.backward
         for place in filter(None, operation.results)
     }
-    found: dict[tuple[str, str], Operation] = {}
+    fitting: dict[tuple[str, str], Operation] = {}
+    others: dict[tuple[str, str], Operation] = {}
     for stop in subject.watched.run.stops:
         arrays = read_inputs(subject, stop)
-        explains = answer not in subject.watched.answers
-        explains = explains or any(each.numel() in sizes for each in arrays)
-        if explains and not any(_is_one_of(each, shared) for each in arrays):
-            found.setdefault((stop.layer, stop.line), stop)
-    return list(found.values())
+        if not any(_is_one_of(each, shared) for each in arrays):
+            fits = any(each.numel() in sizes for each in arrays)
+            (fitting if fits else others).setdefault((stop.layer, stop.line), stop)
+    if fitting or answer in subject.watched.answers:
+        return list(fitting.values())
+    return list(others.values())
 
 
 def _is_one_of(array: Tensor, others: Sequence[Tensor]) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from harness.locating.arrivals import trace_arrivals
 from harness.locating.frontier import Pool, find_frontier, list_numbers
+from harness.locating.scaling import follow_scales
 from harness.locating.stopping import list_stops
 from harness.same.compare import Compared
 from harness.shadow.recording import Operation
@@ -32,6 +33,7 @@ def find_first(subject: Shadow, reference: Shadow, differs: Compared) -> list[Op
     if place is not None:
         first = find_frontier(subject.replay, place, pool)
         first = trace_arrivals(subject.replay, reference.replay, first)
+        first = follow_scales(subject.replay, reference.replay, first)
     place = reference.watched.answers[differs.answer]
     lacking = find_frontier(reference.replay, place, Pool(list_numbers(subject.replay), near))
     if not first or first[0].backward:
