@@ -151,3 +151,10 @@ def is_equal(one: Tensor, other: Tensor) -> bool:
     difference = abs(one - other).nan_to_num(0.0, posinf=0.0, neginf=0.0)
     size = abs(other).nan_to_num(0.0, posinf=0.0, neginf=0.0)
     return bool(difference.max() <= NEAR * size.max())
+
+
+def is_one_of(array: Tensor, others: Sequence[Tensor]) -> bool:
+    """Does one of several arrays have the same numbers, in any order?"""
+    ordered = array.flatten().sort().values
+    alike = [other for other in others if other.numel() == array.numel()]
+    return any(is_equal(ordered, other.flatten().sort().values) for other in alike)

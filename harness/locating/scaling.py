@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
+from harness.locating.arrivals import is_one_of
 from harness.locating.causes import FEWEST, NEAR, find_factor
 from harness.shadow.recording import Operation
 from harness.shadow.replay import Replay
@@ -79,14 +80,15 @@ def _is_scale(side: Replay, operation: Operation) -> bool:
 
 
 def _is_multiple(subject: Replay, reference: Replay, operation: Operation) -> bool:
-    """Is a result of the subject a multiple of one of the reference?"""
-    for mine in _list_results(subject, operation):
-        others = [
-            each for one in reference.run.operations for each in _list_results(reference, one)
-        ]
-        if mine.numel() >= FEWEST and any(find_factor(mine, each) is not None for each in others):
-            return True
-    return False
+    """Is a result of the subject a multiple of a result of the reference, and equal to none?"""
+    theirs = reference.run.operations
+    others = [each for one in theirs for each in _list_results(reference, one)]
+    return any(
+        mine.numel() >= FEWEST
+        and not is_one_of(mine, others)
+        and any(find_factor(mine, each) is not None for each in others)
+        for mine in _list_results(subject, operation)
+    )
 
 
 def _list_results(side: Replay, operation: Operation) -> Iterator[Tensor]:

@@ -6,9 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from torch import Tensor
-
-from harness.locating.arrivals import is_equal
+from harness.locating.arrivals import is_one_of
 from harness.locating.causes import read_inputs
 from harness.shadow.recording import Operation
 from harness.shadow.shadow import Shadow
@@ -35,16 +33,9 @@ def list_stops(
     others: dict[tuple[str, str], Operation] = {}
     for stop in subject.watched.run.stops:
         arrays = read_inputs(subject, stop)
-        if not any(_is_one_of(each, shared) for each in arrays):
+        if not any(is_one_of(each, shared) for each in arrays):
             fits = any(each.numel() in sizes for each in arrays)
             (fitting if fits else others).setdefault((stop.layer, stop.line), stop)
     if fitting or answer in subject.watched.answers:
         return list(fitting.values())
     return list(others.values())
-
-
-def _is_one_of(array: Tensor, others: Sequence[Tensor]) -> bool:
-    """Does one of several arrays have the same numbers, in any order?"""
-    ordered = array.flatten().sort().values
-    alike = [other for other in others if other.numel() == array.numel()]
-    return any(is_equal(ordered, other.flatten().sort().values) for other in alike)
