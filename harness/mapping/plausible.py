@@ -33,14 +33,12 @@ def _list_parted(parts: Mapping[str, Part], theirs: Tensors) -> Iterator[str]:
     """Yield biases that do not come from the partners of their weights' sources."""
     for name, weight in parts.items():
         bias = parts.get(_find_partner(name))
-        if bias is None or len(weight.sources) != 1 or len(bias.sources) != 1:
+        if bias is None or bias.adds or len(weight.sources) != len(bias.sources):
             continue
-        partner = _find_partner(weight.sources[0])
-        if partner not in theirs.all:
-            continue
+        partners = tuple(map(_find_partner, weight.sources))
         rows, own_rows = FIRST_ROWS.search(weight.text), FIRST_ROWS.search(bias.text)
         apart = rows and own_rows and rows.groups() != own_rows.groups()
-        if partner != bias.sources[0] or apart:
+        if all(each in theirs.all for each in partners) and (apart or partners != bias.sources):
             yield f"{_find_partner(name)} = {bias.text} beside {name} = {weight.text}"
 
 
