@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from harness.locating.located import locate
 from harness.same.compare import GRADIENT, ByName, Compared, compare
 from harness.same.placing import find_first
-from harness.shadow.located import locate
 from harness.shadow.shadow import Shadow
 from harness.shadow.watch import watch
 
