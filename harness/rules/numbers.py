@@ -89,7 +89,7 @@ def count_terms(x: Tensor, axes: Sequence[int]) -> int:
 
 def count_rounded(x: Tensor, axes: Sequence[int], keepdim: bool = False) -> Tensor:
     """Return the number of terms other than 0 of each sum over some axes: adding 0 is exact."""
-    counts = torch.count_nonzero(x, axes)
+    counts: Tensor = torch.count_nonzero(x, tuple(axes))
     if keepdim:
         for axis in sorted(axes):
             counts = counts.unsqueeze(axis)

@@ -205,12 +205,12 @@ class Steps:
             return a
         value = a.value.sum(axes, keepdim)
         size = abs(a.value).sum(axes, keepdim)
-        if a.bound is None:
-            share = self.u * count_rounded(a.value, axes, keepdim)
-            if is_within(size, self.largest / (2 + self.u * count_terms(a.value, axes))):
-                return Number(value, share * size, in_range=True)
-            return self.within(value, share * size, size)
         share = count_terms(a.value, axes) * self.u
+        if a.bound is None:
+            error = self.u * count_rounded(a.value, axes, keepdim) * size
+            if is_within(size, self.largest / (2 + share)):
+                return Number(value, error, in_range=True)
+            return self.within(value, error, size)
         carried = a.bound.sum(axes, keepdim)
         size = size + carried
         return self.within(value, carried + share * size, size)
