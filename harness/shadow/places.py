@@ -103,11 +103,11 @@ def _find_cut(
 
 
 def list_places(given: Any) -> list[Place]:
-    """Return all places in the arguments of an operation: a place, a tuple or a dictionary."""
-    if isinstance(given, Place):
-        return [given]
+    """Return all places in the arguments of an operation: a tuple or a dictionary."""
     found: list[Place] = []
     for each in given.values() if isinstance(given, dict) else given:
-        if isinstance(each, (tuple, dict)):
+        if isinstance(each, Place):
+            found.append(each)
+        elif isinstance(each, (tuple, dict)):
             found += list_places(each)
     return found

@@ -50,11 +50,13 @@ class Operation:
     line: str = ""
     backward: bool = False
     signature: Signature = field(init=False)  # the facts of the operation's schema
-    places: Sequence[Place] = field(init=False)  # of all tensors among the arguments
+    places: list[Place] = field(init=False)  # of all tensors among the arguments
 
     def __post_init__(self) -> None:
         self.signature = read_signature(self.called)
-        self.places = list_places((self.args, self.kwargs))
+        self.places = list_places(self.args)
+        if self.kwargs:
+            self.places += list_places(self.kwargs)
 
     @property
     def name(self) -> str:
@@ -104,10 +106,10 @@ def _are_new(found: Sequence[Place | None], places: Any, known: int) -> bool:
     """Did an operation write any number? `known` versions were there when it had read the
     arguments at `places`.
     """
-    versions = {place.version for place in found if place is not None}
+    versions = [place.version for place in found if place is not None]
     if not versions or max(versions) >= known:
         return bool(versions)
-    return not versions <= {place.version for place in list_places(places)}
+    return not {*versions} <= {place.version for place in list_places(places)}
 
 
 class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -192,9 +194,9 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Return the places of an operation's results, and of tensors that it wrote but does not
         return.
         """
-        listed = results if isinstance(results, (tuple, list)) else (results,)
-        if not signature.returns:
-            listed = ()
+        if isinstance(results, Tensor):
+            return (self.place(results),)
+        listed = results if isinstance(results, (tuple, list)) else ()
         found = [self.place(each) if isinstance(each, Tensor) else None for each in listed]
         if signature.name in HIDDEN_WRITES or not signature.returns:
             found += [self.place(tensor) for tensor in written]
