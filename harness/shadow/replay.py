@@ -20,7 +20,7 @@ from harness.shadow.recording import Operation, Run
 
 Results = tuple[Tensor | None, ...]
 # Functions of torch that are called in less time than the operations of the same names.
-QUICK = {
+QUICK: dict[str, Any] = {
     "aten::add": torch.add,
     "aten::addmm": torch.addmm,
     "aten::cat": torch.cat,
