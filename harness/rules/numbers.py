@@ -47,7 +47,14 @@ def may_change(errors: Tensor, tiny: float) -> bool:
     return not errors.numel() or not errors.min().item() > LOST * tiny
 
 
-def is_ordinary(size: Tensor, share: float, terms: float, tiny: float, largest: float) -> bool:
+def carry_root(root: Tensor, a: Number) -> Tensor:
+    """Return the error of the square root of a number before it is rounded."""
+    below = torch.clamp(a.value - a.error, min=0.0).sqrt()
+    carried = torch.minimum(a.error / (root + below), a.error.sqrt())
+    return torch.where(a.error > 0, carried, 0.0)
+
+
+def is_ordinary(size: Tensor, share: float, tiny: float, largest: float, terms: int = 1) -> bool:
     """Are numbers of this size so far from underflow below `tiny` that it changes no error of
     `share` times the size, and so far from overflow beyond `largest` that `terms` such errors do
     not lead there?

@@ -26,6 +26,7 @@ from harness.rules.numbers import (
     Dims,
     are_exact,
     as_tensor,
+    carry_root,
     count_terms,
     find_steepest,
     is_held,
@@ -70,7 +71,7 @@ class Steps:
         """
         value = as_tensor(number, like)
         if is_held(float(number), "float32" if self.precision.narrow else self.precision.dtype):
-            return self.exact(value)
+            return Number(value)
         return Number(value, abs(value) * self.u + self.least(abs(value) < self.tiny))
 
     def constant(self, number: float, like: Tensor) -> Number:
@@ -94,11 +95,11 @@ class Steps:
         it has already.
         """
         error = x.error
-        if x.in_range and not self.precision.narrow:
-            return error
         if self.precision.narrow:
             size = abs(x.value) + error
             error = error + self.precision.stored * size + self.flush(abs(x.value) - error, size)
+        elif x.in_range:
+            return error
         return self.limit(x.value, error)
 
     def flush(self, least: Tensor, most: Tensor) -> Tensor:
@@ -139,7 +140,7 @@ class Steps:
         share = roundings * self.u
         if self.precision.narrow:
             share = share + self.precision.stored * (1 + share)
-        elif is_ordinary(size, share, 1, self.tiny, self.largest):
+        elif is_ordinary(size, share, self.tiny, self.largest):
             return share * size
         return self.limit(result, share * size + self.flush(size, size))
 
@@ -195,8 +196,6 @@ class Steps:
         size = abs(a.value).sum(axes, keepdim)
         share = count_terms(a.value, axes) * self.u
         if a.bound is None:
-            if is_within(size, self.largest / (2 + share)):
-                return Number(value, share * size, in_range=True)
             return self.within(value, share * size, size)
         carried = a.bound.sum(axes, keepdim)
         size = size + carried
@@ -217,10 +216,7 @@ class Steps:
         value = a.value.sqrt()
         if a.bound is None:
             return self.round(value, None, self.root)
-        below = torch.clamp(a.value - a.error, min=0.0).sqrt()
-        carried = torch.minimum(a.error / (value + below), a.error.sqrt())
-        carried = torch.where(a.error > 0, carried, 0.0)
-        return self.round(value, carried, self.root)
+        return self.round(value, carry_root(value, a), self.root)
 
     def rsqrt(self, a: Number) -> Number:
         """Return 1 / sqrt(a): a root and a quotient, or CUDA's rsqrt, right to 2 ulp."""
@@ -306,7 +302,7 @@ class Steps:
         size = least = abs(value)
         if carried is None:
             error = roundings * self.u * size
-            if is_ordinary(size, roundings * self.u, 1, self.tiny, self.largest):
+            if is_ordinary(size, roundings * self.u, self.tiny, self.largest):
                 return Number(value, error, in_range=True)
         else:
             error = round_result(value, carried, roundings, self.u, 0.0)
@@ -317,7 +313,7 @@ class Steps:
             if self.tiny > LARGE_TINY:
                 mask = mask & (least < 2 * self.tiny)
             error = error + self.least(mask)
-        return self.within(value, error, size + error, in_range=True)
+        return self.within(value, error, size + error, True)
 
     def _sum(self, value: Tensor, a: Number, b: Number) -> Number:
         size = abs(value)

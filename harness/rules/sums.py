@@ -28,7 +28,7 @@ def bound_products(
         size = size + abs(plus)
         terms = terms + 1
     error = steps.u * size
-    if is_ordinary(size, steps.u, terms, steps.tiny, steps.largest):
+    if is_ordinary(size, steps.u, steps.tiny, steps.largest, terms):
         return steps.store(Number(value, terms * error, in_range=True))
     if may_change(error, steps.tiny):
         error = error + steps.least(size > 0)
