@@ -16,7 +16,7 @@ from torch import Tensor, UntypedStorage
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from harness.rules.schemas import DRAWN, HIDDEN_WRITES, Signature, read_signature
-from harness.shadow.places import Place, list_places
+from harness.shadow.places import Place, list_places, view_place
 from harness.shadow.rewriting import Noted, rewrite
 
 
@@ -82,10 +82,7 @@ class Run:
 
     def read(self, place: Place) -> Tensor:
         """Return the tensor at a place, as it was observed."""
-        numbers = self.versions[place.version].numbers
-        if numbers.shape == place.size and numbers.stride() == place.stride:
-            return numbers
-        return numbers.as_strided(place.size, place.stride, place.offset)
+        return view_place(self.versions[place.version].numbers, place)
 
 
 class Unwatched(RuntimeError):
