@@ -47,6 +47,25 @@ def may_change(errors: Tensor, tiny: float) -> bool:
     return not errors.numel() or not errors.min().item() > LOST * tiny
 
 
+def carry_root(root: Tensor, a: Number) -> Tensor:
+    """Return the error of the square root of a number before it is rounded."""
+    below = torch.clamp(a.value - a.error, min=0.0).sqrt()
+    carried = torch.minimum(a.error / (root + below), a.error.sqrt())
+    return torch.where(a.error > 0, carried, 0.0)
+
+
+def is_ordinary(size: Tensor, share: float, tiny: float, largest: float, terms: int = 1) -> bool:
+    """Are numbers of this size so far from underflow below `tiny` that it changes no error of
+    `share` times the size, and so far from overflow beyond `largest` that `terms` such errors do
+    not lead there?
+    """
+    if not size.numel():
+        return True
+    least, most = torch.aminmax(size)
+    ordinary: bool = share * least.item() > LOST * tiny
+    return ordinary and (2 + terms * share) * most.item() <= largest
+
+
 def find_steepest(slope: Tensor, error: Tensor, growth: float, most: float) -> Tensor:
     """Return the largest derivative of tanh or the logistic within `error` of an argument.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from functools import cache
 
 from harness.arithmetic.rounding import ORACLE_ROUNDOFF
 from harness.core.contract import SINGLE, Contract
@@ -39,10 +39,9 @@ class Precision:
         """
         return self.stored > self.inside
 
-    @cached_property
     def stepwise(self) -> Precision:
-        """The precision of an operation that rounds every intermediate result to the dtype of its
-        result.
+        """Return the precision of an operation that rounds every intermediate result to the dtype
+        of its result.
         """
         ulp = 0.5 + self.ulp * self.inside / self.stored * (1 + self.stored)
         return replace(

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from harness.rules.precision import Precision
-from harness.rules.steps import Steps, make_steps
+from harness.rules.steps import Steps
 
 Error = Tensor | None  # of one result; None if it is exact
 Rule = Callable[[Steps, "Call"], Error | Sequence[Error]]
@@ -98,6 +98,9 @@ def bind(operation: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict
     return arguments
 
 
+_make_steps = cache(Steps)
+
+
 def bound_errors(call: Call, precision: Precision) -> list[Error] | None:
     """Return a bound on the rounding error of each result of a call; None if its operation has no
     rule.
@@ -107,7 +110,7 @@ def bound_errors(call: Call, precision: Precision) -> list[Error] | None:
     bound = RULES.get(call.name)
     if bound is None:
         return None
-    errors = bound(make_steps(precision), call)
+    errors = bound(_make_steps(precision), call)
     listed = [errors] if errors is None or isinstance(errors, Tensor) else list(errors)
     return [None if error is None else make_sound(error) for error in listed]
 

@@ -9,7 +9,6 @@ is infinite; an infinite sum of finite errors is exact.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 from math import frexp
 
 import torch
@@ -24,14 +23,15 @@ from harness.arithmetic.formulas import (
     round_sum,
 )
 from harness.rules.numbers import (
-    LOST,
     Dims,
     are_exact,
     as_tensor,
+    carry_root,
     count_rounded,
     count_terms,
     find_steepest,
     is_held,
+    is_ordinary,
     is_within,
     list_axes,
     may_change,
@@ -58,7 +58,7 @@ class Steps:
         """Return the same steps, but with every intermediate result rounded to the dtype of the
         result.
         """
-        return make_steps(self.precision.stepwise) if self.precision.narrow else self
+        return Steps(self.precision.stepwise()) if self.precision.narrow else self
 
     # ------------------------------------------------------------------ the ends of a rule
 
@@ -72,7 +72,7 @@ class Steps:
         """
         value = as_tensor(number, like)
         if is_held(float(number), "float32" if self.precision.narrow else self.precision.dtype):
-            return self.exact(value)
+            return Number(value)
         return Number(value, abs(value) * self.u + self.least(abs(value) < self.tiny))
 
     def constant(self, number: float, like: Tensor) -> Number:
@@ -96,11 +96,11 @@ class Steps:
         it has already.
         """
         error = x.error
-        if x.in_range and not self.precision.narrow:
-            return error
         if self.precision.narrow:
             size = abs(x.value) + error
             error = error + self.precision.stored * size + self.flush(abs(x.value) - error, size)
+        elif x.in_range:
+            return error
         return self.limit(x.value, error)
 
     def flush(self, least: Tensor, most: Tensor) -> Tensor:
@@ -141,19 +141,9 @@ class Steps:
         share = roundings * self.u
         if self.precision.narrow:
             share = share + self.precision.stored * (1 + share)
-        elif self.is_ordinary(size, share):
+        elif is_ordinary(size, share, self.tiny, self.largest):
             return share * size
         return self.limit(result, share * size + self.flush(size, size))
-
-    def is_ordinary(self, size: Tensor, share: float, terms: int = 1) -> bool:
-        """Are these sizes so far from underflow that it changes no error of `share` times a size,
-        and so far from overflow that `terms` such errors do not lead there?
-        """
-        if not size.numel():
-            return True
-        least, most = torch.aminmax(size)
-        ordinary: bool = share * least.item() > LOST * self.tiny
-        return ordinary and (2 + terms * share) * most.item() <= self.largest
 
     # ------------------------------------------------------------------ steps
 
@@ -208,8 +198,6 @@ class Steps:
         share = count_terms(a.value, axes) * self.u
         if a.bound is None:
             error = self.u * count_rounded(a.value, axes, keepdim) * size
-            if is_within(size, self.largest / (2 + share)):
-                return Number(value, error, in_range=True)
             return self.within(value, error, size)
         carried = a.bound.sum(axes, keepdim)
         size = size + carried
@@ -230,10 +218,7 @@ class Steps:
         value = a.value.sqrt()
         if a.bound is None:
             return self.round(value, None, self.root)
-        below = torch.clamp(a.value - a.error, min=0.0).sqrt()
-        carried = torch.minimum(a.error / (value + below), a.error.sqrt())
-        carried = torch.where(a.error > 0, carried, 0.0)
-        return self.round(value, carried, self.root)
+        return self.round(value, carry_root(value, a), self.root)
 
     def rsqrt(self, a: Number) -> Number:
         """Return 1 / sqrt(a): a root and a quotient, or CUDA's rsqrt, right to 2 ulp."""
@@ -319,7 +304,7 @@ class Steps:
         size = least = abs(value)
         if carried is None:
             error = roundings * self.u * size
-            if self.is_ordinary(size, roundings * self.u):
+            if is_ordinary(size, roundings * self.u, self.tiny, self.largest):
                 return Number(value, error, in_range=True)
         else:
             error = round_result(value, carried, roundings, self.u, 0.0)
@@ -330,10 +315,7 @@ class Steps:
             if self.tiny > LARGE_TINY:
                 mask = mask & (least < 2 * self.tiny)
             error = error + self.least(mask)
-        size = size + error
-        if is_within(size, self.largest):
-            return Number(value, error, in_range=True)
-        return self.within(value, error, size)
+        return self.within(value, error, size + error, True)
 
     def _sum(self, value: Tensor, a: Number, b: Number) -> Number:
         size = abs(value)
@@ -346,16 +328,10 @@ class Steps:
         error = torch.where(infinite, 0.0 if carried is None else carried, error)
         return self.within(value, error, torch.where(infinite, 0.0, size))
 
-    def within(self, value: Tensor, error: Tensor, size: Tensor) -> Number:
+    def within(self, value: Tensor, error: Tensor, size: Tensor, in_range: bool = False) -> Number:
         """Return numbers with an infinite error where `size`, the size of an intermediate result,
-        may overflow.
+        may overflow. If it is at least that of the numbers with their errors, they are `in_range`.
         """
-        if not is_within(size, self.largest):
-            error = torch.where(size <= self.largest, error, torch.inf)
-        return Number(value, error)
-
-
-@cache
-def make_steps(precision: Precision) -> Steps:
-    """Return the steps in a precision, the same each time."""
-    return Steps(precision)
+        if is_within(size, self.largest):
+            return Number(value, error, in_range)
+        return Number(value, torch.where(size <= self.largest, error, torch.inf))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from harness.rules.numbers import count_terms, list_axes, may_change
+from harness.rules.numbers import count_terms, is_ordinary, list_axes, may_change
 from harness.rules.registry import Call, Error, rule
 from harness.rules.steps import Number, Steps
 
@@ -30,7 +30,7 @@ def bound_products(
         size = size + abs(plus)
         terms = terms + 1
     error = steps.u * size
-    if steps.is_ordinary(size, steps.u, terms):
+    if is_ordinary(size, steps.u, steps.tiny, steps.largest, terms):
         return steps.store(Number(value, terms * error, in_range=True))
     if may_change(error, steps.tiny):
         error = error + steps.least(size > 0)

@@ -52,8 +52,11 @@ def list_questions(
     size, difference = abs(expected), abs(actual - expected)
     share = difference / (size + abs(actual) + LEAST)
     lengths = [each.numel() for each, _ in answers.values()]
-    parts = [each.split(lengths) for each in (draw_signs(expected, generator), difference, share)]
-    largest = [_list_largest(each.split(lengths)) for each in (size, difference, share)]
+    parts = [
+        each.split_with_sizes(lengths)
+        for each in (draw_signs(expected, generator), difference, share)
+    ]
+    largest = [_list_largest(each.split_with_sizes(lengths)) for each in (size, difference, share)]
     questions = []
     for (name, (like, _)), (signs, apart, shares), (most, most_apart, most_share) in zip(
         answers.items(), zip(*parts, strict=True), zip(*largest, strict=True), strict=True

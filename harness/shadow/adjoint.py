@@ -85,7 +85,7 @@ class Nodes:
     @cached_property
     def _errors(self) -> Sequence[Tensor]:
         """The errors of each node, (numbers of its result, K)."""
-        return self._all_errors.split([result.numel() for result in self.results])
+        return self._all_errors.split_with_sizes([result.numel() for result in self.results])
 
     def _join(self, errors: Sequence[Error]) -> Tensor:
         return torch.cat([flatten_error(*each) for each in zip(errors, self.results, strict=True)])

@@ -15,7 +15,7 @@ from harness.rules.precision import precision_of
 from harness.rules.registry import Call, Error, bind, bound_errors
 from harness.shadow.branching import may_branch
 from harness.shadow.measuring import Result, measure_results
-from harness.shadow.places import Place
+from harness.shadow.places import Place, view_place
 from harness.shadow.recording import Operation, Run
 from harness.shadow.replay import (
     Results,
@@ -82,17 +82,17 @@ class Observed:
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        self._read: dict[Place, Tensor] = {}
+        self._wide: dict[int, Tensor] = {}  # by version
 
     def read(self, place: Place) -> Tensor:
         """Return the tensor at a place, in float64 if it holds floating-point numbers."""
-        tensor = self._read.get(place)
-        if tensor is None:
-            tensor = self.run.read(place)
-            if tensor.is_floating_point():
-                tensor = tensor.double()
-            self._read[place] = tensor
-        return tensor
+        numbers = self._wide.get(place.version)
+        if numbers is None:
+            numbers = self.run.versions[place.version].numbers
+            if numbers.is_floating_point():
+                numbers = numbers.double()
+            self._wide[place.version] = numbers
+        return view_place(numbers, place)
 
 
 def bound_operation(observed: Observed, operation: Operation) -> tuple[Checked, Sequence[Result]]:

@@ -43,8 +43,8 @@ def measure_results(results: Sequence[Result]) -> list[Measured]:
 
     Nearly always all numbers are finite: such results are measured together.
     """
-    measured = {}
-    by_device = defaultdict(list)
+    measured: dict[int, Measured] = {}
+    by_device: dict[torch.device, list[int]] = defaultdict(list)
     for number, result in enumerate(results):
         if result.error is not None and result.found.numel() and result.exact.is_floating_point():
             by_device[result.found.device].append(number)
@@ -64,7 +64,7 @@ def _measure_together(results: Sequence[Result]) -> list[float]:
     exact = torch.cat([each.exact.reshape(-1) for each in results])
     errors = torch.cat([flatten_error(each.error, each.exact) for each in results])
     shares = found.sub_(exact).abs_().div_(errors.add_(LEAST))
-    parts = shares.split([each.found.numel() for each in results])
+    parts = shares.split_with_sizes([each.found.numel() for each in results])
     largest: list[float] = torch.stack([part.max() for part in parts]).tolist()
     return largest
 

@@ -62,8 +62,15 @@ def _find_order(
     return () if axes == sorted(axes) else tuple(axes)
 
 
-def read_place(numbers: Tensor, place: Place) -> Tensor:
+def view_place(numbers: Tensor, place: Place) -> Tensor:
     """Return the tensor at a place of the contiguous tensor `numbers`, as a view."""
+    if numbers.shape == place.size and numbers.stride() == place.stride:
+        return numbers
+    return numbers.as_strided(place.size, place.stride, place.offset)
+
+
+def read_place(numbers: Tensor, place: Place) -> Tensor:
+    """Return the same by operations whose derivatives torch can batch, where there are some."""
     cut = _find_cut(place.size, place.stride, place.offset, numbers.numel())
     if cut is None:
         return numbers.as_strided(place.size, place.stride, place.offset)
@@ -103,11 +110,11 @@ def _find_cut(
 
 
 def list_places(given: Any) -> list[Place]:
-    """Return all places in the arguments of an operation: a place, a tuple or a dictionary."""
-    if isinstance(given, Place):
-        return [given]
+    """Return all places in the arguments of an operation: a tuple or a dictionary."""
     found: list[Place] = []
     for each in given.values() if isinstance(given, dict) else given:
-        if isinstance(each, (tuple, dict)):
+        if isinstance(each, Place):
+            found.append(each)
+        elif isinstance(each, (tuple, dict)):
             found += list_places(each)
     return found

@@ -16,7 +16,7 @@ from torch import Tensor, UntypedStorage
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from harness.rules.schemas import DRAWN, HIDDEN_WRITES, Signature, read_signature
-from harness.shadow.places import Place, list_places
+from harness.shadow.places import Place, list_places, view_place
 from harness.shadow.rewriting import Noted, rewrite
 from harness.shadow.stops import Stops
 
@@ -51,11 +51,13 @@ class Operation:
     line: str = ""
     backward: bool = False
     signature: Signature = field(init=False)  # the facts of the operation's schema
-    places: Sequence[Place] = field(init=False)  # of all tensors among the arguments
+    places: list[Place] = field(init=False)  # of all tensors among the arguments
 
     def __post_init__(self) -> None:
         self.signature = read_signature(self.called)
-        self.places = list_places((self.args, self.kwargs))
+        self.places = list_places(self.args)
+        if self.kwargs:
+            self.places += list_places(self.kwargs)
 
     @property
     def name(self) -> str:
@@ -84,10 +86,7 @@ class Run:
 
     def read(self, place: Place) -> Tensor:
         """Return the tensor at a place, as it was observed."""
-        numbers = self.versions[place.version].numbers
-        if numbers.shape == place.size and numbers.stride() == place.stride:
-            return numbers
-        return numbers.as_strided(place.size, place.stride, place.offset)
+        return view_place(self.versions[place.version].numbers, place)
 
 
 class Unwatched(RuntimeError):
@@ -108,10 +107,10 @@ def _are_new(found: Sequence[Place | None], places: Any, known: int) -> bool:
     """Did an operation write any number? `known` versions were there when it had read the
     arguments at `places`.
     """
-    versions = {place.version for place in found if place is not None}
+    versions = [place.version for place in found if place is not None]
     if not versions or max(versions) >= known:
         return bool(versions)
-    return not versions <= {place.version for place in list_places(places)}
+    return not {*versions} <= {place.version for place in list_places(places)}
 
 
 class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -201,9 +200,9 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Return the places of an operation's results, and of tensors that it wrote but does not
         return.
         """
-        listed = results if isinstance(results, (tuple, list)) else (results,)
-        if not signature.returns:
-            listed = ()
+        if isinstance(results, Tensor):
+            return (self.place(results),)
+        listed = results if isinstance(results, (tuple, list)) else ()
         found = [self.place(each) if isinstance(each, Tensor) else None for each in listed]
         if signature.name in HIDDEN_WRITES or not signature.returns:
             found += [self.place(tensor) for tensor in written]

@@ -7,7 +7,7 @@ inputs that were recorded.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +20,7 @@ from harness.shadow.recording import Operation, Run
 
 Results = tuple[Tensor | None, ...]
 # Functions of torch that are called in less time than the operations of the same names.
-QUICK = {
+QUICK: dict[str, Any] = {
     "aten::add": torch.add,
     "aten::addmm": torch.addmm,
     "aten::cat": torch.cat,
@@ -128,8 +128,10 @@ def repeat_operation(operation: Operation, args: Any, kwargs: Any) -> Results:
     name = operation.functional
     called = REPEATED.get(name) or QUICK.get(name) or find_functional(operation)
     outputs = operation.signature.outputs
-    kwargs = {name: _widen_dtype(kwargs[name]) for name in kwargs if name not in outputs}
-    args = tuple([_widen_dtype(each) for each in args])
+    args = _widen_dtypes(args)
+    if kwargs:
+        given = {name: value for name, value in kwargs.items() if name not in outputs}
+        kwargs = dict(zip(given, _widen_dtypes(given.values()), strict=True))
     results = called(*args, **kwargs)
     if _takes_default_dtype(operation) and results.is_floating_point():
         results = called(*args, **kwargs | {"dtype": torch.float64})
@@ -232,8 +234,9 @@ def fill(given: Any, read: Any) -> Any:
     return given
 
 
-def _widen_dtype(value: Any) -> Any:
-    """Return float64 for a floating-point dtype; any other argument unchanged."""
-    if isinstance(value, torch.dtype) and value.is_floating_point:
-        return torch.float64
-    return value
+def _widen_dtypes(values: Iterable[Any]) -> list[Any]:
+    """Return the values with float64 in place of each floating-point dtype."""
+    return [
+        torch.float64 if isinstance(value, torch.dtype) and value.is_floating_point else value
+        for value in values
+    ]
