@@ -210,11 +210,11 @@ def judge_precision(judged: Judged) -> Verdict:
     if reason:
         sentence = f'{reason}; if it is meant, write precision_lost="why"'
         return _fail(judged, sentence)
-    passed = f"no precision is lost: at most {lost[0]:.1f} bits by operations in a narrower dtype"
     if another:
-        passed += "; its form is not judged, since it is another function"
-    else:
-        passed += f", and {worse[0]:.1f} bits more than by the operations of {given.name_reference}"
+        why = f"precision is not judged: it is another function than {given.name_reference}"
+        return replace(blank(trial, Status.ABSENT, why), applicable=False)
+    passed = f"no precision is lost: at most {lost[0]:.1f} bits by operations in a narrower dtype"
+    passed += f", and {worse[0]:.1f} bits more than by the operations of {given.name_reference}"
     if given.precision_lost:
         passed += f"; declared was: {given.precision_lost}"
     return replace(blank(trial, Status.PASS, passed), budget_used=share)
