@@ -53,4 +53,4 @@ class Stops:
 def makes_constants(operation: Any) -> bool:
     """Does an operation read only the shape of its argument, as zeros_like does?"""
     name = operation.functional.removeprefix("aten::")
-    return name.endswith("_like") or name.startswith("new_")
+    return bool(name.endswith("_like") or name.startswith("new_"))
