@@ -209,10 +209,11 @@ def judge_precision(judged: Judged) -> Verdict:
     if reason:
         sentence = f'{reason}; if it is meant, write precision_lost="why"'
         return _fail(judged, sentence)
-    passed = f"no precision is lost: at most {lost[0]:.1f} bits by operations in a narrower dtype"
     if another:
-        passed += "; its form is not judged, since it is another function"
-    elif found is None:
+        why = f"precision is not judged: it is another function than {given.name_reference}"
+        return replace(blank(trial, Status.ABSENT, why), applicable=False)
+    passed = f"no precision is lost: at most {lost[0]:.1f} bits by operations in a narrower dtype"
+    if found is None:
         passed += (
             f"; its form is not judged, since rounding in {trial.dtype} may change each answer of"
             f" {given.name_reference} by its size"

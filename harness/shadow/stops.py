@@ -39,11 +39,11 @@ class Stops:
 
         `follows` says that gradients were enabled, as they are not under torch.no_grad().
         """
-        cuts = [self._carrying[version] for version in self._cut]
+        cuts = [self._carrying.get(version) for version in self._cut]
         if follows:
-            for version, cut in zip(self._cut, cuts, strict=True):
-                self.found.append(cut or operation)
-                del self._carrying[version]
+            for version in dict.fromkeys(self._cut):
+                self.found.append(self._carrying.pop(version) or operation)
+            self._cut = []
         if (not self._live and (follows or not cuts)) or makes_constants(operation):
             return
         cut = None if follows else next(filter(None, cuts), operation)
@@ -53,4 +53,4 @@ class Stops:
 def makes_constants(operation: Any) -> bool:
     """Does an operation read only the shape of its argument, as zeros_like does?"""
     name = operation.functional.removeprefix("aten::")
-    return name.endswith("_like") or name.startswith("new_")
+    return bool(name.endswith("_like") or name.startswith("new_"))
