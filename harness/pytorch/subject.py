@@ -6,10 +6,10 @@ parameter tensor of the network.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,13 +17,14 @@ from harness.calling.observing import observe
 from harness.core.contract import BCE_LEAST, DTYPES, Array, Contract
 from harness.core.formulation import Family, Formulation, Meaning
 from harness.core.implementation import Candidate, Missing, Observation
-from harness.core.layout import Layout
+from harness.core.layout import Block, Layout
 from harness.core.numpy_errors import users
 from harness.core.problem import STEP, Problem
 from harness.core.verdict import Status
 from harness.model.devices import held_in
 from harness.model.errors import MOST_SAID, raised
 from harness.model.module import Model, Stacked, UserLoss
+from harness.model.settings import Settings, read_settings
 from harness.model.stacks import stack_function, stack_module
 from harness.model.tensors import to_plain
 from harness.pytorch.exported import is_exported, make_module
@@ -44,6 +45,14 @@ from harness.waiting.progress import Say, silent
 
 FUNCTION = "function, give `shapes`"
 COMPILED = "_orig_mod."  # what torch.compile puts before names
+
+
+class _Built(NamedTuple):
+    """A module, the network for which it was built, and torch's settings at that time."""
+
+    network: Family
+    settings: Settings
+    module: Any
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,6 +137,8 @@ class Subject:
 
         Raises TypeError for anything else.
         """
+        if isinstance(given, cls):
+            return given
         is_judged = isinstance(given, Candidate) and not isinstance(given, type)
         if is_judged or hasattr(given, "fit"):
             return given  # type: ignore[no-any-return]
@@ -242,6 +253,7 @@ class Subject:
         if self.shapes is not None:
             return Layout.of_shapes(self.shapes), {}
         module = self.build_module(network)
+        self._unused[:] = [_Built(network, read_settings(), module)]
         shapes = {}
         for name, parameter in module.named_parameters():
             shapes[name.replace(COMPILED, "")] = tuple(to_plain(parameter).shape)
@@ -249,7 +261,7 @@ class Subject:
         for name, buffer in module.named_buffers():
             buffers[name.replace(COMPILED, "")] = to_plain(buffer).detach()
         layout = Layout.of_shapes(shapes)
-        return layout, {name: buffer.double().numpy() for name, buffer in buffers.items()}
+        return layout, {name: buffer.double().numpy().copy() for name, buffer in buffers.items()}
 
     def initial(self, formulation: Formulation, count: int) -> Array:
         """Return the own parameters (count, P) of `count` newly built modules, under torch's seeds
@@ -329,27 +341,50 @@ class Subject:
         import torch
 
         kind = held_in(dtype)
-        tensors = {}
-        for block in own.blocks:
-            shape = block.places.shape
-            zeros = torch.zeros(shape, dtype=kind, device=device, requires_grad=True)
-            tensors[block.name] = zeros
+
+        def zeros(blocks: Sequence[Block]) -> dict[str, Any]:
+            """Return a tensor for each block, by name."""
+            return {
+                block.name: torch.zeros(
+                    block.places.shape, dtype=kind, device=device, requires_grad=True
+                )
+                for block in blocks
+            }
+
         if self.shapes is not None:
+            tensors = zeros(own.blocks)
             named = {name: tensors[name] for name in self.shapes}
             call = partial(self.build, **named)
             stacked = self._choose_stacked(lambda: stack_function(self.build))
             parameters = list(tensors.values())
             return Model(call, parameters, self.loss, dtype, device, stacked=stacked)
         try:
-            module = self.build_module(network).to(dtype=kind, device=device)
+            module = self._take_module(network).to(dtype=kind, device=device)
             parameters = list(module.parameters())
         except Exception as error:  # a user's constructor may raise anything
             return Missing(Status.BROKEN, raised(error))
-        parameters += list(tensors.values())[len(parameters) :]
+        parameters += zeros(own.blocks[len(parameters) :]).values()
         names = [name for name, _ in module.named_parameters()]
-        by_name = dict(zip(tensors, names, strict=False))
+        by_name = dict(zip([block.name for block in own.blocks], names, strict=False))
         stacked = self._choose_stacked(lambda: stack_module(module, by_name))
         return Model(module, parameters, self.loss, dtype, device, stacked=stacked)
+
+    @cached_property
+    def _unused(self) -> list[_Built]:
+        """The newly built module whose state was read last, until a model is made of it."""
+        return []
+
+    def _take_module(self, network: Family) -> Any:
+        """Return a newly built module: the one whose state was read, if it was built in the same
+        way; else build one.
+
+        Raises TypeError if this fails.
+        """
+        if self._unused:
+            built = self._unused.pop()
+            if built.network is network and built.settings == read_settings():
+                return built.module
+        return self.build_module(network)
 
     def _choose_stacked(self, by_vmap: Callable[[], Stacked]) -> Stacked | None:
         """Return the function that computes a stack of draws in one call: the user's, or the result
