@@ -6,10 +6,10 @@ parameter tensor of the network.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -17,16 +17,16 @@ from harness.calling.observing import observe
 from harness.core.contract import BCE_LEAST, DTYPES, Array, Contract
 from harness.core.formulation import Family, Formulation, Meaning
 from harness.core.implementation import Candidate, Missing, Observation
-from harness.core.layout import Block, Layout
+from harness.core.layout import Layout
 from harness.core.numpy_errors import users
 from harness.core.problem import STEP, Problem
 from harness.core.verdict import Status
 from harness.model.devices import held_in
 from harness.model.errors import MOST_SAID, raised
 from harness.model.module import Model, Stacked, UserLoss
-from harness.model.settings import Settings, read_settings
 from harness.model.stacks import stack_function, stack_module
 from harness.model.tensors import to_plain
+from harness.pytorch.building import Unused, initialise_lazy, seed_torch
 from harness.pytorch.exported import is_exported, make_module
 from harness.pytorch.mapping import (
     at_own_parameters,
@@ -45,14 +45,6 @@ from harness.waiting.progress import Say, silent
 
 FUNCTION = "function, give `shapes`"
 COMPILED = "_orig_mod."  # what torch.compile puts before names
-
-
-class _Built(NamedTuple):
-    """A module, the network for which it was built, and torch's settings at that time."""
-
-    network: Family
-    settings: Settings
-    module: Any
 
 
 @dataclass(frozen=True, eq=False)
@@ -253,7 +245,7 @@ class Subject:
         if self.shapes is not None:
             return Layout.of_shapes(self.shapes), {}
         module = self.build_module(network)
-        self._unused[:] = [_Built(network, read_settings(), module)]
+        self._unused.put(network, module)
         shapes = {}
         for name, parameter in module.named_parameters():
             shapes[name.replace(COMPILED, "")] = tuple(to_plain(parameter).shape)
@@ -292,13 +284,13 @@ class Subject:
         import torch
 
         with torch.random.fork_rng(devices=[]), users():
-            _seed(seed)
+            seed_torch(seed)
             try:
                 module = self.build()
                 if is_exported(module):
                     module = make_module(module)
                 if isinstance(module, torch.nn.Module):
-                    _initialise_lazy(module, network)
+                    initialise_lazy(module, network)
             except Exception as error:  # a user's constructor may raise anything
                 raise TypeError(f"{self.name} {raised(error)}{self._advise(error)}") from error
         if not isinstance(module, torch.nn.Module):
@@ -341,50 +333,34 @@ class Subject:
         import torch
 
         kind = held_in(dtype)
-
-        def zeros(blocks: Sequence[Block]) -> dict[str, Any]:
-            """Return a tensor for each block, by name."""
-            return {
-                block.name: torch.zeros(
-                    block.places.shape, dtype=kind, device=device, requires_grad=True
-                )
-                for block in blocks
-            }
-
+        tensors = {}
+        for block in own.blocks:
+            shape = block.places.shape
+            zeros = torch.zeros(shape, dtype=kind, device=device, requires_grad=True)
+            tensors[block.name] = zeros
         if self.shapes is not None:
-            tensors = zeros(own.blocks)
             named = {name: tensors[name] for name in self.shapes}
             call = partial(self.build, **named)
             stacked = self._choose_stacked(lambda: stack_function(self.build))
             parameters = list(tensors.values())
             return Model(call, parameters, self.loss, dtype, device, stacked=stacked)
         try:
-            module = self._take_module(network).to(dtype=kind, device=device)
+            module = self._unused.take(network)
+            if module is None:
+                module = self.build_module(network)
+            module = module.to(dtype=kind, device=device)
             parameters = list(module.parameters())
         except Exception as error:  # a user's constructor may raise anything
             return Missing(Status.BROKEN, raised(error))
-        parameters += zeros(own.blocks[len(parameters) :]).values()
+        parameters += list(tensors.values())[len(parameters) :]
         names = [name for name, _ in module.named_parameters()]
-        by_name = dict(zip([block.name for block in own.blocks], names, strict=False))
+        by_name = dict(zip(tensors, names, strict=False))
         stacked = self._choose_stacked(lambda: stack_module(module, by_name))
         return Model(module, parameters, self.loss, dtype, device, stacked=stacked)
 
     @cached_property
-    def _unused(self) -> list[_Built]:
-        """The newly built module whose state was read last, until a model is made of it."""
-        return []
-
-    def _take_module(self, network: Family) -> Any:
-        """Return a newly built module: the one whose state was read, if it was built in the same
-        way; else build one.
-
-        Raises TypeError if this fails.
-        """
-        if self._unused:
-            built = self._unused.pop()
-            if built.network is network and built.settings == read_settings():
-                return built.module
-        return self.build_module(network)
+    def _unused(self) -> Unused:
+        return Unused()
 
     def _choose_stacked(self, by_vmap: Callable[[], Stacked]) -> Stacked | None:
         """Return the function that computes a stack of draws in one call: the user's, or the result
@@ -439,27 +415,3 @@ class Subject:
             why = f"has the parameters {mine}, expected those of the subject, {theirs}"
             return Observation({}, Missing(Status.BROKEN, why))
         return by_theta(self.observe(renamed, dtype, device), formulation)
-
-
-def _initialise_lazy(module: Any, network: Family) -> None:
-    """Call a module with lazy parameters once, so that these get their shapes."""
-    import torch
-
-    if any(map(torch.nn.parameter.is_lazy, module.parameters())):
-        with torch.no_grad():
-            module(*(torch.zeros(1, width) for width in network.inputs))
-
-
-def _seed(seed: int) -> None:
-    """Seed torch's random numbers.
-
-    Without an accelerator, only the CPU's generator is seeded: torch.manual_seed would also format
-    a stack trace for each kind of accelerator.
-    """
-    import torch
-
-    accelerators = getattr(torch, "accelerator", None)  # since torch 2.6
-    if accelerators is None or accelerators.is_available():
-        torch.manual_seed(seed)
-    else:
-        torch.default_generator.manual_seed(seed)
