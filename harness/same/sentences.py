@@ -252,9 +252,9 @@ def describe_well_computed(evidence: Evidence, dtype: str) -> str:
     fused = max(result.fused for result in evidence.results)
     if fused:
         return (
-            f"its fused attention errs by {format_factor(fused)} times the {dtype} rounding bound"
-            f" of the steps of attention; with torch's unfused attention {worst.answer} used at"
-            f" most {format_share(share)} of it ({size:.1g} of its size)"
+            f"its fused kernels (attention, recurrent layers) err by {format_factor(fused)} times"
+            f" the {dtype} rounding bound of their steps; with torch's unfused kernels"
+            f" {worst.answer} used at most {format_share(share)} of it ({size:.1g} of its size)"
         )
     if dtype == "float64":
         return (

@@ -24,9 +24,9 @@ from time import process_time
 
 import torch
 
-from harness.same.attention import compare_as_run
 from harness.same.compare import WIDEST, ByName, Compared, compare
 from harness.same.evidence import is_judged_as_run
+from harness.same.fused import compare_as_run
 from harness.shadow.local import Checked
 from harness.shadow.recording import Operation
 from harness.shadow.shadow import Shadow
@@ -65,7 +65,7 @@ class Audit:
     alarms: list[tuple[str, str]] = field(default_factory=list)  # part and sentence
     outside: dict[tuple[str, str], list[float]] = field(default_factory=lambda: defaultdict(list))
     unruled: Counter[str] = field(default_factory=Counter)
-    fused: int = 0  # models whose fused attention lost more than its steps may
+    fused: int = 0  # models with a fused kernel that lost more than its steps may
     raised: Counter[str] = field(default_factory=Counter)
     families: Counter[str] = field(default_factory=Counter)
     styles: Counter[str] = field(default_factory=Counter)
@@ -228,7 +228,7 @@ def report(audit: Audit, seconds: float) -> str:
         if dtype in audit.tallies:
             lines.append(describe_tally(dtype, audit.tallies[dtype]))
     lines += ["", *list_depths(audit)]
-    lines.append(f"fused attention outside the bounds of its steps: {audit.fused} models")
+    lines.append(f"fused kernels outside the bounds of their steps: {audit.fused} models")
     for name, count in audit.unruled.most_common():
         lines.append(f"no rule: {name} {count:,} times")
     for (name, dtype), shares in sorted(audit.outside.items()):
