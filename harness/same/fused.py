@@ -2,10 +2,10 @@
 
 A fused kernel computes several operations at once, unseen by the recording. That of attention
 computes the gradient of its softmax from the outputs, not from the probabilities. It takes exp
-within 20 units in the last place (exp_u20 of torch's ATen/cpu/vec) and sums block by block. oneDNN's
-recurrent layers round at other places than their steps, and may then take another branch of a later
-operation. The bounds of the single steps do not cover this. If an answer is outside, the model is
-run once more with kernels of single steps, and that run decides.
+within 20 units in the last place (exp_u20 of torch's ATen/cpu/vec) and sums block by block. The
+recurrent layers of oneDNN round at other places than their steps, so that a later operation may
+take another branch. The bounds of the single steps do not cover this. If an answer is outside, the
+model is run once more with kernels of single steps, and that run decides.
 """
 
 from __future__ import annotations
