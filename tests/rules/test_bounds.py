@@ -10,15 +10,17 @@ from torch import Tensor
 
 from harness.kernels import all as _rules  # noqa: F401
 from harness.rules.precision import HELD, precision_of
-from tests.rules.bounds import DTYPES, TABLE, describe, find_file
+from tests.rules.bounds import DTYPES, TABLE, describe, describe_corner, find_file
 from tests.selfcheck.rule_balls import evaluate
 from tests.selfcheck.rule_calls import MAKERS
+from tests.selfcheck.rule_corners import CORNERS, bound, cast, t
 from tests.selfcheck.rule_draws import Draws
 from tests.selfcheck.rule_exact import compare_exactly
 from tests.selfcheck.rules import Audit, answer, compare, try_call
 
 aten = torch.ops.aten
 NAMED = [pytest.param(name, id=f"{find_file(name)}-{name}") for name in MAKERS]
+EDGES = [pytest.param(what, id=f"{find_file(what)}-{what}") for what in CORNERS]
 LINES = {tuple(line.split()[:2]): line for line in TABLE.read_text(encoding="utf-8").splitlines()}
 
 
@@ -27,6 +29,24 @@ def test_bounds_are_those_of_the_table(name: str) -> None:
     """A bound changes only when bounds.txt does (`python -m tests.rules.bounds --write`)."""
     for dtype in DTYPES:
         assert describe(name, dtype) == LINES[name, dtype]
+
+
+@pytest.mark.parametrize("what", EDGES)
+def test_corners_have_the_bounds_of_the_table(what: str) -> None:
+    """Where a rule takes another way, its bounds are those of bounds.txt, number by number; torch's
+    kernels are within them, and NaN where the repetitions are.
+    """
+    for dtype in DTYPES:
+        assert describe_corner(what, dtype) == LINES[what, dtype]
+    for dtype in HELD:
+        audit = Audit()
+        made = try_call(lambda draws: cast(CORNERS[what], dtype), None)  # noqa: B023
+        if made is not None:
+            compare(audit, made, what)
+        assert audit.outside == 0, f"{dtype}: {audit.worst}"
+        if made is not None and dtype == "float64":
+            both = zip(made.found, made.call.results, strict=False)
+            assert all(a is b or torch.equal(a.isnan(), b.isnan()) for a, b in both)
 
 
 @pytest.mark.parametrize("name", NAMED)
@@ -86,6 +106,42 @@ def test_roundings_are_counted(what: str) -> None:
         made = answer(operation, [_cast(each, dtype) for each in args], {})
         units = made.errors[0] / (precision_of(dtype).stored * abs(made.call.results[0]))
         assert units.tolist() == pytest.approx([roundings] * len(units), rel=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_rows_are_added_in_any_order(dtype: str) -> None:
+    """The loss of 64 rows takes part in 64 additions, and the product with its weight rounds."""
+    made = answer(*cast(CORNERS["nll-of-64-rows"], dtype))
+    units = made.errors[0] / (precision_of(dtype).stored * abs(made.call.results[0]))
+    assert units.item() == pytest.approx(65, rel=1e-5)
+
+
+def test_drawn_slopes_have_no_bound() -> None:
+    """What rrelu draws in training is not repeated."""
+    x = t(1.0, -2.0)
+    _, errors = bound((aten.rrelu_with_noise.default, (x, x, 0.1, 0.3, True), {}), "float32")
+    assert errors[0] is not None
+    assert bool(errors[0].isinf().all())
+
+
+def test_an_empty_buffer_is_computed_anew() -> None:
+    """The slope of log_sigmoid is the same without the buffer of CPUs, and its bound is wider by
+    the error of exp.
+    """
+    g, x = t(1.0, -1.0, 2.0, 3.0), t(0.5, -2.0, 3.0, 0.0)
+    operation = aten.log_sigmoid_backward.default
+    (kept,), (least,) = bound((operation, (g, x, torch.exp(-abs(x))), {}), "float32")
+    (anew,), (error,) = bound((operation, (g, x, t()), {}), "float32")
+    units = (error - least) / (precision_of("float32").stored * abs(anew))
+    assert torch.allclose(kept, anew, rtol=1e-6)
+    assert units.tolist() == pytest.approx([5.51, 0.606, 4.19, 6], rel=1e-3)
+
+
+def test_float64_has_the_erf_of_a_library() -> None:
+    """Polynomials of 1.5e-7 are those of narrower dtypes."""
+    _, errors = bound((aten.gelu.default, (t(0.5, -2.0, 3.0),), {}), "float64")
+    assert errors[0] is not None
+    assert bool((errors[0] < 1e-14).all())
 
 
 def _cast(given: object, dtype: str) -> object:

@@ -31,7 +31,7 @@ from tests.selfcheck import rule_sum_calls as _sums  # noqa: F401
 from tests.selfcheck.rule_calls import MAKERS
 from tests.selfcheck.rule_draws import Draws
 
-LACKING = ("not implemented for", "only support", "Mixed")
+LACKING = ("not implemented for", "only support", "Mixed", "Could not run")
 
 
 @dataclass
