@@ -196,6 +196,7 @@ class _Both:
         self.subject, self.reference, self.carry = subject, reference, carry
         names = list(subject.watched.answers)
         shadows = {name: subject.read(name).detach() for name in names}
+        self.known = {name: reference.read(name).detach() for name in reference.watched.answers}
         observed = ran or {name: subject.watched.observed(name) for name in names}
         self.shadows = self._pull(shadows)
         self.ran = self._pull({name: widen(tensor) for name, tensor in observed.items()})
@@ -236,7 +237,7 @@ class _Both:
 
     def expected(self, name: str) -> Tensor:
         """Return the reference's answer."""
-        return self.reference.read(name).detach()
+        return self.known[name]
 
     def actual(self, name: str) -> Tensor | None:
         """Return the subject's answer; None if it has none."""
