@@ -3,6 +3,7 @@
 `python tests/warm.py FD` listens at a socket that it inherits, and forks for each program. The
 executable that `write_client(path, socket)` writes starts them: it takes `-m MODULE`, `-c CODE` or
 a script, with their arguments, as Python does; `-u`, `-P` and `-W ACTION` may stand before them.
+Where such a program runs scripts of failures, forked.py runs in a fork of the server too.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import runpy
 import select
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import traceback
@@ -87,6 +89,7 @@ def load() -> None:
 
     import harness.drawing.figures
     import harness.plugin.plugin
+    import harness.reproduce.programs
     import harness.shadow.shadow
     import reference.explaining.likely
 
@@ -109,28 +112,35 @@ def answer(running: dict[int, socket.socket]) -> None:
 def accept(listener: socket.socket, running: dict[int, socket.socket]) -> None:
     """Fork for a client."""
     client, _ = listener.accept()
-    _, pipes, *_ = socket.recv_fds(client, 1, 3)
+    _, pipes, *_ = socket.recv_fds(client, 1, 4)
     with client.makefile("r", encoding="utf-8") as told:
         asked = json.loads(told.readline())
     program = os.fork()
     if not program:
         with suppress(BaseException):
             signal.set_wakeup_fd(-1)
+            at = listener.getsockname()
             for each in (listener, client, *running.values()):
                 each.close()
-            os._exit(become(pipes, **asked))
+            os._exit(become(pipes, at, **asked))
         os._exit(1)
     for pipe in pipes:
         os.close(pipe)
     running[program] = client
 
 
-def become(pipes: list[int], arguments: list[str], folder: str, environment: dict[str, str]) -> int:
-    """The exit code of a program that is run in this process as Python runs it."""
+def become(
+    pipes: list[int], at: str, arguments: list[str], folder: str, environment: dict[str, str]
+) -> int:
+    """The exit code of a program that is run in this process as Python runs it; `at` is the socket
+    of the server.
+    """
     os.setsid()
     for number, pipe in enumerate(pipes):
-        os.dup2(pipe, number)
-        os.close(pipe)
+        if pipe != number:
+            os.dup2(pipe, number)
+            os.close(pipe)
+    sys.modules["harness.reproduce.programs"].subprocess = Warm(at)  # type: ignore[attr-defined]
     # the streams of the server may have been opened on something that seeks
     sys.stdin = sys.__stdin__ = os.fdopen(0, closefd=False)
     sys.stdout = sys.__stdout__ = os.fdopen(1, "w", closefd=False)
@@ -157,6 +167,47 @@ def become(pipes: list[int], arguments: list[str], folder: str, environment: dic
     return code & 0xFF
 
 
+class Warm:
+    """The module subprocess, whose Popen has the server fork for what runs scripts."""
+
+    def __init__(self, at: str) -> None:
+        self.at, self.server = at, os.getppid()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(subprocess, name)
+
+    def Popen(self, command: list[str], **given: Any) -> Any:
+        """The process of forked.py, or any other."""
+        if not command[2:] or Path(command[2]).name != "forked.py":
+            return subprocess.Popen(command, **given)
+        arguments = [*command[1:3], "3", str(self.server), *command[5:]]
+        return Fork(self.at, arguments, given["env"], *given["pass_fds"])
+
+
+class Fork:
+    """A fork of the server that runs a program, as a Popen. It has one file besides its streams,
+    number 3, and its parent is the server.
+    """
+
+    def __init__(self, at: str, arguments: list[str], environment: dict[str, str], fd: int) -> None:
+        self.client = socket.socket(socket.AF_UNIX)
+        self.client.connect(at)
+        asked = {"arguments": arguments, "folder": os.getcwd(), "environment": environment}
+        with open(os.devnull, "r+") as nowhere:
+            socket.send_fds(self.client, [b"."], [*3 * [nowhere.fileno()], fd])
+        self.client.sendall(json.dumps(asked).encode() + b"\n")
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Until it has ended, or for so many seconds."""
+        with suppress(OSError):  # or the time is over
+            self.client.settimeout(timeout)
+            self.client.recv(16)
+
+    def kill(self) -> None:
+        """The server kills whose client has gone."""
+        self.client.close()
+
+
 def exit_code(said: Any) -> int:
     """The exit code that Python gives to what `sys.exit` was called with."""
     if said is None or isinstance(said, int):
@@ -167,6 +218,7 @@ def exit_code(said: Any) -> int:
 
 def run(arguments: list[str]) -> None:
     """Run `-m MODULE`, `-c CODE` or a script."""
+    is_safe = arguments[0] == "-P"
     while arguments[0] in ("-u", "-P", "-W"):
         if arguments.pop(0) == "-W":
             warnings.simplefilter(arguments.pop(0))  # type: ignore[arg-type]
@@ -179,7 +231,9 @@ def run(arguments: list[str]) -> None:
         main = sys.modules["__main__"] = ModuleType("__main__")
         exec(compile(arguments[1], "<string>", "exec"), main.__dict__)
     else:
-        sys.argv, sys.path[:0] = arguments, [os.path.dirname(os.path.abspath(arguments[0]))]
+        sys.argv = arguments
+        if not is_safe:
+            sys.path.insert(0, os.path.dirname(os.path.abspath(arguments[0])))
         runpy.run_path(arguments[0], run_name="__main__")
 
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 # the conditions of a call, see Observation.conditions
 CONDITIONS = "stack", "layout", "inputs in place", "parameters"
 IN_STACK, IN_LAYOUT, IN_PLACE, FEW_PARAMETERS = CONDITIONS
+VARIATIONS = "variations"  # further modes, see Variations
+PLAINLY = *CONDITIONS, VARIATIONS  # left out where a model is called as few times as possible
 IN_PLACE_WORDS = "after its inputs were changed in place, expected it to read them again"
 OVERWRITTEN = (
     "overwrote the outputs of an earlier call when it was called again, expected outputs of its own"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness.calling.answers import Draw, DrawAnswers, StackAnswers, Tensors
-from harness.calling.earlier import IN_LAYOUT, IN_STACK, EarlierCalls
+from harness.calling.earlier import IN_LAYOUT, IN_STACK, VARIATIONS, EarlierCalls
 from harness.calling.layouts import GRADIENT, choose_layout, describe_layout, hand_on, lay_out
 from harness.calling.modes import describe_modes, hold_eval_mode
 from harness.calling.variations import Variations, choose_parameters
@@ -57,7 +57,7 @@ def observe(
     answers: recording may run other code (torch.compile is bypassed).
 
     `without` names conditions (CONDITIONS: layouts, earlier calls) under which the model is not
-    called.
+    called; VARIATIONS stands for the further modes.
     """
     observation = _observe(model, problem, stagewise, without)
     if not stagewise or observation.missing is not None:
@@ -95,7 +95,7 @@ def _observe(
     room = [torch.empty_like(stack) for stack in (*values, *inputs)]
     stacks = (values, inputs, targets, room)
     draws = list(zip(*map(_unbind, stacks), strict=True))
-    varied = stages is None and not is_compiled(model)
+    varied = stages is None and not is_compiled(model) and VARIATIONS not in without
     laid_out = varied and not stagewise and IN_LAYOUT not in without
     same_rows = np.zeros(problem.draws, dtype=bool)
     if laid_out and problem.rows > 1:

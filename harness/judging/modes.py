@@ -9,6 +9,7 @@ from typing import NamedTuple
 from harness.calling.earlier import CONDITIONS
 from harness.calling.modes import describe_modes
 from harness.comparing.judge import draws_outside, outside
+from harness.core.contract import Bounded
 from harness.core.implementation import Missing, Observation
 from harness.core.problem import QUANTITIES, Problem
 from harness.core.verdict import Status
@@ -81,8 +82,8 @@ def _check_conditions(
     """Return the quantity that is wrong only under a condition (a memory layout, an earlier call);
     None if there is none.
 
-    For each condition the model is built anew and evaluated without it. A quantity does not count
-    if it is wrong without conditions too, in another draw or in a newly built model.
+    A quantity does not count if it is wrong without conditions too, in another draw or in a newly
+    built model.
     """
     contract = subject.contract(trial.dtype)
     conditioned = set().union(*observed.conditions.values())
@@ -95,21 +96,36 @@ def _check_conditions(
         of_own_loss = contract.own_loss and quantity != "forward"
         if wrong[usual].any() or (of_own_loss and not usual):
             return None
-        for number in range(len(CONDITIONS) + 1):
-            without = CONDITIONS[:number]
-            rerun = _ask_without(trial, subject, problem, without).answer(quantity)
-            if isinstance(rerun, Missing):
-                return None
-            if outside(rerun, bound, contract.largest):
-                continue
-            draws = observed.conditions.get(without[-1], {}) if without else {}
-            words = [when for draw, when in draws.items() if wrong[draw]]
-            return Wrong(quantity, f"{OTHER[quantity]} {words[0]}") if words else None
-        return None
+        condition = _find_condition(trial, subject, problem, quantity, bound)
+        draws = observed.conditions.get(condition, {})
+        words = [when for draw, when in draws.items() if wrong[draw]]
+        return Wrong(quantity, f"{OTHER[quantity]} {words[0]}") if words else None
     return None
 
 
-def _ask_without(
+def _find_condition(
+    trial: Trial, subject: Subject, problem: Problem, quantity: str, bound: Bounded
+) -> str:
+    """Return the condition without which a model, built anew, gives right answers for a quantity.
+
+    Conditions are left out one after the other. The result is "" if the model is right under all
+    conditions, or wrong without any; this is asked first, since most wrong models are.
+    """
+    largest = subject.contract(trial.dtype).largest
+
+    def is_wrong(without: Sequence[str]) -> bool:
+        rerun = ask_without(trial, subject, problem, without).answer(quantity)
+        return isinstance(rerun, Missing) or outside(rerun, bound, largest)
+
+    if is_wrong(CONDITIONS):
+        return ""
+    for number, condition in enumerate(("", *CONDITIONS[:-1])):
+        if not is_wrong(CONDITIONS[:number]):
+            return condition
+    return CONDITIONS[-1]
+
+
+def ask_without(
     trial: Trial, subject: Subject, problem: Problem, without: Sequence[str]
 ) -> Observation:
     """Build the subject's model anew, and return its answers without the conditions in

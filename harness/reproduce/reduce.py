@@ -13,13 +13,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.calling.earlier import PLAINLY
 from harness.comparing.judge import Judgement
 from harness.core.contract import Array
 from harness.core.implementation import Observation
 from harness.core.problem import QUANTITIES, Problem
 from harness.core.verdict import Status
-from harness.judging.cache import Cache, Meaning, key_of_answers
+from harness.judging.cache import Cache, Meaning, SubjectAnswers, key_of_answers
 from harness.judging.comparison import Comparison
+from harness.judging.modes import ask_without
+from harness.pytorch.subject import Subject
 from harness.words.naming import tensors
 
 # A reduction ends after so many steps, so that the same failure is made the same problem on a busy
@@ -103,12 +106,17 @@ def _judge(
     """Judge a problem: the trial's quantity, and every quantity before it in QUANTITIES.
 
     QUANTITIES is the order of computation: forward, loss, gradient, input gradient. The model is
-    built anew. `known` has the reference's answers if they are known already. Returns the
-    judgements by quantity. Returns None unless the trial's quantity fails and, at its worst
-    element, the subject's number differs from the reference's by more than the allowed difference.
+    built anew, and called as few times as possible, as a script calls it. `known` has the
+    reference's answers if they are known already. Returns the judgements by quantity. Returns None
+    unless the trial's quantity fails and, at its worst element, the subject's number differs from
+    the reference's by more than the allowed difference.
     """
     trial, cache = comparison.trial, Cache(comparison.trial.case)
-    cache.put(Meaning(trial.subject.name), problem.formulation)
+    subject = trial.subject
+    cache.put(Meaning(subject.name), problem.formulation)
+    if isinstance(subject, Subject):
+        key = SubjectAnswers(subject.name, problem, trial.dtype, trial.device)
+        cache.put(key, ask_without(trial, subject, problem, PLAINLY))
     if known is not None:
         cache.put(key_of_answers(trial.reference, problem, trial.dtype), known)
     again = Comparison(trial, cache, [problem], comparison.quantity)

@@ -104,3 +104,12 @@ def count_terms(x: Tensor, axes: Sequence[int]) -> int:
     for axis in axes:
         terms *= x.shape[axis]
     return terms
+
+
+def count_rounded(x: Tensor, axes: Sequence[int], keepdim: bool = False) -> Tensor:
+    """Return the number of terms other than 0 of each sum over some axes: adding 0 is exact."""
+    counts: Tensor = torch.count_nonzero(x, tuple(axes))
+    if keepdim:
+        for axis in sorted(axes):
+            counts = counts.unsqueeze(axis)
+    return counts

@@ -27,6 +27,7 @@ from harness.rules.numbers import (
     are_exact,
     as_tensor,
     carry_root,
+    count_rounded,
     count_terms,
     find_steepest,
     is_held,
@@ -187,7 +188,7 @@ class Steps:
         """Return the sum over some axes with its rounding error, for any order of the terms: at
         most n u times the sum of their absolute values.
 
-        n is the number of terms, and u the unit roundoff.
+        n is the number of terms other than 0, and u the unit roundoff.
         """
         axes = list_axes(a.value, dims)
         if not axes:
@@ -196,7 +197,8 @@ class Steps:
         size = abs(a.value).sum(axes, keepdim)
         share = count_terms(a.value, axes) * self.u
         if a.bound is None:
-            return self.within(value, share * size, size)
+            error = self.u * count_rounded(a.value, axes, keepdim) * size
+            return self.within(value, error, size)
         carried = a.bound.sum(axes, keepdim)
         size = size + carried
         return self.within(value, carried + share * size, size)

@@ -20,7 +20,7 @@ from torch import Tensor
 from harness.rules.registry import Error, flatten_error
 from harness.shadow.replay import Replay
 
-MOST = 2**25  # derivatives that are held at once: 256 MiB
+MOST = 2**21  # derivatives that are held at once: 16 MiB, which caches hold in part
 # a number: the sum of some tensors' elements, each tensor with the weights of its elements
 Sum = Sequence[tuple[Tensor, Tensor]]
 

@@ -18,6 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from harness.rules.schemas import DRAWN, HIDDEN_WRITES, Signature, read_signature
 from harness.shadow.places import Place, list_places, view_place
 from harness.shadow.rewriting import Noted, rewrite
+from harness.shadow.stops import Stops
 
 
 @dataclass(eq=False)
@@ -79,6 +80,9 @@ class Run:
     operations: list[Operation] = field(default_factory=list)
     # the user's lines where numbers left torch, or came from operations that nobody saw
     read_numbers: list[str] = field(default_factory=list)
+    # views made on the way forward, each with the number of operations that ran before
+    views: list[tuple[int, Operation]] = field(default_factory=list)
+    stops: list[Operation] = field(default_factory=list)  # where gradients are cut off
 
     def read(self, place: Place) -> Tensor:
         """Return the tensor at a place, as it was observed."""
@@ -121,6 +125,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._newest: dict[int, int] = {}  # the newest version of a storage
         self._find_layer = find_layer or (lambda: ("", ""))
         self._made_by: dict[int, int] = {}  # the forward operation of each node of autograd's
+        self._stops = Stops(self.run.stops)
 
     def place(self, tensor: Tensor) -> Place:
         """Return the place of a tensor: the newest version of its memory (its contents since the
@@ -165,8 +170,12 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         signature = read_signature(called)
         kwargs = kwargs or {}
         if signature.view:
-            self._find_version(args[0])
-            return called(*args, **kwargs)
+            version = self._find_version(args[0])
+            results = called(*args, **kwargs)
+            if torch._C._current_autograd_node() is None:
+                self._note_views(called, args, kwargs, results, version)
+            return results
+        self._stops.begin()
         places = self._to_places(args), self._to_places(kwargs)
         known = len(self.run.versions)
         written = self._list_written(signature, args, kwargs) if signature.written else []
@@ -204,7 +213,9 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         memory.
         """
         if isinstance(given, Tensor):
-            return self.place(given)
+            place = self.place(given)
+            self._stops.read(place.version, given.requires_grad)
+            return place
         if isinstance(given, (tuple, list)):
             return tuple([self._to_places(each) for each in given])
         if isinstance(given, dict):
@@ -241,4 +252,28 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         else:
             layer, line = self.run.operations[origin].layer, self.run.operations[origin].line
         for one in rewrite(noted):
-            self.run.operations.append(Operation(*one, layer, line, node is not None))
+            operation = Operation(*one, layer, line, node is not None)
+            self.run.operations.append(operation)
+            if node is None:
+                written = [place.version for place in filter(self._is_real, operation.results)]
+                self._stops.end(operation, written, torch.is_grad_enabled())
+
+    def _is_real(self, place: Place | None) -> bool:
+        """Are there real numbers at a place?"""
+        return place is not None and self.run.versions[place.version].numbers.is_floating_point()
+
+    def _note_views(self, called: Any, args: Any, kwargs: Any, results: Any, version: int) -> None:
+        """Note which views an operation has made of a version, and by which line.
+
+        A view that is seen as another dtype is not followed.
+        """
+        given, before = args[0], len(self.run.operations)
+        ends = called._schema.name == "aten::detach" or not torch.is_grad_enabled()
+        whole, layer_and_line = self.place(given), self._find_layer()
+        for each in results if isinstance(results, tuple | list) else (results,):
+            if each.dtype is given.dtype and not each.is_neg():
+                made = self.place(each)
+                view = Operation(called, (whole, *args[1:]), kwargs, (made,), *layer_and_line)
+                self.run.views.append((before, view))
+                if given.requires_grad and ends:
+                    self._stops.detach(version, view)

@@ -131,6 +131,15 @@ class Shadow:
                     suspects.append((node, checked))
         return suspects
 
+    @cached_property
+    def _narrow(self) -> list[Operation]:
+        """The operations that round in a narrower dtype than the claimed one, in their order."""
+        return [
+            checked.operation
+            for _, checked in self._suspects
+            if self._is_narrow(checked) and any(map(_acts, checked.errors))
+        ]
+
     def allow_rounded(self, constants: Mapping[int, Tensor]) -> None:
         """Allow constants to be rounded where they are created, as torch.tensor(0.1) in float32 is.
 
@@ -167,6 +176,8 @@ class Shadow:
                 lost.append((moved - declared, checked.operation))
         lost.sort(key=lambda one: -one[0])
         in_float64, as_run, as_declared = whole
+        if not lost and as_run > as_declared:  # by branches that a narrow dtype has moved
+            lost += [(as_run - as_declared, operation) for operation in self._narrow[:1]]
         named = tuple(dict.fromkeys(unruled))
         return Reach(in_float64, as_run, as_declared, named, tuple(lost))
 

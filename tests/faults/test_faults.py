@@ -158,8 +158,25 @@ def test_one_ulp_in_a_weight_is_caught_by_exact_probes_alone() -> None:
             )
 
 
+@pytest.fixture
+def once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draws are taken, right answers and their bounds computed once, for all that is observed."""
+    monkeypatch.setattr("reference.explaining.likely.solve", cache(solve))
+    monkeypatch.setattr(Network, "oracle", cache(Network.oracle))
+    part = Problem.part
+
+    @cache
+    def take(problem: Problem, start: int | None, stop: int) -> Problem:
+        return part(problem, slice(start, stop))
+
+    def take_once(problem: Problem, draws: slice) -> Problem:
+        return take(problem, draws.start, draws.stop)
+
+    monkeypatch.setattr(Problem, "part", take_once)
+
+
 @pytest.mark.parametrize("name", NETWORKS)
-def test_a_large_fault_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_fault_is_named(name: str, once: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is observed under a structural fault is explained by that fault, or by one that is the
     same mistake.
     """

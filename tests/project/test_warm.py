@@ -70,3 +70,22 @@ def test_who_kills_the_client_kills_the_program(warm_python: str, tmp_path: Path
             stdout=subprocess.PIPE,
             timeout=2,
         )
+
+
+RUNS = """
+import subprocess
+from pathlib import Path
+from harness.reproduce.programs import SCRIPTS
+
+Path("mine.py").write_text("import sys, torch; print('said'); sys.exit(3)")
+print(*SCRIPTS.run(Path("mine.py"))[:2], isinstance(SCRIPTS._forked.process, subprocess.Popen))
+SCRIPTS.close()
+"""
+
+
+def test_scripts_are_run_by_a_fork_of_it(warm_python: str, tmp_path: Path) -> None:
+    """It need not import torch, and tells code and words as the process does that users have."""
+    told = subprocess.run(
+        [warm_python, "-c", RUNS], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert told.stdout == "3 said\n False\n", told.stderr

@@ -120,13 +120,26 @@ def through(
     return lambda x: Through.apply(x, there, back)
 
 
+UNITS = 64  # of a linear map, that are mapped at once
+
+
 def linear(change: Callable[[Array], Array]) -> Pass:
     """A linear map (R, I) -> (R, I) of arrays, performed and differentiated by torch."""
 
     @lru_cache
     def matrix(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-        unit = np.eye(int(np.prod(shape))).reshape(-1, *shape)
-        return torch.tensor(np.array(change(unit)).reshape(len(unit), -1), dtype=dtype).to_sparse()
+        size = int(np.prod(shape))
+        rows, columns, values = [], [], []
+        for start in range(0, size, UNITS):  # all at once, they do not fit into caches
+            unit = np.eye(min(UNITS, size - start), size, start).reshape(-1, *shape)
+            changed = np.asarray(change(unit)).reshape(len(unit), -1)
+            at = changed.nonzero()
+            rows.append(at[0] + start)
+            columns.append(at[1])
+            values.append(changed[at])
+        places = torch.tensor(np.stack([np.concatenate(rows), np.concatenate(columns)]))
+        found = torch.tensor(np.concatenate(values), dtype=dtype)
+        return torch.sparse_coo_tensor(places, found, (size, size)).coalesce()
 
     return lambda x: (x.reshape(1, -1) @ matrix(tuple(x.shape), x.dtype)).reshape(x.shape)
 
