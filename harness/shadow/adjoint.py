@@ -91,8 +91,8 @@ class Nodes:
         return torch.cat([flatten_error(*each) for each in zip(errors, self.results, strict=True)])
 
     def reach(self, sums: Sequence[Sum], apart: Sequence[int] = ()) -> tuple[Tensor, Tensor]:
-        """Return the effect of all errors on N numbers (weighted sums of tensors), as an array (N,
-        K), and that of the errors of each node in `apart`, as an array (N, nodes, K).
+        """Return the effect of all errors on N numbers, (N, K), and that of the errors of each node
+        in `apart`, (N, nodes, K). Each number is a weighted sum of tensors.
 
         Autograd can differentiate the tensors by the nodes. An infinite error does not count if its
         derivative is 0.
