@@ -255,7 +255,7 @@ def describe_function(call: Function) -> str:
 
 
 def _is_lacking(one: Compared, subject: Shadow, reference: Shadow) -> bool:
-    """Is an answer a gradient that the subject does not have, such as one that is cut off?"""
+    """Is an answer a gradient that the subject does not have, because it is cut off?"""
     known = subject.watched.answers, reference.watched.answers
     return one.outcome == "shape" and one.answer not in known[0] and one.answer in known[1]
 

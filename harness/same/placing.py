@@ -22,7 +22,7 @@ def find_first(subject: Shadow, reference: Shadow, differs: Compared) -> list[Op
 
     They are the subject's first operations, on the way to the answer, that compute numbers which
     the reference does not compute. They are operations that cut off a gradient, which the reference
-    carries on, if that explains what the subject lacks on the way back. They are operations of the
+    carries on, if that explains the numbers that the subject lacks. They are operations of the
     reference that the subject lacks if a layer before them lacks numbers of the reference, or if
     all the subject's numbers occur in the reference. If the difference is as small as rounding, it
     is the operation that computed the answer.
