@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, UntypedStorage
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from harness.model.late import import_dynamo_late
 from harness.rules.schemas import DRAWN, HIDDEN_WRITES, Signature, read_signature
 from harness.shadow.places import Place, list_places
 from harness.shadow.rewriting import Noted, rewrite
@@ -103,6 +104,7 @@ def _are_new(found: Sequence[Place | None], places: Any, known: int) -> bool:
     return bool(versions) and (max(versions) >= known or not versions <= set(read))
 
 
+@import_dynamo_late
 class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Records the operations that run in its `with` block into `run`.
 
