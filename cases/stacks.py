@@ -68,7 +68,7 @@ class LogisticLayers(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, W1: Tensor, b: Tensor, W2: Tensor, c: Tensor) -> Tensor:
         """The outputs (D, R, 1): x (D, R, 1), W1 (D, H, 1), b (D, H), W2 (D, 1, H), c (D, 1)."""
-        h = torch.addcmul(b.unsqueeze(-1), W1, x.mT).sigmoid_()
+        h = torch.mul(W1, x.mT).add_(b.unsqueeze(-1)).sigmoid_()
         ctx.save_for_backward(x, h, W2)
         return (W2.mT * h).sum(1, keepdim=True).add_(c.unsqueeze(-1)).mT
 
@@ -76,11 +76,11 @@ class LogisticLayers(torch.autograd.Function):
     def backward(ctx: Any, *slopes: Tensor) -> Any:
         """The gradient, from that by the outputs (D, R, 1)."""
         x, h, W2 = ctx.saved_tensors
-        r = slopes[0].mT
-        rh = h * r
-        # h (1 - h) r: the gradient by W1 x + b is W2 times it
-        z = torch.addcmul(rh, rh, h, value=-1)
-        v, W2 = W2.mT, rh.sum(2).unsqueeze(1)
+        r, v = slopes[0].mT, W2.mT
+        z = h * r
+        W2 = z.sum(2).unsqueeze(1)
+        # h (1 - h) r, in place: the gradient by W1 x + b is W2 times it
+        z.addcmul_(z, h, value=-1)
         b = z.sum(2) * v.squeeze(2)
         W1 = z.mul_(x.mT).sum(2, keepdim=True) * v
         return None, W1, b, W2, r.sum(2)

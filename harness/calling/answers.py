@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from harness.calling.modes import have_same_numbers
 from harness.core.contract import Array
 from harness.core.implementation import Missing, Observation
@@ -94,6 +96,8 @@ class StackAnswers:
     def __init__(self, model: Model, problem: Problem, step: int = 1) -> None:
         self.model, self.problem, self.step = model, problem, step
         self.stack: Tensors = {}
+        self.stack_words = ""
+        self.in_stack: dict[str, Array] = {}  # by quantity, where other than alone
         self.tensors: dict[str, list[Sequence[torch.Tensor]]] = {name: [] for name in QUANTITIES}
         self.missing: dict[str, Missing] = {}
         self.repeats: list[tuple[int, Repeat]] = []
@@ -120,18 +124,12 @@ class StackAnswers:
         if its answers differ. `words` are the end of the sentence that reports other answers, and
         `condition` is the name of the condition under which the other draws were evaluated.
         """
-        self.stack = stack
+        self.stack, self.stack_words = stack, words
         self.asked.add("a stack of draws in one call")
         draws = range(self.problem.draws)
         others = {number: words for number in draws if number % self.step}
         if others:
             self.conditions[condition] = others
-        for quantity, tensors in stack.items():
-            alone = self.tensors[quantity]
-            for number, first in zip(draws[:: self.step], alone, strict=False):
-                again = [tensor[number] for tensor in tensors]
-                if not have_same_numbers(first, again):
-                    self.repeats.append((number, Repeat(words, quantity, again)))
 
     def observation(self) -> Observation:
         """Return the observation: each quantity that has an answer at every draw.
@@ -149,6 +147,8 @@ class StackAnswers:
             if quantity not in answers:
                 answers[quantity] = arrays[quantity].copy()
             answers[quantity][number] = _join_parts(tensors, *arrays[quantity].shape[1:])
+        if self.in_stack:
+            others[self.stack_words] = self.in_stack
         return Observation(
             arrays,
             next(reasons, None),
@@ -171,7 +171,10 @@ class StackAnswers:
             try:
                 array = _stack(draws, (len(draws), *shape[1:]))
                 if self.stack:
-                    alone, array = array, to_array(self.stack[quantity], *shape).copy()
+                    alone, array = array, to_array(self.stack[quantity], *shape)
+                    if not np.array_equal(alone, array[:: self.step], equal_nan=True):
+                        self.in_stack[quantity] = array
+                        array = array.copy()
                     array[:: self.step] = alone
                 arrays[quantity] = array
             except Exception as error:  # numbers that cannot be read, as on the meta device

@@ -34,7 +34,9 @@ class Groups:
         if (flat[1:] < flat[:-1]).any():
             order = np.argsort(flat, kind="stable")
             flat = flat[order]
-        starts = np.flatnonzero(np.diff(flat, prepend=flat[:1] - 1))
+        begins = np.ones(flat.size, dtype=bool)
+        np.not_equal(flat[1:], flat[:-1], out=begins[1:])
+        starts = begins.nonzero()[0]
         return cls(owner, order, flat[starts], starts)
 
 
@@ -50,8 +52,10 @@ def find_evidence(
     size, bound = abs(value).reshape(draws, -1), allowed.reshape(draws, -1)
     if groups.order is not None:
         size, bound = size[:, groups.order], bound[:, groups.order]
-    size, bound = (np.maximum.reduceat(array, groups.starts, axis=1) for array in (size, bound))
+    if groups.starts.size == 1:
+        size, bound = (array.max(axis=1, keepdims=True) for array in (size, bound))
+    else:
+        size, bound = (np.maximum.reduceat(array, groups.starts, axis=1) for array in (size, bound))
     seen = size > 0
     narrow = seen & (bound <= TOO_WIDE * size)
-    # one row is kept, for a sum over draws of a single tensor is typed as a number
-    return np.any(seen, axis=0, keepdims=True)[0], np.any(narrow, axis=0, keepdims=True)[0]
+    return np.logical_or.reduce(seen, axis=0), np.logical_or.reduce(narrow, axis=0)

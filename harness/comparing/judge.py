@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from harness.comparing.evidence import Groups, find_evidence
 from harness.comparing.ranges import find_draws_beyond, join_masks
 from harness.comparing.showing import find_telling, rank_elements
+from harness.core.changed import changed
 from harness.core.contract import Array, Bounded
 from harness.core.finding import Who
 from harness.core.verdict import Status
@@ -320,13 +321,13 @@ def _conclude(
     `seen` marks the tensors with values other than 0, `narrow` those with a narrow bound. Undefined
     draws are no evidence; other draws may be.
     """
-    unseen, too_wide = np.flatnonzero(~seen), np.flatnonzero(seen & ~narrow)
+    unseen, too_wide = (~seen).nonzero()[0], (seen & ~narrow).nonzero()[0]
     status = Status.PASS
     if worst.budget_used > 1:
         status = Status.FAIL
     elif unseen.size or too_wide.size:
         status = Status.UNDEFINED if undefined else Status.VACUOUS
-    return replace(
+    return changed(
         worst,
         status=status,
         tensors_outside=tuple(sorted(tensors_outside)),

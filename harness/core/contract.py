@@ -7,7 +7,7 @@ stack of problems that are evaluated together.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from numbers import Real
 from typing import Literal, TypeVar
@@ -101,14 +101,27 @@ class Contract:
                 f" {NNET_CLIP:g}"
             )
 
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash(tuple(getattr(self, each.name) for each in fields(self)))
+
     def through_probabilities(self) -> Contract:
         """Return a copy of the contract for a loss that is computed from probabilities, as by
         BCELoss of a sigmoid.
         """
         return replace(self, from_probabilities=True, unfused_slope=True, log_least=BCE_LEAST)
 
+    @cached_property
+    def without_clip(self) -> Contract:
+        """A copy of the contract whose logistic is never clipped."""
+        return replace(self, logistic_clip=None)
+
+    @cached_property
     def without_probabilities(self) -> Contract:
-        """Return a copy of the contract for squares and fused losses: its promises on losses of
+        """A copy of the contract for squares and fused losses: its promises on losses of
         probabilities are set to their defaults.
         """
         return replace(

@@ -21,7 +21,7 @@ from scipy import sparse
 from harness.core.contract import Array, Bounds, Contract
 from harness.core.layout import Layout
 from harness.core.linear import LinearMap
-from harness.core.slopes import NotAffine, read_slopes
+from harness.core.slopes import NotAffine, read_picks, read_slopes
 from harness.waiting.progress import Say, silent
 
 Meaning = Callable[[dict[str, Array]], Mapping[str, ArrayLike]]
@@ -137,14 +137,14 @@ class Formulation:
         held: NDArray[np.bool_] | None = None,
         idle: bool = False,
         say: Say = silent,
-        affine: bool = False,
+        picks: bool = False,
     ) -> Formulation:
         """Read the affine map that the function `meaning` computes.
 
         `meaning` takes the model's own tensors by name and returns the network's blocks by name.
         `held` (P,) marks own parameters that stay 0. `say` gets progress messages. With `idle`, an
-        own tensor may be in no block. `affine` says that the map is known to be affine: no other
-        values of it are computed to test this.
+        own tensor may be in no block. `picks` says that every entry of a block is known to be one
+        own parameter or a constant: this needs no test, and is read sooner.
 
         Raises ValueError if a block is missing or has another shape, if the map is not affine or
         too large to be read, or if an own tensor is in no block.
@@ -154,8 +154,11 @@ class Formulation:
             return network.layout.join(meaning(own.split(vector)))
 
         constant = image(np.zeros(own.size))
-        matrix = LinearMap(read_slopes(own, image, constant, say))
-        for witness in () if affine else _witnesses(own):
+        if picks:
+            matrix = LinearMap(read_picks(own, image, constant))
+        else:
+            matrix = LinearMap(read_slopes(own, image, constant, say))
+        for witness in () if picks else _witnesses(own):
             sizes = matrix.absolute(abs(witness)) + abs(constant)
             difference = abs(image(witness) - (matrix(witness) + constant))
             # false for NaN too

@@ -39,9 +39,8 @@ class Block:
     @cached_property
     def _in_a_row(self) -> bool:
         first = self.places.flat[0] if self.places.size else -1
-        return bool(
-            first >= 0 and np.array_equal(self.places.ravel(), first + np.arange(self.places.size))
-        )
+        in_a_row = np.arange(first, first + self.places.size)
+        return bool(first >= 0 and (self.places.ravel() == in_a_row).all())
 
     def of(self, vector: NDArray[Number]) -> NDArray[Number]:
         """Return this block (..., *shape) of vectors (..., size), with 0 for entries that are no
@@ -152,7 +151,10 @@ class Layout:
         block: Block = self.blocks[int(self.owners[position])]
         if block.places.ndim == 0:
             return block.name
-        index = np.argwhere(block.places == position)[0]
+        if block._in_a_row:
+            index = np.unravel_index(position - block.places.flat[0], block.places.shape)
+        else:
+            index = tuple(np.argwhere(block.places == position)[0])
         return f"{block.name}[{', '.join(map(str, index))}]"
 
 

@@ -38,7 +38,13 @@ class LinearMap:
 
     @cached_property
     def transpose(self) -> LinearMap:
-        return LinearMap(sparse.csr_array(self.matrix.T))
+        if self._picks is None:
+            return LinearMap(sparse.csr_array(self.matrix.T))
+        columns = self.matrix.shape[1]
+        rows = np.argsort(self._picks, kind="stable")[: self.matrix.nnz]  # empty ones are last
+        starts = np.concatenate([[0], np.cumsum(np.bincount(self._picks, minlength=columns))])
+        entries = np.ones(rows.size), rows, starts[: columns + 1]
+        return LinearMap(sparse.csr_array(entries, shape=(columns, self.rows)))
 
     @cached_property
     def absolute(self) -> LinearMap:
@@ -80,6 +86,9 @@ class LinearMap:
 
     @cached_property
     def _is_identity(self) -> bool:
-        return self._picks is not None and np.array_equal(
-            self._picks, np.arange(self.matrix.shape[1])
+        rows, columns = self.matrix.shape
+        return (
+            self._picks is not None
+            and rows == columns
+            and bool((self._picks == np.arange(columns)).all())
         )

@@ -5,14 +5,29 @@ user's code runs.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ContextDecorator, ExitStack
+from contextlib import ContextDecorator, ExitStack
 from contextvars import ContextVar
 from functools import partial
-from typing import Literal, NamedTuple, cast
+from typing import Any, Literal, NamedTuple, cast
 
 import numpy as np
 
 Handling = Literal["ignore", "warn", "raise", "call", "print", "log"]
+
+
+PRINTING = {  # NumPy's defaults
+    "edgeitems": 3,
+    "floatmode": "maxprec",
+    "formatter": None,
+    "infstr": "inf",
+    "legacy": False,
+    "linewidth": 75,
+    "nanstr": "nan",
+    "precision": 8,
+    "sign": "-",
+    "suppress": False,
+    "threshold": 1000,
+}
 
 
 class _Errors(NamedTuple):
@@ -67,24 +82,23 @@ class ours(_State):
         if _users.get() is None:  # the outermost one
             _users.set(_Errors.now())
             self._left.callback(_give_back)
-            self._left.enter_context(_print_by_defaults())
+            _print_by_defaults(self._left)
         self._left.enter_context(np.errstate(all="ignore"))
 
 
-def _print_by_defaults() -> AbstractContextManager[object]:
-    return np.printoptions(
-        edgeitems=3,
-        floatmode="maxprec",
-        formatter=None,
-        infstr="inf",
-        legacy=False,
-        linewidth=75,
-        nanstr="nan",
-        precision=8,
-        sign="-",
-        suppress=False,
-        threshold=1000,
-    )
+def _print_by_defaults(left: ExitStack) -> None:
+    """Let NumPy print by its defaults until `left` is closed.
+
+    Setting its options takes long, so they are set only where they differ.
+    """
+    before = np.get_printoptions()
+    left.callback(_print_as, before)
+    _print_as(before | PRINTING)
+
+
+def _print_as(options: Any) -> None:
+    if np.get_printoptions() != options:
+        np.set_printoptions(**options)
 
 
 def _give_back() -> None:

@@ -9,13 +9,14 @@ parameters to theta.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import blake2b
 
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.core.changed import changed
 from harness.core.contract import Array, Contract
 from harness.core.formulation import Formulation
 from harness.core.loss import SUM_OF_SQUARES, Loss
@@ -218,12 +219,18 @@ class Problem:
         slopes = None if self.slopes is None else self.slopes[draws]
         own_error = None if self.own_error is None else self.own_error[draws]
         input_error = None if self.input_error is None else self.input_error[draws]
-        part = object.__new__(Problem)  # whose numbers were checked with the whole stack
-        vars(part).update({each.name: getattr(self, each.name) for each in fields(self)})
-        vars(part).update(own=own, inputs=inputs, targets=targets, slopes=slopes)
-        vars(part).update(own_error=own_error, input_error=input_error)
-        vars(part).update(recipe=None, runs=1, optimiser_gradients=None)
-        return part
+        return changed(
+            self,
+            own=own,
+            inputs=inputs,
+            targets=targets,
+            slopes=slopes,
+            own_error=own_error,
+            input_error=input_error,
+            recipe=None,
+            runs=1,
+            optimiser_gradients=None,
+        )
 
     def rounded(self, contract: Contract) -> Problem:
         """Return a copy of the problem with numbers rounded to the dtype of a contract (the

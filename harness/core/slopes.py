@@ -51,12 +51,45 @@ def read_slopes(own: Layout, image: Image, constant: Array, say: Say) -> sparse.
     differ, it shows the parameter of each slope. `say` gets progress messages. No dense matrix is
     made. Raises TooLarge, and NotAffine if an image is not finite.
     """
-    if not own.size:
-        raise ValueError("there are no parameters, expected at least one")
+    _expect_parameters(own)
     reader = _Reader(own, image, constant, say)
     for block in own.blocks:
         reader.read(block.places[block.places >= 0].ravel())
     return reader.matrix()
+
+
+def read_picks(own: Layout, image: Image, constant: Array) -> sparse.csr_array:
+    """Return the matrix N (T, P) of a function `image` whose every entry is one own parameter or a
+    constant.
+
+    One image shows it: that of the numbers 1 to P. Raises TooLarge, and NotAffine if an image is
+    not finite.
+    """
+    _expect_parameters(own)
+    numbers = image(np.arange(1.0, own.size + 1)) - constant
+    if not np.isfinite(numbers).all():
+        raise NotAffine
+    picked = numbers != 0
+    _expect_entries(int(picked.sum()))
+    columns = numbers[picked].astype(np.intp) - 1
+    starts = np.concatenate([[0], np.cumsum(picked)])
+    entries = np.ones(columns.size), columns, starts
+    return sparse.csr_array(entries, shape=(constant.size, own.size))
+
+
+def _expect_parameters(own: Layout) -> None:
+    if not own.size:
+        raise ValueError("there are no parameters, expected at least one")
+
+
+def _expect_entries(count: int) -> None:
+    """Raise TooLarge if a map has so many entries."""
+    if count > MOST_ENTRIES:
+        raise TooLarge(
+            f"the map from the parameters to the network's has more than {MOST_ENTRIES:,} factors,"
+            " as where a full matrix multiplies the weights: apply that matrix to the data instead,"
+            " or use a smaller network"
+        )
 
 
 class _Reader:
@@ -133,12 +166,7 @@ class _Reader:
         """Raise TooLarge if these entries, together with all entries that were read before, are too
         many.
         """
-        if sum(rows.size for rows, _, _ in [*self.found, *entries]) > MOST_ENTRIES:
-            raise TooLarge(
-                f"the map from the parameters to the network's has more than {MOST_ENTRIES:,}"
-                " factors, as where a full matrix multiplies the weights: apply that matrix to the"
-                " data instead, or use a smaller network"
-            )
+        _expect_entries(sum(rows.size for rows, _, _ in [*self.found, *entries]))
 
     def matrix(self) -> sparse.csr_array:
         """Return the matrix (T, P) of all entries that were read."""

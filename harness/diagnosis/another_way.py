@@ -245,7 +245,7 @@ def _expect_same(apart: float, reach: Reach, error: float) -> None:
 
 
 def _name(operation: Operation) -> str:
-    from harness.shadow.located import locate
+    from harness.locating.located import locate
 
     return describe_operation(locate(operation))
 

@@ -28,8 +28,8 @@ def find_first_operations(comparison: Comparison, judgement: Judgement) -> tuple
     model = comparison.cache.model(comparison.trial)
     if model is None or comparison.trial.dtype == "tf32":
         return ()
-    from harness.shadow.frontier import Pool, find_frontier
-    from harness.shadow.located import locate
+    from harness.locating.frontier import Pool, find_frontier
+    from harness.locating.located import locate
 
     problem, number = comparison.problems[judgement.stack], judgement.index[0]
     try:

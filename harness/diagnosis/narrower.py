@@ -26,7 +26,7 @@ def find_narrower(comparison: Comparison, judgement: Judgement) -> Hint | None:
         return None
     import torch
 
-    from harness.shadow.located import locate
+    from harness.locating.located import locate
 
     problem, number = comparison.problems[judgement.stack], judgement.index[0]
     try:

@@ -8,7 +8,7 @@ Bounds say how far a correct implementation under a contract may be from the exa
 """
 
 from collections.abc import Hashable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache, partial
 
 from harness.calling.observing import observe
@@ -360,9 +360,9 @@ class Cache(Store):
         heads = len(problem.formulation.network.outputs)
         fused = all(problem.loss.logits(heads)) and not contract.from_probabilities
         if fused or problem.loss.is_squares:
-            contract = contract.without_probabilities()
+            contract = contract.without_probabilities
         # nnet's clip acts in few draws: the others have the bounds that they have without it
-        alike = UnclippedBounds(problem, replace(contract, logistic_clip=None))
+        alike = UnclippedBounds(problem, contract.without_clip)
         network = problem.formulation.network
         bounds = network.oracle(problem, contract, known=self.get(alike))
         self.put(alike, bounds)

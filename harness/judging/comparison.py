@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from harness.comparing.judge import Judgement, Side, judge
+from harness.core.changed import changed
 from harness.core.contract import Array, Bounded, Contract
 from harness.core.finding import Finding, Form, figure
 from harness.core.implementation import Candidate, Missing, Observation
@@ -262,7 +263,7 @@ def measured_verdict(trial: Trial, judgement: Judgement, where: str) -> Verdict:
     """
     names = ("budget_used", "actual", "expected", "allowed", "contract_share")
     figures: dict[str, Any] = {name: getattr(judgement, name) for name in names}
-    return replace(blank(trial, judgement.status, ""), where=where, **figures)
+    return changed(blank(trial, judgement.status, ""), where=where, **figures)
 
 
 def finding_of(

@@ -44,6 +44,9 @@ class _Refusal(NamedTuple):
     words: str
 
 
+_UNKNOWN = object()  # of a key without a value, which may be None
+
+
 class Store:
     """A store of values by key."""
 
@@ -56,13 +59,14 @@ class Store:
         If `make` raises a ValueError or TypeError, this and every later call for the key raises it,
         without calling `make` again.
         """
-        if key not in self._values:
+        value = self._values.get(key, _UNKNOWN)
+        if value is _UNKNOWN:
             try:
-                self._values[key] = make()
+                value = make()
             except (ValueError, TypeError) as error:
                 kind = TypeError if issubclass(type(error), TypeError) else ValueError
-                self._values[key] = _Refusal(kind, words_of(error))
-        value = self._values[key]
+                value = _Refusal(kind, words_of(error))
+            self._values[key] = value
         if isinstance(value, _Refusal):
             raise value.kind(value.words)
         stored: T = value

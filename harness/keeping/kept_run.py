@@ -2,17 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Annotated
 
 import msgspec
 
-from harness.core.report import Report
+from harness.core.report import Race, Report
 from harness.core.verdict import Status, Verdict
 from harness.reporting.causes import list_causes
 
 SCHEMA = "nnet-parity/kept/1"
 VERSIONS = ("torch", "numpy", "R", "nnet", "python", "processor", "cuda")  # facts that are kept
 LONGEST = 300  # characters of a text
+MOST_RACES = 100  # of a run, that are kept
 Count = Annotated[int, msgspec.Meta(ge=0, le=10**9)]
 Text = Annotated[str, msgspec.Meta(max_length=LONGEST)]
 Positive = Annotated[float, msgspec.Meta(ge=0)]
@@ -33,7 +35,10 @@ class KeptQuestion:
 
 @dataclass(frozen=True)
 class KeptRun:
-    """The results of one run, by question; `date` is in UTC, and `seconds` the run's duration."""
+    """The results of one run, by question; `date` is in UTC, and `seconds` the run's duration.
+
+    `races` has the time of each race as a multiple of R nnet's, by its name.
+    """
 
     date: Annotated[str, msgspec.Meta(min_length=10, max_length=40)]
     commit: Text
@@ -41,6 +46,9 @@ class KeptRun:
     complete: bool = True
     seconds: Positive | None = None
     versions: Annotated[dict[Text, Text], msgspec.Meta(max_length=20)] = field(default_factory=dict)
+    races: Annotated[dict[Text, Positive], msgspec.Meta(max_length=MOST_RACES)] = field(
+        default_factory=dict
+    )
 
 
 def summarise_run(report: Report) -> KeptRun:
@@ -57,7 +65,18 @@ def summarise_run(report: Report) -> KeptRun:
         complete=report.complete,
         seconds=report.seconds,
         versions=versions,
+        races=_name_races(report.races),
     )
+
+
+def _name_races(races: Sequence[Race]) -> dict[str, float]:
+    """Return the ratios of the first MOST_RACES races, by a name that tells them apart."""
+    ratios = {}
+    for race in races[:MOST_RACES]:
+        name = f"{race.name}: {race.subject} {race.device} {race.dtype}"
+        if isfinite(race.ratio):
+            ratios[name[:LONGEST]] = race.ratio
+    return ratios
 
 
 def _summarise_question(verdicts: Sequence[Verdict]) -> KeptQuestion:

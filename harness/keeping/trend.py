@@ -1,6 +1,6 @@
 """The trend of the newest run's questions over the kept runs before it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from harness.keeping.folder import Kept
@@ -15,7 +15,7 @@ class TrendPoint(NamedTuple):
     `questions` is how many of them the run has. `worst` is the largest share of a bound that was
     used, None if there was a mismatch. `seconds` is None if the run had other questions too, or not
     all of them. `complete` says that every chosen trial was run. `changed` names the versions that
-    differ from those of the run before.
+    differ from those of the run before. `races` has the times of races, as multiples of R nnet's.
     """
 
     date: str
@@ -27,6 +27,7 @@ class TrendPoint(NamedTuple):
     seconds: float | None
     complete: bool
     changed: str
+    races: Mapping[str, float]
 
 
 class Trend(NamedTuple):
@@ -80,6 +81,7 @@ def _make_point(
         seconds=run.seconds if is_same else None,
         complete=run.complete,
         changed=_describe_changes(before, run) if before else "",
+        races=run.races,
     )
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from time import process_time
 from typing import Any
 
@@ -22,6 +23,7 @@ from harness.mapping.mapping import (
 from harness.mapping.named import find_buffers, find_by_name
 from harness.mapping.orders import list_orders
 from harness.mapping.parts import Named, Parts, list_sources
+from harness.mapping.plausible import count_exchanged, count_mixed, list_contradictions
 from harness.mapping.trying import AGREE, NEAR, Trier
 from harness.mapping.words import read_words
 from harness.text.harmless import shown
@@ -35,8 +37,8 @@ NONE_AGREES = (
     " parameters are declared"
 )
 LIKELIEST = (
-    "maps were tried, and none makes the outputs agree; this is the nearest one that takes weights"
-    " from weights and biases from biases"
+    "maps were tried, and none makes the outputs agree; this is the likeliest one by the names of"
+    " weights and biases, and by their order"
 )
 SEARCHES = (
     Rules(),
@@ -156,7 +158,8 @@ class _Search:
     def __init__(self, pair: Pair, words: Parts, named: Parts) -> None:
         self.pair, self.words, self.named = pair, words, named
         self.best: tuple[float, ParameterMap] | None = None
-        self.likeliest: tuple[tuple[int, float], ParameterMap] | None = None
+        self.likeliest: tuple[tuple[float, ...], ParameterMap] | None = None
+        self.against_names = ""
         self.seen: set[str] = set()
         self.ended = ""
 
@@ -172,15 +175,49 @@ class _Search:
                 self.ended = f"the search ended after {len(self.seen)} maps"
                 break
             difference = self.pair.trier.measure(mapping)
+            parts = dict(mapping.parts or {})
+            contradictions = list_contradictions(parts, self.named, self.pair.theirs)
             if difference < float("inf") and self._is_whole(mapping):
-                rank = count_mixed(mapping), difference
+                rank = self._rank(parts, len(contradictions), difference)
                 if self.likeliest is None or rank < self.likeliest[0]:
                     self.likeliest = rank, mapping
+            if contradictions:
+                if difference <= AGREE:
+                    self.against_names = self.against_names or ", ".join(contradictions)
+                continue
             if self.best is None or difference < self.best[0]:
                 self.best = difference, mapping
             if difference <= AGREE:
-                return mapping
-        return self._fall_back()
+                return self._compare_with_order(mapping)
+        mapping = self._fall_back()
+        remark = mapping.remark
+        if self.against_names:
+            remark = remark.replace("none makes", "none that follows the names makes")
+        return replace(mapping, remark=remark, against_names=self.against_names)
+
+    def _rank(self, parts: Parts, contradictions: int, difference: float) -> tuple[float, ...]:
+        """Return how implausible a map is that does not make the outputs agree: by kinds and names,
+        then by the order of declaration, then by the outputs.
+        """
+        order = list(self.pair.ours.parameters), list(self.pair.theirs.parameters)
+        return count_mixed(parts), contradictions, count_exchanged(parts, *order), difference
+
+    def _compare_with_order(self, mapping: ParameterMap) -> ParameterMap:
+        """Return a map that makes the outputs agree, with a remark if the map in the order of
+        declaration does not.
+        """
+        in_order, parts = self._map_in_order(), mapping.parts or {}
+        if in_order is None:
+            return mapping
+        others = {
+            name: part
+            for name, part in (in_order.parts or {}).items()
+            if name not in parts or part.text != parts[name].text
+        }
+        if not others or self.pair.trier.measure(in_order) <= AGREE:
+            return mapping
+        remark = f"in the order of declaration ({describe_parts(others, 3)}) the outputs differ"
+        return replace(mapping, remark=remark)
 
     def _is_whole(self, mapping: ParameterMap) -> bool:
         """Was a map found by trying, and does it include all parameters of both sides?"""
@@ -208,20 +245,7 @@ class _Search:
         text = f"assumed: {text_of_parts}" if text_of_parts else BY_NAME
         if self.words:
             text = f"as you say; {text}"
-        mapping = make_map(self.pair, self.words, names, text, assumed=bool(parts))
-        return replace(mapping, remark=self._describe_clashes(parts))
-
-    def _describe_clashes(self, parts: Parts) -> str:
-        """Return in words which of the subject's tensors come from another tensor than the
-        reference's tensor of the same name and shape.
-        """
-        clash = [
-            name
-            for name, part in parts.items()
-            if name in self.named and part.text != name and not part.adds
-        ]
-        sentence = f"not by name, as load_state_dict() would take them: {', '.join(clash)}"
-        return sentence if clash else ""
+        return make_map(self.pair, self.words, names, text, assumed=bool(parts))
 
     def _fall_back(self) -> ParameterMap:
         """Return the map with the nearest outputs, or the map by names; used if no map makes the
@@ -242,13 +266,17 @@ class _Search:
         raise WrongMap(self._explain(count))
 
     def _map_in_order(self) -> ParameterMap | None:
-        """Return the map in the order of registration, if all shapes agree."""
-        rest, rest_theirs = _list_all_left(self.pair, self.words)
-        if [shape for _, shape in rest] != [shape for _, shape in rest_theirs]:
-            return None
-        return next(
-            (self._as_map(self.words, parts) for parts in align(rest_theirs, rest, Rules())), None
-        )
+        """Return the map in the order of registration, if all shapes agree and no name contradicts
+        it; names that agree come first.
+        """
+        for keep in ({**self.words, **self.named}, self.words):
+            rest, rest_theirs = _list_all_left(self.pair, keep)
+            if not rest or [shape for _, shape in rest] != [shape for _, shape in rest_theirs]:
+                continue
+            for parts in islice(align(rest_theirs, rest, Rules()), 1):
+                if not list_contradictions(parts, self.named, self.pair.theirs):
+                    return self._as_map(keep, parts)
+        return None
 
     def _explain(self, count: int) -> str:
         """Return a sentence on the `count` attempts, the tensors of both models, and the line for
@@ -268,21 +296,6 @@ class _Search:
             f" {pair.name_theirs} has {list_shapes(pair.theirs.all)}. Write"
             f' parameters=lambda s: {{"{first}": s["{source}"], ...}}'
         )
-
-
-def count_mixed(mapping: ParameterMap) -> int:
-    """Return the number of the subject's parameters that a map makes from the wrong kind: a weight
-    from a bias, or a bias from a weight.
-    """
-    mixed = 0
-    for name, part in (mapping.parts or {}).items():
-        is_bias = _is_bias(name)
-        mixed += any(_is_bias(source) is not is_bias for source in part.sources)
-    return mixed
-
-
-def _is_bias(name: str) -> bool:
-    return "bias" in name.rpartition(".")[2]
 
 
 def list_shapes(shapes: Mapping[str, Shape]) -> str:

@@ -25,7 +25,8 @@ class ParameterMap:
     the subject, if the map consists of expressions. `as_built` names the subject's tensors without
     a source, `constants` those with values from the user, and `unused` the reference's tensors that
     are not used. `differentiable` is False for a user's function that computes outside torch, as in
-    NumPy. `remark` is a further note for the reader.
+    NumPy. `remark` is a further note for the reader. `against_names` has expressions that
+    contradict the names of tensors, with which the outputs of both models would agree.
     """
 
     make: Callable[[State], State]
@@ -38,6 +39,7 @@ class ParameterMap:
     unused: tuple[str, ...] = ()
     differentiable: bool = True
     remark: str = ""
+    against_names: str = ""
 
     @property
     def moves(self) -> bool:

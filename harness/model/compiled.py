@@ -121,6 +121,8 @@ def limit_reached(error: BaseException) -> str:
 
 def is_compiled(model: Any) -> bool:
     """Was the model, one of its modules, or a function that these hold passed to torch.compile?"""
+    if "torch._dynamo" not in sys.modules:  # nothing was
+        return False
     call = getattr(model, "call", model)
     if not hasattr(call, "modules"):
         return _holds_compiled(call)

@@ -100,7 +100,7 @@ def compute_errors(
     outputs.
     """
     if error == "squares":
-        return (outputs - targets) ** 2
+        return _squares(outputs, targets)
     if error in ("entropy", "bce"):
         return _cross_entropies(error, from_logits, outputs, targets)
     if error == "softmax":
@@ -109,6 +109,19 @@ def compute_errors(
         own = targets.xlogy(targets).sum(-1, keepdim=True)
         return _softmax_errors(from_logits, outputs, targets) + own
     return _censored_errors(from_logits, outputs, targets)
+
+
+def _squares(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Return (outputs - targets)^2, in float32 and float64 by mse_loss.
+
+    Its gradient takes one pass in place of four, and has the same bits (as a test shows, on the
+    CPU).
+    """
+    import torch
+
+    if outputs.dtype == targets.dtype and outputs.dtype in (torch.float32, torch.float64):
+        return torch.nn.functional.mse_loss(outputs, targets, reduction="none")
+    return (outputs - targets) ** 2
 
 
 def _cross_entropies(

@@ -75,7 +75,7 @@ SWITCHES = {
     ),
     "default device": Switch(
         "cpu",
-        lambda torch: str(torch.get_default_device()),
+        lambda torch: str(torch.empty(0).device),  # sooner than torch.get_default_device()
         lambda torch, value: torch.set_default_device(None if value == "cpu" else value),
         lambda value: f"torch.set_default_device({value!r})",
     ),

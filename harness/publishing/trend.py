@@ -35,7 +35,8 @@ class Measure(NamedTuple):
     element: Markup
 
 
-MEASURES: dict[str, tuple[Callable[[TrendPoint], float | None], Callable[[float], str]]] = {
+Ways = tuple[Callable[[TrendPoint], float | None], Callable[[float], str]]  # to read and to write
+MEASURES: dict[str, Ways] = {
     "Questions": (lambda point: point.questions, lambda value: f"{value:,.0f}"),
     "Checks": (lambda point: point.checks, lambda value: f"{value:,.0f}"),
     "Mismatches": (lambda point: point.mismatches, lambda value: f"{value:,.0f}"),
@@ -45,14 +46,17 @@ MEASURES: dict[str, tuple[Callable[[TrendPoint], float | None], Callable[[float]
 
 
 def draw_trend(trend: Trend) -> list[Measure]:
-    """Return the measures of a trend with their sparklines; none for a single run."""
+    """Return the measures of a trend with their sparklines, and those of the newest run's races;
+    none for a single run.
+    """
     if len(trend.points) < 2:
         return []
     from harness.drawing.sparkline import draw_sparkline  # matplotlib takes half a second
 
     whole = [is_whole(trend, point) for point in trend.points]
     measures = []
-    for number, (name, (get, write)) in enumerate(MEASURES.items()):
+    races = {f"Race of {name}": _read_race(name) for name in trend.points[-1].races}
+    for number, (name, (get, write)) in enumerate({**MEASURES, **races}.items()):
         values = [get(point) for point in trend.points]
         known = [value for value in values if value is not None]
         if not known:
@@ -64,6 +68,11 @@ def draw_trend(trend: Trend) -> list[Measure]:
         element = draw_sparkline(f"trend{number}", label, values, whole)
         measures.append(Measure(name, now, span, element))
     return measures
+
+
+def _read_race(name: str) -> Ways:
+    """Return how the time of a race is read, and how it is written."""
+    return lambda point: point.races.get(name), lambda ratio: f"{ratio:.3g} times R nnet's time"
 
 
 def is_whole(trend: Trend, point: TrendPoint) -> bool:

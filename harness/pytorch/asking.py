@@ -1,10 +1,10 @@
 """Evaluates a subject or a reference at a problem."""
 
 from collections.abc import Callable, Collection
-from dataclasses import replace
 
 import numpy as np
 
+from harness.core.changed import changed
 from harness.core.implementation import Implementation, Missing, Observation
 from harness.core.problem import Problem
 from harness.model.compiled import COMPILER, limited
@@ -31,7 +31,7 @@ def ask_subject(
         live = build()
         with COMPILER.asking((subject, dtype, device)):
             observation = subject.observe(problem, dtype, device, live, without)
-    return replace(observation, ran=COMPILER.says(subject.build if subject.shapes else live))
+    return changed(observation, ran=COMPILER.says(subject.build if subject.shapes else live))
 
 
 def ask(one: Implementation, problem: Problem, dtype: str, device: str) -> Observation:
@@ -43,4 +43,4 @@ def ask(one: Implementation, problem: Problem, dtype: str, device: str) -> Obser
     values = {}
     for quantity, value in observation.values.items():
         values[quantity] = np.asarray(value, np.float64)
-    return replace(observation, values=values)
+    return changed(observation, values=values)

@@ -95,7 +95,7 @@ def _read(mapped: Mapped, own: Layout, network: Family, say: Say) -> Formulation
         for name in left_out:
             all_words[name] = left_out_as(name)
         means = meaning(all_words, network)
-        # parts of tensors and constants alone make an affine map
+        # of parts of tensors and constants alone
         picks = not any(callable(part) for part in all_words.values())
     names = [block.name for block in own.blocks]
     held = dict.fromkeys(names, 0) | dict(mapped.held or {})
@@ -104,7 +104,7 @@ def _read(mapped: Mapped, own: Layout, network: Family, say: Say) -> Formulation
     except ValueError as error:
         raise ValueError(f"held: {error}") from error
     with np.errstate(all="ignore"):
-        return Formulation.from_meaning(own, network, means, mask, say=say, affine=picks)
+        return Formulation.from_meaning(own, network, means, mask, say=say, picks=picks)
 
 
 def _propose(mapped: Mapped, own: Layout, network: Family) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -15,10 +16,15 @@ Dims = int | Sequence[int] | None
 
 
 class Number(NamedTuple):
-    """Numbers in float64, and the largest error of each; `bound` is None for exact numbers."""
+    """Numbers in float64, and the largest error of each; `bound` is None for exact numbers.
+
+    `in_range` says that no number can be beyond the range of the dtype of the steps that computed
+    it, errors included.
+    """
 
     value: Tensor
     bound: Tensor | None = None
+    in_range: bool = False
 
     @property
     def error(self) -> Tensor:
@@ -41,6 +47,25 @@ def may_change(errors: Tensor, tiny: float) -> bool:
     return not errors.numel() or not errors.min().item() > LOST * tiny
 
 
+def carry_root(root: Tensor, a: Number) -> Tensor:
+    """Return the error of the square root of a number before it is rounded."""
+    below = torch.clamp(a.value - a.error, min=0.0).sqrt()
+    carried = torch.minimum(a.error / (root + below), a.error.sqrt())
+    return torch.where(a.error > 0, carried, 0.0)
+
+
+def is_ordinary(size: Tensor, share: float, tiny: float, largest: float, terms: int = 1) -> bool:
+    """Are numbers of this size so far from underflow below `tiny` that it changes no error of
+    `share` times the size, and so far from overflow beyond `largest` that `terms` such errors do
+    not lead there?
+    """
+    if not size.numel():
+        return True
+    least, most = torch.aminmax(size)
+    ordinary: bool = share * least.item() > LOST * tiny
+    return ordinary and (2 + terms * share) * most.item() <= largest
+
+
 def find_steepest(slope: Tensor, error: Tensor, growth: float, most: float) -> Tensor:
     """Return the largest derivative of tanh or the logistic within `error` of an argument.
 
@@ -53,7 +78,14 @@ def find_steepest(slope: Tensor, error: Tensor, growth: float, most: float) -> T
 
 def as_tensor(number: float, like: Tensor) -> Tensor:
     """Return a number as a float64 tensor on the device of another tensor."""
-    return torch.full((), float(number), dtype=torch.float64, device=like.device)
+    return torch.scalar_tensor(float(number), dtype=torch.float64, device=like.device)
+
+
+@lru_cache(maxsize=1024)
+def is_held(number: float, dtype: str) -> bool:
+    """Does a dtype have this number?"""
+    exact = torch.scalar_tensor(number, dtype=torch.float64)
+    return float(exact.to(getattr(torch, dtype))) == number
 
 
 def list_axes(x: Tensor, dims: Dims) -> list[int]:
@@ -72,3 +104,12 @@ def count_terms(x: Tensor, axes: Sequence[int]) -> int:
     for axis in axes:
         terms *= x.shape[axis]
     return terms
+
+
+def count_rounded(x: Tensor, axes: Sequence[int], keepdim: bool = False) -> Tensor:
+    """Return the number of terms other than 0 of each sum over some axes: adding 0 is exact."""
+    counts: Tensor = torch.count_nonzero(x, tuple(axes))
+    if keepdim:
+        for axis in sorted(axes):
+            counts = counts.unsqueeze(axis)
+    return counts

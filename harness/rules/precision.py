@@ -12,7 +12,7 @@ from harness.core.contract import SINGLE, Contract
 HELD = ("float64", "float32", "bfloat16", "float16")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Precision:
     """The roundoff of an operation: of its result, and of the steps inside it.
 

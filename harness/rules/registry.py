@@ -25,7 +25,7 @@ RULES: dict[str, Rule] = {}  # by the name of an operation, as "aten::addmm"
 REPEATED: dict[str, Callable[..., Any]] = {}
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False, slots=True)
 class Call:
     """One call of an operation: its arguments, as observed, and its results.
 
@@ -98,6 +98,9 @@ def bind(operation: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict
     return arguments
 
 
+_make_steps = cache(Steps)
+
+
 def bound_errors(call: Call, precision: Precision) -> list[Error] | None:
     """Return a bound on the rounding error of each result of a call; None if its operation has no
     rule.
@@ -107,7 +110,7 @@ def bound_errors(call: Call, precision: Precision) -> list[Error] | None:
     bound = RULES.get(call.name)
     if bound is None:
         return None
-    errors = bound(Steps(precision), call)
+    errors = bound(_make_steps(precision), call)
     listed = [errors] if errors is None or isinstance(errors, Tensor) else list(errors)
     return [None if error is None else make_sound(error) for error in listed]
 
@@ -115,3 +118,10 @@ def bound_errors(call: Call, precision: Precision) -> list[Error] | None:
 def make_sound(error: Tensor) -> Tensor:
     """Return an error with infinity in place of NaN."""
     return torch.nan_to_num(error, nan=torch.inf, posinf=torch.inf)
+
+
+def flatten_error(error: Error, result: Tensor) -> Tensor:
+    """Return the errors of a result's numbers in turn, a flat tensor; None counts as 0."""
+    if error is None:
+        return torch.zeros_like(result, requires_grad=False).reshape(-1)
+    return (error if error.shape == result.shape else error.expand(result.shape)).reshape(-1)

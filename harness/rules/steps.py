@@ -26,8 +26,12 @@ from harness.rules.numbers import (
     Dims,
     are_exact,
     as_tensor,
+    carry_root,
+    count_rounded,
     count_terms,
     find_steepest,
+    is_held,
+    is_ordinary,
     is_within,
     list_axes,
     may_change,
@@ -67,9 +71,8 @@ class Steps:
         the steps cannot hold it.
         """
         value = as_tensor(number, like)
-        dtype = torch.float32 if self.precision.narrow else getattr(torch, self.precision.dtype)
-        if float(value.to(dtype)) == float(number):
-            return self.exact(value)
+        if is_held(float(number), "float32" if self.precision.narrow else self.precision.dtype):
+            return Number(value)
         return Number(value, abs(value) * self.u + self.least(abs(value) < self.tiny))
 
     def constant(self, number: float, like: Tensor) -> Number:
@@ -96,6 +99,8 @@ class Steps:
         if self.precision.narrow:
             size = abs(x.value) + error
             error = error + self.precision.stored * size + self.flush(abs(x.value) - error, size)
+        elif x.in_range:
+            return error
         return self.limit(x.value, error)
 
     def flush(self, least: Tensor, most: Tensor) -> Tensor:
@@ -136,6 +141,8 @@ class Steps:
         share = roundings * self.u
         if self.precision.narrow:
             share = share + self.precision.stored * (1 + share)
+        elif is_ordinary(size, share, self.tiny, self.largest):
+            return share * size
         return self.limit(result, share * size + self.flush(size, size))
 
     # ------------------------------------------------------------------ steps
@@ -181,7 +188,7 @@ class Steps:
         """Return the sum over some axes with its rounding error, for any order of the terms: at
         most n u times the sum of their absolute values.
 
-        n is the number of terms, and u the unit roundoff.
+        n is the number of terms other than 0, and u the unit roundoff.
         """
         axes = list_axes(a.value, dims)
         if not axes:
@@ -190,7 +197,8 @@ class Steps:
         size = abs(a.value).sum(axes, keepdim)
         share = count_terms(a.value, axes) * self.u
         if a.bound is None:
-            return self.within(value, share * size, size)
+            error = self.u * count_rounded(a.value, axes, keepdim) * size
+            return self.within(value, error, size)
         carried = a.bound.sum(axes, keepdim)
         size = size + carried
         return self.within(value, carried + share * size, size)
@@ -210,10 +218,7 @@ class Steps:
         value = a.value.sqrt()
         if a.bound is None:
             return self.round(value, None, self.root)
-        below = torch.clamp(a.value - a.error, min=0.0).sqrt()
-        carried = torch.minimum(a.error / (value + below), a.error.sqrt())
-        carried = torch.where(a.error > 0, carried, 0.0)
-        return self.round(value, carried, self.root)
+        return self.round(value, carry_root(value, a), self.root)
 
     def rsqrt(self, a: Number) -> Number:
         """Return 1 / sqrt(a): a root and a quotient, or CUDA's rsqrt, right to 2 ulp."""
@@ -297,8 +302,11 @@ class Steps:
         true.
         """
         size = least = abs(value)
-        error = roundings * self.u * size
-        if carried is not None:
+        if carried is None:
+            error = roundings * self.u * size
+            if is_ordinary(size, roundings * self.u, self.tiny, self.largest):
+                return Number(value, error, in_range=True)
+        else:
             error = round_result(value, carried, roundings, self.u, 0.0)
         if may_change(error, self.tiny):
             mask = value != 0 if acts is None else acts()
@@ -307,7 +315,7 @@ class Steps:
             if self.tiny > LARGE_TINY:
                 mask = mask & (least < 2 * self.tiny)
             error = error + self.least(mask)
-        return self.within(value, error, size + error)
+        return self.within(value, error, size + error, True)
 
     def _sum(self, value: Tensor, a: Number, b: Number) -> Number:
         size = abs(value)
@@ -315,15 +323,15 @@ class Steps:
         error = self.u * size if carried is None else round_sum(value, carried, self.u)
         size = size + error
         if is_within(size, self.largest):
-            return Number(value, error)
+            return Number(value, error, in_range=True)
         infinite = value.isinf()
         error = torch.where(infinite, 0.0 if carried is None else carried, error)
         return self.within(value, error, torch.where(infinite, 0.0, size))
 
-    def within(self, value: Tensor, error: Tensor, size: Tensor) -> Number:
+    def within(self, value: Tensor, error: Tensor, size: Tensor, in_range: bool = False) -> Number:
         """Return numbers with an infinite error where `size`, the size of an intermediate result,
-        may overflow.
+        may overflow. If it is at least that of the numbers with their errors, they are `in_range`.
         """
-        if not is_within(size, self.largest):
-            error = torch.where(size <= self.largest, error, torch.inf)
-        return Number(value, error)
+        if is_within(size, self.largest):
+            return Number(value, error, in_range)
+        return Number(value, torch.where(size <= self.largest, error, torch.inf))

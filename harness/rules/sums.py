@@ -11,9 +11,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from harness.rules.numbers import count_terms, list_axes, may_change
+from harness.rules.numbers import count_terms, is_ordinary, list_axes, may_change
 from harness.rules.registry import Call, Error, rule
-from harness.rules.steps import Steps
+from harness.rules.steps import Number, Steps
+
+MANY = 16  # terms of a sum, from which on zeros among them are counted
 
 
 def bound_products(
@@ -28,6 +30,8 @@ def bound_products(
         size = size + abs(plus)
         terms = terms + 1
     error = steps.u * size
+    if is_ordinary(size, steps.u, steps.tiny, steps.largest, terms):
+        return steps.store(Number(value, terms * error, in_range=True))
     if may_change(error, steps.tiny):
         error = error + steps.least(size > 0)
     error = terms * error
@@ -38,8 +42,22 @@ def bound_products(
 def multiply_matrices(steps: Steps, call: Call) -> Error:
     """Return a bound on the rounding error of the matrix product a @ b."""
     a, b = [argument for argument in call.given.values() if isinstance(argument, Tensor)][:2]
-    error = bound_products(steps, call.result, torch.matmul(abs(a), abs(b)), a.shape[-1])
+    size = torch.matmul(abs(a), abs(b))
+    error = bound_products(steps, call.result, size, count_products(a, b))
     return add_subnormals(steps, error, a, b)
+
+
+def count_products(a: Tensor, b: Tensor) -> int:
+    """Return the largest number of products other than 0 in a sum of a @ b: adding 0 is exact.
+
+    Zeros are not counted in short sums, whose bound they hardly change.
+    """
+    terms = a.shape[-1]
+    if terms < MANY or not a.numel() or not b.numel():
+        return terms
+    rows = torch.count_nonzero(a, -1).max()
+    columns = torch.count_nonzero(b, -1 if b.ndim == 1 else -2).max()
+    return int(torch.minimum(rows, columns))
 
 
 def add_subnormals(
@@ -69,7 +87,7 @@ def multiply_and_add(steps: Steps, call: Call) -> Error:
     size = abs(alpha) * torch.matmul(abs(a), abs(b))
     further = 2 if alpha != 1 or beta != 1 else 0
     plus = None if beta == 0 else beta * c
-    error = bound_products(steps, call.result, size, a.shape[-1] + further, plus)
+    error = bound_products(steps, call.result, size, count_products(a, b) + further, plus)
     error = add_subnormals(steps, error, a, b, alpha)
     if call.name == "aten::addmv" and steps.precision.narrow:
         part = torch.zeros_like(call.result) if plus is None else plus

@@ -11,6 +11,7 @@ from harness.claims.contrast import contrast_verdict
 from harness.claims.difference import difference_verdict
 from harness.claims.taken_as import describe_taken
 from harness.comparing.judge import Judgement
+from harness.core.changed import changed
 from harness.core.finding import Form, Hint, HintKind
 from harness.core.formulation import Formulation
 from harness.core.implementation import Missing
@@ -93,7 +94,7 @@ def _run(trial: Trial, cache: Cache, again: str, folder: Path | None, start: Pat
     cache.timing.seconds += seconds
     finding, script = verdict.finding, ""
     if verdict.follows:
-        return replace(verdict, seconds=seconds)
+        return changed(verdict, seconds=seconds)
     if finding is not None and verdict.status is Status.FAIL and folder:
         write = reproduce_models if isinstance(trial.case.judge, SameModels) else reproduce
         script, no_script = write(trial, cache, folder, start)
@@ -101,7 +102,7 @@ def _run(trial: Trial, cache: Cache, again: str, folder: Path | None, start: Pat
         finding = replace(finding, script=script, no_script=no_script, python=python)
     if finding is not None and verdict.status.fails:
         verdict = with_finding(verdict, replace(finding, rerun=again))
-    return replace(verdict, alone=script, seconds=seconds)
+    return changed(verdict, alone=script, seconds=seconds)
 
 
 def _verdict(trial: Trial, cache: Cache) -> Verdict:
@@ -134,8 +135,8 @@ def _compare(trial: Trial, cache: Cache) -> Verdict:
     key = TakenAs(formulation)
     taken = cache.get_or_make(key, lambda: describe_taken(formulation, network))
     if taken and verdict.status is Status.PASS:
-        verdict = replace(verdict, why=f"{verdict.why}; {taken}")
-    return replace(verdict, taken_as=taken)
+        verdict = changed(verdict, why=f"{verdict.why}; {taken}")
+    return changed(verdict, taken_as=taken)
 
 
 def _judge(trial: Trial, cache: Cache, problems: Sequence[Problem], quantity: str) -> Verdict:
@@ -147,14 +148,14 @@ def _judge(trial: Trial, cache: Cache, problems: Sequence[Problem], quantity: st
     if isinstance(judgement, Missing):
         return missing(trial, describe_missing(comparison, judgement), quantity)
     verdict = measured_verdict(trial, judgement, comparison.where(judgement.index, judgement.stack))
-    verdict = replace(verdict, caveat=_describe_caveat(trial, problems))
+    verdict = changed(verdict, caveat=_describe_caveat(trial, problems))
     if trial.case.expect == "differs":
         return difference_verdict(comparison, judgement, verdict)
     if judgement.status is Status.FAIL:
         if same := same_loss(comparison):
             return _make_same_loss_verdict(comparison, *same)
         return _judge_failure(comparison, judgement, verdict)
-    return replace(verdict, why=_write_sentence(comparison, judgement))
+    return changed(verdict, why=_write_sentence(comparison, judgement))
 
 
 def _judge_failure(comparison: Comparison, judgement: Judgement, verdict: Verdict) -> Verdict:

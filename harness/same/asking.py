@@ -15,16 +15,16 @@ from harness.evaluating.built import round_state
 from harness.evaluating.data import is_drawn, make_batches, shift_rows
 from harness.evaluating.draws import draw_state
 from harness.evaluating.state import State
+from harness.locating.causes import Cause, list_causes
+from harness.locating.located import locate, shorten_path
 from harness.mapping.models import Models, make_generator
 from harness.model.errors import raised
-from harness.same.attention import compare_as_run
 from harness.same.compare import Compared
 from harness.same.constants import list_rounded
+from harness.same.fused import compare_as_run
 from harness.same.placing import find_first
 from harness.same.respondent import Ask, Respondent, Setting, compare_draws, digest_answers
-from harness.shadow.causes import Cause, list_causes
 from harness.shadow.functions import Function
-from harness.shadow.located import locate, shorten_path
 from harness.shadow.own_backward import list_wrong_backwards
 from harness.shadow.recording import Operation
 from harness.shadow.shadow import Shadow
@@ -74,7 +74,7 @@ class Result:
     digest: str = ""
     backwards: Sequence[str] = ()
     rounded: bool = False  # are constants allowed to be rounded?
-    fused: float = 0.0  # how many times fused attention is outside what its steps may lose
+    fused: float = 0.0  # how many times a fused kernel is outside what its steps may lose
     left: str = ""
     causes: Sequence[Cause] = ()
 

@@ -84,8 +84,9 @@ class Compared:
     and its shadow, divided by the rounding error of its operations. `run_resolution` is the latter
     divided by the size of the answer. `bits_lost` is the number of bits that the subject may lose
     beyond those lost if all its operations ran in the claimed dtype, most of them in `lost_in`.
-    `bits_worse` is the number of bits beyond the reference's loss, if the reference has a useful
-    bound. `unruled` are operations for which no rounding bound is known: then there is no bound.
+    `bits_worse` is the number of bits beyond the reference's loss; NaN if rounding in the claimed
+    dtype may change the reference's answer by its size, so that it has no bit to keep. `unruled`
+    are operations for which no rounding bound is known: then there is no bound.
     """
 
     answer: str
@@ -100,7 +101,7 @@ class Compared:
     run_factor: float = 0.0
     run_resolution: float = 0.0
     bits_lost: float = 0.0
-    bits_worse: float = 0.0
+    bits_worse: float = math.nan
     lost_in: Operation | None = None
     unruled: tuple[Operation, ...] = ()
 
@@ -124,7 +125,8 @@ def compare(
     by_shape |= {name: Compared(name, "only here", math.inf) for name in both.list_more()}
     waiting = [name for name in names if by_shape[name] is None]
     both.pair_up(waiting)
-    questions = [question for name in waiting for question in both.list_questions(name, generator)]
+    pairs = {name: (pair.expected, pair.actual) for name, pair in both.pairs.items()}
+    questions = list_questions(pairs, generator)
     judged = _judge_questions(both, questions)
     judged += _judge_questions(both, both.list_run_questions(judged))
     for name in waiting:
@@ -138,12 +140,14 @@ class _Judged:
     bounds of both models.
 
     `difference` is that of both shadows (evaluations repeated in float64). `run_difference` is that
-    of the subject's answer, as it ran in its own dtype, from its shadow.
+    of the subject's answer, as it ran in its own dtype, from its shadow, and `recorded_difference`
+    that of the answer that was recorded.
     """
 
     question: Question
     difference: float
     run_difference: float  # the answer as it ran, from its shadow
+    recorded_difference: float  # the answer as it was recorded, from its shadow
     mine: Reach
     theirs: Reach
 
@@ -162,22 +166,31 @@ class _Judged:
     def run_factor(self) -> float:
         """The difference of the subject's answer, as it ran in its own dtype, from its float64
         repetition, divided by the allowed one.
+
+        The bound is of first order. The recorded run, whose operations are judged one by one, shows
+        what this leaves out: its own difference beyond the bound.
         """
-        return divide(self.run_difference, self.mine.as_run)
+        allowed = self.mine.as_run
+        if allowed < self.recorded_difference < math.inf:
+            allowed = self.recorded_difference
+        return divide(self.run_difference, allowed)
 
 
 @dataclass(frozen=True, eq=False)
 class _Pair:
     """An answer in both shadows (`actual` of the subject, `expected` of the reference), with 0 in
-    place of infinities and NaN.
+    place of infinities and NaN, and the difference of both.
 
     `run_difference` is the difference of the subject's answer, as it ran in its own dtype, from its
-    shadow (the run repeated in float64); None if the shapes differ.
+    shadow (the run repeated in float64); None if the shapes differ. `recorded_difference` is that
+    of the recorded answer.
     """
 
     actual: Tensor
     expected: Tensor
+    difference: Tensor
     run_difference: Tensor | None
+    recorded_difference: Tensor
 
 
 class _Both:
@@ -194,22 +207,35 @@ class _Both:
         self.subject, self.reference, self.carry = subject, reference, carry
         names = list(subject.watched.answers)
         shadows = {name: subject.read(name).detach() for name in names}
-        observed = ran or {name: subject.watched.observed(name) for name in names}
+        recorded = {name: widen(subject.watched.observed(name)) for name in names}
         self.shadows = self._pull(shadows)
-        self.ran = self._pull({name: widen(tensor) for name, tensor in observed.items()})
+        self.recorded = self._pull(recorded)
+        self.ran = self.recorded
+        if ran is not None:
+            self.ran = self._pull({name: widen(tensor) for name, tensor in ran.items()})
         self.pairs: dict[str, _Pair] = {}
         self.endless: set[str] = set()
 
     def pair_up(self, names: Sequence[str]) -> None:
         """Pair the answers of both models with these names, which agree in shape."""
         for name in names:
-            actual = self.shadows[name]
-            ran = self.ran.get(name, torch.full_like(actual, torch.nan))
+            actual, ran, recorded = self.shadows[name], self.ran.get(name), self.recorded[name]
+            recorded_difference = self._subtract(name, recorded, actual)
             difference = None
-            if ran.shape == actual.shape:
-                difference = torch.where(ran == actual, 0.0, ran - actual)
+            if ran is not None and ran.shape == actual.shape:
+                difference = recorded_difference
+                if not torch.equal(ran, recorded):
+                    difference = self._subtract(name, ran, actual)
+            actual = self._blank(name, actual)
             expected = self._blank(name, self.expected(name))
-            self.pairs[name] = _Pair(self._blank(name, actual), expected, difference)
+            self.pairs[name] = _Pair(
+                actual, expected, actual - expected, difference, recorded_difference
+            )
+
+    def _subtract(self, name: str, found: Tensor, exact: Tensor) -> Tensor:
+        """Return found - exact for an answer; equal infinities do not differ."""
+        difference = found - exact
+        return torch.where(found == exact, 0.0, difference) if name in self.endless else difference
 
     def _blank(self, name: str, answer: Tensor) -> Tensor:
         """Return an answer with 0 in place of infinities and NaN."""
@@ -236,17 +262,21 @@ class _Both:
         """Return the subject's answer; None if it has none."""
         return self.shadows.get(name)
 
-    def measure(self, question: Question) -> tuple[float, float]:
-        """Return two absolute differences of the weighted sum of an answer's elements.
+    def measure(self, question: Question) -> tuple[float, float, float]:
+        """Return three absolute differences of the weighted sum of an answer's elements.
 
         The first is that of both shadows (evaluations repeated in float64), the second that of the
-        subject's answer, as it ran in its own dtype, from its shadow.
+        subject's answer, as it ran in its own dtype, from its shadow, the third that of the
+        recorded answer.
         """
         pair, weights = self.pairs[question.name], question.weights
-        difference = ((pair.actual - pair.expected) * weights).sum()
+        difference = _add_up(pair.difference, weights)
+        recorded = ran = _add_up(pair.recorded_difference, weights)
         if pair.run_difference is None:
-            return abs(float(difference)), math.inf
-        return abs(float(difference)), abs(float((pair.run_difference * weights).sum()))
+            ran = math.inf
+        elif pair.run_difference is not pair.recorded_difference:
+            ran = _add_up(pair.run_difference, weights)
+        return difference, ran, recorded
 
     def leaves(self, judged: Sequence[_Judged]) -> bool:
         """Do numbers leave torch in one of the models, so that they were not followed, while the
@@ -305,13 +335,6 @@ class _Both:
             return Compared(name, "not finite")
         return None
 
-    def list_questions(self, name: str, generator: torch.Generator) -> list[Question]:
-        """Return the weighted sums by which an answer is judged, without elements that are infinite
-        on both sides.
-        """
-        pair = self.pairs[name]
-        return list_questions(name, pair.expected, pair.actual, generator)
-
     def weigh(self, question: Question) -> tuple[Sum, Sum]:
         """Return the weighted sum of the subject's answer and that of the reference's, so that
         autograd can differentiate them.
@@ -327,6 +350,11 @@ class _Both:
             for own, each in changes.items()
             if GRADIENT + own in known
         ], expected
+
+
+def _add_up(differences: Tensor, weights: Tensor) -> float:
+    """Return the absolute value of a weighted sum."""
+    return abs(float((differences * weights).sum()))
 
 
 def _judge_questions(both: _Both, questions: Sequence[Question]) -> list[_Judged]:
@@ -353,7 +381,7 @@ def _conclude(both: _Both, name: str, judged: Sequence[_Judged]) -> Compared:
     resolution = divide(whole.allowed, size)
     where = worst.question.where or (0,) * expected.ndim
     mine, theirs = whole.mine, whole.theirs
-    known = divide(theirs.in_float64, size) <= WIDEST
+    known = theirs.as_declared <= size
     return Compared(
         name,
         _decide(
@@ -369,7 +397,7 @@ def _conclude(both: _Both, name: str, judged: Sequence[_Judged]) -> Compared:
         max(one.run_factor for one in judged),
         divide(mine.as_run, size),
         bits(mine.as_run, mine.as_declared),
-        bits(mine.in_float64, theirs.in_float64) if known else 0.0,
+        bits(mine.in_float64, theirs.in_float64) if known else math.nan,
         mine.lost[0][1] if mine.lost else None,
         (*mine.unruled, *theirs.unruled),
     )

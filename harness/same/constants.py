@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from harness.locating.frontier import Pool
 from harness.rules.precision import precision_of
-from harness.shadow.frontier import Pool
 from harness.shadow.shadow import Shadow
 
 SHORT = 12  # significant bits of a constant that is taken as exact: 0.5, 3, 10

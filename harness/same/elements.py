@@ -5,14 +5,17 @@ elements.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from harness.shadow.adjoint import draw_signs
 
 NOISE = 2.0**-49  # of the largest element: smaller differences of one element are not looked into
+LEAST = 5e-324  # makes 0 / 0 a share of 0
 SMALL = 2.0**-30  # of an element itself: smaller differences of small elements are not looked into
 
 
@@ -31,28 +34,46 @@ class Question:
 
 
 def list_questions(
-    name: str, expected: Tensor, actual: Tensor, generator: torch.Generator
+    answers: Mapping[str, tuple[Tensor, Tensor]], generator: torch.Generator
 ) -> list[Question]:
-    """Return the weighted sums by which the answer `name` is compared.
+    """Return the weighted sums by which answers are compared; each is given by its name, as the
+    reference's and the subject's numbers.
 
-    They are a random weighted sum of all elements, the element that differs most, and the element
-    that differs most relative to its size. The latter two are left out if they differ only by a few
-    roundings.
+    For each answer they are a random weighted sum of all elements, the element that differs most,
+    and the element that differs most relative to its size. The latter two are left out if they
+    differ only by a few roundings.
     """
-    questions = [Question(name, draw_signs(expected, generator))]
-    if expected.numel() == 1:
-        return questions
-    difference = abs(actual - expected)
-    largest = float(difference.max())
-    if not largest:
-        return questions
-    share = torch.where(difference == 0, 0.0, difference / (abs(expected) + abs(actual)))
-    places = []
-    if largest > NOISE * float(abs(expected).max()):
-        places.append(int(difference.argmax()))
-    if float(share.max()) > SMALL and share.argmax() != difference.argmax():
-        places.append(int(share.argmax()))
-    return questions + [ask_element(name, expected, place) for place in places]
+    if not answers:
+        return []
+    expected, actual = (
+        torch.cat([each.reshape(-1) for each in side])
+        for side in zip(*answers.values(), strict=True)
+    )
+    size, difference = abs(expected), abs(actual - expected)
+    share = difference / (size + abs(actual) + LEAST)
+    lengths = [each.numel() for each, _ in answers.values()]
+    parts = [
+        each.split_with_sizes(lengths)
+        for each in (draw_signs(expected, generator), difference, share)
+    ]
+    largest = [_list_largest(each.split_with_sizes(lengths)) for each in (size, difference, share)]
+    questions = []
+    for (name, (like, _)), (signs, apart, shares), (most, most_apart, most_share) in zip(
+        answers.items(), zip(*parts, strict=True), zip(*largest, strict=True), strict=True
+    ):
+        questions.append(Question(name, signs.reshape(like.shape)))
+        if like.numel() == 1:
+            continue
+        if most_apart > NOISE * most:
+            questions.append(ask_element(name, like, int(apart.argmax())))
+        if most_share > SMALL and shares.argmax() != apart.argmax():
+            questions.append(ask_element(name, like, int(shares.argmax())))
+    return questions
+
+
+def _list_largest(parts: Sequence[Tensor]) -> list[float]:
+    largest: list[float] = torch.stack([part.max() for part in parts]).tolist()
+    return largest
 
 
 def ask_element(name: str, like: Tensor, place: int, of_run: bool = False) -> Question:
@@ -61,7 +82,7 @@ def ask_element(name: str, like: Tensor, place: int, of_run: bool = False) -> Qu
     """
     weights = torch.zeros(like.shape, dtype=like.dtype, device=like.device)  # in order, as `place`
     weights.view(-1)[place] = 1.0
-    indices = torch.unravel_index(torch.tensor(place), like.shape)
+    indices = np.unravel_index(place, like.shape)
     return Question(name, weights, tuple(int(each) for each in indices), of_run)
 
 

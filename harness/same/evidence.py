@@ -156,14 +156,17 @@ class Evidence:
         """Return the largest number of bits that the subject loses beyond the reference's loss, and
         the answer that loses them.
 
-        The number is a median over the evaluations.
+        The number is a median over the evaluations in which the reference's answer has a bit to
+        keep; None if there is no such answer.
         """
         return self._find_bits(lambda one: one.bits_worse)
 
     def _find_bits(self, count: Callable[[Compared], float]) -> tuple[float, Shown] | None:
         bits_by_answer: list[tuple[float, Shown]] = []
         for name in self.list_names():
-            shown = self._list_compared(name)
+            shown = [
+                each for each in self._list_compared(name) if not math.isnan(count(each.compared))
+            ]
             if shown:
                 middle = median(count(each.compared) for each in shown)
                 bits_by_answer.append((middle, max(shown, key=lambda each: count(each.compared))))

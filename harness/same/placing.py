@@ -7,9 +7,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from harness.locating.arrivals import trace_arrivals
+from harness.locating.frontier import Pool, find_frontier, list_numbers
+from harness.locating.scaling import follow_scales
+from harness.locating.stopping import list_stops
 from harness.same.compare import Compared
-from harness.shadow.arrivals import trace_arrivals
-from harness.shadow.frontier import Pool, find_frontier, list_numbers
 from harness.shadow.recording import Operation
 from harness.shadow.shadow import Shadow
 
@@ -18,10 +20,11 @@ def find_first(subject: Shadow, reference: Shadow, differs: Compared) -> list[Op
     """Return the operations to blame for an answer that differs, in the order in which they ran.
 
     They are the subject's first operations, on the way to the answer, that compute numbers which
-    the reference does not compute. They are operations of the reference that the subject lacks if a
-    layer before them lacks numbers of the reference, or if all the subject's numbers occur in the
-    reference. If the difference is as small as rounding, it is the operation that computed the
-    answer.
+    the reference does not compute. They are operations that cut off a gradient, which the reference
+    carries on, if that explains what the subject lacks on the way back. They are operations of the
+    reference that the subject lacks if a layer before them lacks numbers of the reference, or if
+    all the subject's numbers occur in the reference. If the difference is as small as rounding, it
+    is the operation that computed the answer.
     """
     near = _find_nearness(reference, differs)
     pool = Pool(list_numbers(reference.replay), near)
@@ -30,8 +33,13 @@ def find_first(subject: Shadow, reference: Shadow, differs: Compared) -> list[Op
     if place is not None:
         first = find_frontier(subject.replay, place, pool)
         first = trace_arrivals(subject.replay, reference.replay, first)
+        first = follow_scales(subject.replay, reference.replay, first)
     place = reference.watched.answers[differs.answer]
     lacking = find_frontier(reference.replay, place, Pool(list_numbers(subject.replay), near))
+    if not first or first[0].backward:
+        stops = list_stops(subject, reference, lacking, differs.answer)
+        if stops:
+            return stops
     if not first:
         return lacking or _find_last(subject, differs)
     return lacking if lacking and _is_left_out(subject, reference, pool, lacking, first) else first

@@ -137,7 +137,7 @@ class Respondent:
         return Shadow(watched, self.dtype, self._list_exact(watched))
 
     def _list_exact(self, watched: Watched) -> dict[int, Tensor]:
-        """Return the exact values (flat, float64) of parameters that the module stores rounded.
+        """Return the exact values of parameters that the module stores rounded, in float64.
 
         The keys are numbers of arrays in the recorded memory: indices of `watched.run.versions`.
         """
@@ -153,11 +153,11 @@ class Respondent:
             memory = tensor.untyped_storage().data_ptr()
             for number, version in enumerate(watched.run.versions):
                 if version.numbers.untyped_storage().data_ptr() == memory:
-                    flat = exact.get(number, version.numbers.double().clone())
-                    flat.as_strided(
+                    whole = exact.get(number, version.numbers.double().clone())
+                    whole.as_strided(
                         tensor.shape, tensor.stride(), int(tensor.storage_offset())
                     ).copy_(exact_numbers)
-                    exact[number] = flat
+                    exact[number] = whole
                     break
         return exact
 

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from harness.core.finding import HintKind
 from harness.core.verdict import Status
 from harness.evaluating.evaluation import BY_INPUT
+from harness.locating.located import locate
+from harness.locating.settings import compare_settings
 from harness.mapping.finding import list_shapes
 from harness.mapping.models import Models, is_output
-from harness.mapping.settings import compare_settings
 from harness.same.asking import AS_BUILT, Outside, Result
 from harness.same.compare import GRADIENT
 from harness.same.evidence import Evidence, Shown, count_answers
-from harness.shadow.located import locate
 from harness.words.naming import describe_used, format_factor, format_share
 from harness.words.wording import describe_operation
 
@@ -252,9 +252,9 @@ def describe_well_computed(evidence: Evidence, dtype: str) -> str:
     fused = max(result.fused for result in evidence.results)
     if fused:
         return (
-            f"its fused attention errs by {format_factor(fused)} times the {dtype} rounding bound"
-            f" of the steps of attention; with torch's unfused attention {worst.answer} used at"
-            f" most {format_share(share)} of it ({size:.1g} of its size)"
+            f"its fused kernels (attention, recurrent layers) err by {format_factor(fused)} times"
+            f" the {dtype} rounding bound of their steps; with torch's unfused kernels"
+            f" {worst.answer} used at most {format_share(share)} of it ({size:.1g} of its size)"
         )
     if dtype == "float64":
         return (
@@ -301,6 +301,7 @@ def list_notes(
         if other is not None:
             cause = f"{shown.answer} is what {given.name_reference} gives as {other}"
             notes.append((HintKind.LIKELY, cause))
+    notes += _describe_exchanged(models)
     lacking = [name for name in mapping.unused if name in models.reference.acting]
     if lacking:
         verb = "acts" if len(lacking) == 1 else "act"
@@ -333,6 +334,18 @@ def list_notes(
     if differing and agreeing:
         notes.append((HintKind.NOTE, f"what agrees: {count_answers(agreeing)}"))
     return notes
+
+
+def _describe_exchanged(models: Models) -> list[tuple[HintKind, str]]:
+    """Return whether the outputs would agree by a map that contradicts the names of tensors."""
+    exchanged = models.mapping.against_names
+    if not exchanged:
+        return []
+    cause = (
+        f"{models.given.name} exchanges tensors against their names: with {exchanged} the outputs"
+        " agree; if it is meant, say so with parameters="
+    )
+    return [(HintKind.LIKELY, cause)]
 
 
 def _compare_settings(models: Models, failures: Sequence[Shown]) -> list[tuple[HintKind, str]]:

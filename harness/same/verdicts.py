@@ -187,34 +187,39 @@ def judge_computed(judged: Judged) -> Verdict:
 def judge_precision(judged: Judged) -> Verdict:
     """Return the verdict on whether the subject loses more digits than its dtype requires."""
     trial, evidence, given = judged.trial, judged.evidence, judged.models.given
-    lost, worse = evidence.find_lost(), evidence.find_worse()
-    if lost is None or worse is None:
+    lost, found = evidence.find_lost(), evidence.find_worse()
+    if lost is None:
         if evidence.unruled():
             return blank(trial, Status.VACUOUS, describe_unruled(evidence))
         return blank(trial, Status.VACUOUS, "no answer has a bound to judge it by")
     reason = ""
     another = judge_function(judged).status is Status.FAIL  # its form may need other bits
-    if another:
-        worse = 0.0, worse[1]
+    worse = found[0] if found and not another else 0.0
     if lost[0] >= LOST_BITS:
         reason = describe_lost(*lost, trial.dtype)
-    elif worse[0] > WORSE_BITS:
+    elif found and worse > WORSE_BITS:
         reason = (
-            f"{worse[1].answer} may lose {worse[0]:.0f} bits more than by the operations of"
+            f"{found[1].answer} may lose {worse:.0f} bits more than by the operations of"
             f" {given.name_reference}: the same function in a form that rounds worse"
         )
-    share = max(lost[0] / LOST_BITS, worse[0] / WORSE_BITS)
+    share = max(lost[0] / LOST_BITS, worse / WORSE_BITS)
     if reason and given.precision_lost:
         why = f"precision is lost as declared: {reason} ({given.precision_lost})"
         return replace(blank(trial, Status.PASS, why), budget_used=min(share, 1.0))
     if reason:
         sentence = f'{reason}; if it is meant, write precision_lost="why"'
         return _fail(judged, sentence)
-    passed = f"no precision is lost: at most {lost[0]:.1f} bits by operations in a narrower dtype"
     if another:
-        passed += "; its form is not judged, since it is another function"
+        why = f"precision is not judged: it is another function than {given.name_reference}"
+        return replace(blank(trial, Status.ABSENT, why), applicable=False)
+    passed = f"no precision is lost: at most {lost[0]:.1f} bits by operations in a narrower dtype"
+    if found is None:
+        passed += (
+            f"; its form is not judged, since rounding in {trial.dtype} may change each answer of"
+            f" {given.name_reference} by its size"
+        )
     else:
-        passed += f", and {worse[0]:.1f} bits more than by the operations of {given.name_reference}"
+        passed += f", and {worse:.1f} bits more than by the operations of {given.name_reference}"
     if given.precision_lost:
         passed += f"; declared was: {given.precision_lost}"
     return replace(blank(trial, Status.PASS, passed), budget_used=share)

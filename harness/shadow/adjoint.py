@@ -10,12 +10,14 @@ weights as gradients.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from harness.rules.registry import Error
+from harness.rules.registry import Error, flatten_error
 from harness.shadow.replay import Replay
 
 MOST = 2**21  # derivatives that are held at once: 16 MiB, which caches hold in part
@@ -28,6 +30,7 @@ class Nodes:
     errors, such as one for each dtype.
 
     `errors` has for each scenario the errors of the results of every operation; None counts as 0.
+    `factors` are one number for each operation, which multiplies its errors in the first scenario.
     `held` are numbers that no operation computed (inputs, constants), with their error in each
     scenario. `operations` has the operation's number for each node (a result); None for `held`
     numbers.
@@ -37,77 +40,112 @@ class Nodes:
         self,
         replay: Replay,
         errors: Sequence[Sequence[Sequence[Error]]],
+        factors: Sequence[float],
         held: Sequence[tuple[Tensor, Sequence[Error]]] = (),
     ) -> None:
         self.results: list[Tensor] = []
         self.operations: list[int | None] = []
-        self.errors: list[Tensor] = []  # (numbers of the result, K)
         self.scenarios = len(errors)
-        for operation, results in enumerate(replay.results):
+        self._listed: list[Sequence[Error]] = []  # of each result, K errors
+        self._factors: list[float] = []
+        for operation, (results, factor) in enumerate(zip(replay.results, factors, strict=True)):
             scenarios = [each[operation] for each in errors]
             for place, result in enumerate(results):
-                listed = [each[place] if place < len(each) else None for each in scenarios]
-                if result is None or not result.requires_grad or all(e is None for e in listed):
+                if result is None or not result.requires_grad:
                     continue
-                self.results.append(result)
-                self.operations.append(operation)
-                self.errors.append(torch.stack([_flat(each, result) for each in listed], 1))
+                listed = [each[place] if place < len(each) else None for each in scenarios]
+                if any(error is not None for error in listed):
+                    self._add(result, operation, listed, factor)
         for numbers, scenario_errors in held:
-            self.results.append(numbers)
-            self.operations.append(None)
-            self.errors.append(torch.stack([_flat(each, numbers) for each in scenario_errors], 1))
+            self._add(numbers, None, scenario_errors, 1.0)
 
-    def reach(self, sums: Sequence[Sum]) -> Tensor:
-        """Return the effect of each node's error on N numbers (weighted sums of tensors), as an
-        array (N, nodes, K); a node is a result of an operation.
+    def _add(
+        self, result: Tensor, operation: int | None, errors: Sequence[Error], factor: float
+    ) -> None:
+        self.results.append(result)
+        self.operations.append(operation)
+        self._listed.append(errors)
+        self._factors.append(factor)
+
+    @cached_property
+    def _all_errors(self) -> Tensor:
+        """The errors of all nodes in turn, (numbers of all results, K)."""
+        joined: dict[tuple[int, ...], Tensor] = {}  # scenarios may share all errors
+        scenarios = list(zip(*self._listed, strict=True))
+        keys = [tuple(map(id, errors)) for errors in scenarios]
+        for key, errors in zip(keys, scenarios, strict=True):
+            if key not in joined:
+                joined[key] = self._join(errors)
+        columns = [joined[key] for key in keys]
+        factors = torch.tensor(self._factors, dtype=torch.float64)
+        lengths = torch.tensor([result.numel() for result in self.results])
+        columns[0] = columns[0] * factors.repeat_interleave(lengths).to(columns[0].device)
+        return torch.stack(columns, 1)
+
+    @cached_property
+    def _errors(self) -> Sequence[Tensor]:
+        """The errors of each node, (numbers of its result, K)."""
+        return self._all_errors.split_with_sizes([result.numel() for result in self.results])
+
+    def _join(self, errors: Sequence[Error]) -> Tensor:
+        return torch.cat([flatten_error(*each) for each in zip(errors, self.results, strict=True)])
+
+    def reach(self, sums: Sequence[Sum], apart: Sequence[int] = ()) -> tuple[Tensor, Tensor]:
+        """Return the effect of all errors on N numbers (weighted sums of tensors), as an array (N,
+        K), and that of the errors of each node in `apart`, as an array (N, nodes, K).
 
         Autograd can differentiate the tensors by the nodes. An infinite error does not count if its
         derivative is 0.
         """
-        reach = torch.zeros(len(sums), len(self.results), self.scenarios, dtype=torch.float64)
+        whole = torch.zeros(len(sums), self.scenarios, dtype=torch.float64)
+        parts = torch.zeros(len(sums), len(apart), self.scenarios, dtype=torch.float64)
         acting = [row for row, terms in enumerate(sums) if any(t.requires_grad for t, _ in terms)]
         if not acting or not self.results:
-            return reach
+            return whole, parts
         numel = sum(result.numel() for result in self.results)
         step = max(1, MOST // max(numel, 1))
         for start in range(0, len(acting), step):
             rows = acting[start : start + step]
-            slopes = _differentiate([sums[row] for row in rows], self.results)
-            reach[rows] = _weigh_all(slopes, self.errors, len(rows)).cpu()
+            found = _differentiate([sums[row] for row in rows], self.results)
+            slopes = {
+                node: slope.reshape(len(rows), -1)
+                for node, slope in enumerate(found)
+                if slope is not None
+            }
+            if slopes:
+                whole[rows] = self._weigh_all(slopes).cpu()
+            for place, node in enumerate(apart):
+                if node in slopes:
+                    parts[rows, place] = _weigh(slopes[node], self._errors[node]).cpu()
+        return whole, parts
+
+    def _weigh_all(self, slopes: Mapping[int, Tensor]) -> Tensor:
+        """Return the effect of all errors on N numbers, (N, K).
+
+        `slopes` has the derivatives of the numbers by the elements of each node, (N, elements).
+        """
+        if len(slopes) == len(self.results):
+            errors = self._all_errors
+        else:
+            errors = torch.cat([self._errors[node] for node in slopes])
+        reach = torch.cat(list(slopes.values()), 1).abs_() @ errors
+        if math.isfinite(reach.sum().item()):
+            return reach
+        each = [_weigh(slope, self._errors[node]) for node, slope in slopes.items()]
+        return torch.stack(each).sum(0)
+
+
+def _weigh(slope: Tensor, errors: Tensor) -> Tensor:
+    """Return, for each of N numbers and K scenarios (N, K), the sum of |derivative| times error
+    over the elements of a node. An infinite error counts where the derivative is not 0.
+
+    `slope` has the derivatives of the numbers by the elements, `errors` their errors in the
+    scenarios.
+    """
+    sizes = abs(slope)
+    reach = sizes @ errors
+    if math.isfinite(reach.sum().item()):
         return reach
-
-
-def _flat(error: Error, result: Tensor) -> Tensor:
-    if error is None:
-        return torch.zeros_like(result, requires_grad=False).reshape(-1)
-    return (error if error.shape == result.shape else error.expand(result.shape)).reshape(-1)
-
-
-def _weigh_all(slopes: Sequence[Tensor | None], errors: Sequence[Tensor], numbers: int) -> Tensor:
-    """Return, for each of N numbers, results and K scenarios (N, results, K), the sum of
-    |derivative| times error over the elements of an operation's result.
-
-    `slopes` has the derivatives of the numbers by each result, and `errors` the result's errors in
-    the scenarios.
-    """
-    nothing = torch.zeros_like(errors[0][0]).expand(numbers, -1)
-    flat = [None if slope is None else slope.reshape(numbers, -1) for slope in slopes]
-    effects = [
-        nothing if each is None else abs(each) @ error
-        for each, error in zip(flat, errors, strict=True)
-    ]
-    reach = torch.stack(effects, 1)
-    if not bool(torch.isfinite(reach).all()):
-        for node, each in enumerate(flat):
-            if each is not None and not bool(torch.isfinite(reach[:, node]).all()):
-                reach[:, node] = _weigh_infinite(abs(each), errors[node])
-    return reach
-
-
-def _weigh_infinite(sizes: Tensor, errors: Tensor) -> Tensor:
-    """Return the same for one result with infinite errors: they count where the derivative is not
-    0. `sizes` are the absolute values of the derivatives.
-    """
     each = torch.where(sizes[:, :, None] == 0, 0.0, sizes[:, :, None] * errors)
     return each.nan_to_num(nan=torch.inf, posinf=torch.inf).sum(1)
 
@@ -155,7 +193,7 @@ def _collect(sums: Sequence[Sum]) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
                 continue
             if id(tensor) not in found:
                 found[id(tensor)] = tensor, weights.new_zeros((len(sums), *tensor.shape))
-            found[id(tensor)][1][row] += weights
+            found[id(tensor)][1][row].add_(weights)
     tensors, together = zip(*found.values(), strict=True)
     return tensors, together
 
@@ -163,4 +201,4 @@ def _collect(sums: Sequence[Sum]) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
 def draw_signs(tensor: Tensor, generator: torch.Generator) -> Tensor:
     """Return weights of 1 or -1 in the shape of a tensor, drawn at random."""
     signs = torch.randint(0, 2, tuple(tensor.shape), generator=generator, dtype=torch.float64)
-    return (signs * 2 - 1).to(tensor.device)
+    return signs.mul_(2).sub_(1).to(tensor.device)

@@ -23,28 +23,32 @@ class Place(NamedTuple):
     offset: int
 
 
-class Order(NamedTuple):
-    """The axes of a tensor in the order in which memory runs through them; empty if that is their
-    own order.
+class Cut(NamedTuple):
+    """How a tensor is cut out of contiguous memory by operations whose derivatives torch can batch.
 
-    `sizes` are the lengths of the axes in the order of memory, and `back` are the positions of the
-    tensor's axes in it.
+    `block` is the shape in which the memory is seen: its axes are those of the tensor, in the order
+    in which memory runs through them. `parts` are the axes that are cut, each with its first index
+    and its length. `order` are the positions of the tensor's axes then, empty if they are in order.
+    `shape` is that of the tensor, with the length 1 for an axis that repeats its numbers.
     """
 
-    axes: tuple[int, ...]
-    sizes: tuple[int, ...]
-    back: tuple[int, ...]
+    block: tuple[int, ...]
+    parts: tuple[tuple[int, int, int], ...]
+    order: tuple[int, ...]
+    shape: tuple[int, ...]
 
 
-def find_order(place: Place, whole: int) -> Order | None:
-    """Return the order of a place's axes; None unless it covers all `whole` numbers of the memory
-    once.
+def find_order(place: Place, whole: int) -> tuple[int, ...] | None:
+    """Return the axes of a place in the order in which memory runs through them, empty if that is
+    their own order; None unless it covers all `whole` numbers of the memory once.
     """
     return None if place.offset else _find_order(place.size, place.stride, whole)
 
 
 @cache
-def _find_order(size: tuple[int, ...], stride: tuple[int, ...], whole: int) -> Order | None:
+def _find_order(
+    size: tuple[int, ...], stride: tuple[int, ...], whole: int
+) -> tuple[int, ...] | None:
     axes = [axis for axis, length in enumerate(size) if length != 1]
     axes.sort(key=lambda axis: -stride[axis])
     step = 1
@@ -55,27 +59,62 @@ def _find_order(size: tuple[int, ...], stride: tuple[int, ...], whole: int) -> O
     if step != whole:
         return None
     axes = [*(axis for axis, length in enumerate(size) if length == 1), *axes]
-    if axes == sorted(axes):
-        return Order((), size, ())
-    sizes = tuple(size[axis] for axis in axes)
-    return Order(tuple(axes), sizes, tuple(axes.index(axis) for axis in range(len(axes))))
+    return () if axes == sorted(axes) else tuple(axes)
+
+
+def view_place(numbers: Tensor, place: Place) -> Tensor:
+    """Return the tensor at a place of the contiguous tensor `numbers`, as a view."""
+    if numbers.shape == place.size and numbers.stride() == place.stride:
+        return numbers
+    return numbers.as_strided(place.size, place.stride, place.offset)
 
 
 def read_place(numbers: Tensor, place: Place) -> Tensor:
-    """Return the tensor at a place of the contiguous tensor `numbers`, as a view."""
-    order = find_order(place, numbers.numel())
-    if order is None:
+    """Return the same by operations whose derivatives torch can batch, where there are some."""
+    cut = _find_cut(place.size, place.stride, place.offset, numbers.numel())
+    if cut is None:
         return numbers.as_strided(place.size, place.stride, place.offset)
-    tensor = numbers.view(order.sizes)
-    return tensor.permute(order.back) if order.axes else tensor
+    tensor = numbers if numbers.shape == cut.block else numbers.view(cut.block)
+    for part in cut.parts:
+        tensor = tensor.narrow(*part)
+    if cut.order:
+        tensor = tensor.permute(cut.order)
+    if tensor.shape != cut.shape:
+        tensor = tensor.view(cut.shape)
+    return tensor if cut.shape == place.size else tensor.expand(place.size)
+
+
+@cache
+def _find_cut(
+    size: tuple[int, ...], stride: tuple[int, ...], offset: int, whole: int
+) -> Cut | None:
+    axes = [axis for axis, length in enumerate(size) if length != 1 and stride[axis]]
+    ordered = sorted(axes, key=lambda axis: -stride[axis])
+    steps = [(stride[axis], size[axis]) for axis in ordered]
+    if not steps or steps[-1][0] > 1:
+        steps.append((1, 1))  # an axis of the numbers between two neighbours of the tensor
+    block: list[int] = []
+    parts: list[tuple[int, int, int]] = []
+    for step, length in steps:
+        start, offset = divmod(offset, step)
+        if whole % step or start + length > whole // step:
+            return None
+        if length < whole // step:
+            parts.append((len(block), start, length))
+        block.append(whole // step)
+        whole = step
+    order = [ordered.index(axis) for axis in axes] + list(range(len(axes), len(steps)))
+    shape = tuple(length if axis in axes else 1 for axis, length in enumerate(size))
+    in_order = order == sorted(order)
+    return Cut(tuple(block), tuple(parts), () if in_order else tuple(order), shape)
 
 
 def list_places(given: Any) -> list[Place]:
-    """Return all places in the arguments of an operation."""
-    if isinstance(given, Place):
-        return [given]
-    if isinstance(given, dict):
-        given = tuple(given.values())
-    if isinstance(given, tuple):
-        return [place for each in given for place in list_places(each)]
-    return []
+    """Return all places in the arguments of an operation: a tuple or a dictionary."""
+    found: list[Place] = []
+    for each in given.values() if isinstance(given, dict) else given:
+        if isinstance(each, Place):
+            found.append(each)
+        elif isinstance(each, (tuple, dict)):
+            found += list_places(each)
+    return found

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import torch
@@ -18,14 +17,17 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from harness.model.late import import_dynamo_late
 from harness.rules.schemas import DRAWN, HIDDEN_WRITES, Signature, read_signature
-from harness.shadow.places import Place, list_places
+from harness.shadow.places import Place, list_places, view_place
 from harness.shadow.rewriting import Noted, rewrite
+from harness.shadow.stops import Stops
 
 
 @dataclass(eq=False)
 class Version:
-    """The numbers of a storage (a flat tensor) between two writes; `before` is the number of the
-    version before it.
+    """The numbers of a storage between two writes; `before` is the number of the version before it.
+
+    `numbers` is contiguous and holds the whole storage, in the shape of the tensor that showed it,
+    or flat.
     """
 
     numbers: Tensor
@@ -49,11 +51,14 @@ class Operation:
     layer: str = ""
     line: str = ""
     backward: bool = False
+    signature: Signature = field(init=False)  # the facts of the operation's schema
+    places: list[Place] = field(init=False)  # of all tensors among the arguments
 
-    @cached_property
-    def signature(self) -> Signature:
-        """The facts of the operation's schema."""
-        return read_signature(self.called)
+    def __post_init__(self) -> None:
+        self.signature = read_signature(self.called)
+        self.places = list_places(self.args)
+        if self.kwargs:
+            self.places += list_places(self.kwargs)
 
     @property
     def name(self) -> str:
@@ -67,11 +72,6 @@ class Operation:
         """
         return self.signature.functional
 
-    @cached_property
-    def places(self) -> Sequence[Place]:
-        """The places of all tensors among the arguments."""
-        return list_places((self.args, dict(self.kwargs)))
-
 
 @dataclass(eq=False)
 class Run:
@@ -81,15 +81,24 @@ class Run:
     operations: list[Operation] = field(default_factory=list)
     # the user's lines where numbers left torch, or came from operations that nobody saw
     read_numbers: list[str] = field(default_factory=list)
+    # views made on the way forward, each with the number of operations that ran before
+    views: list[tuple[int, Operation]] = field(default_factory=list)
+    stops: list[Operation] = field(default_factory=list)  # where gradients are cut off
 
     def read(self, place: Place) -> Tensor:
         """Return the tensor at a place, as it was observed."""
-        numbers = self.versions[place.version].numbers
-        return numbers.as_strided(place.size, place.stride, place.offset)
+        return view_place(self.versions[place.version].numbers, place)
 
 
 class Unwatched(RuntimeError):
     """Raised for a tensor that cannot be followed: sparse, nested or complex."""
+
+
+def require_real(tensor: Tensor) -> None:
+    """Raise Unwatched for a tensor that is not an ordinary array of real numbers."""
+    if tensor.layout is not torch.strided or tensor.is_complex() or tensor.is_quantized:
+        kind = "complex" if tensor.is_complex() else str(tensor.layout).removeprefix("torch.")
+        raise Unwatched(f"a {kind} tensor is not followed")
 
 
 READ = "aten::_local_scalar_dense"  # reads a number, as float(tensor) does
@@ -99,9 +108,10 @@ def _are_new(found: Sequence[Place | None], places: Any, known: int) -> bool:
     """Did an operation write any number? `known` versions were there when it had read the
     arguments at `places`.
     """
-    versions = {place.version for place in found if place is not None}
-    read = (place.version for place in list_places(places))
-    return bool(versions) and (max(versions) >= known or not versions <= set(read))
+    versions = [place.version for place in found if place is not None]
+    if not versions or max(versions) >= known:
+        return bool(versions)
+    return not {*versions} <= {place.version for place in list_places(places)}
 
 
 @import_dynamo_late
@@ -117,6 +127,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._newest: dict[int, int] = {}  # the newest version of a storage
         self._find_layer = find_layer or (lambda: ("", ""))
         self._made_by: dict[int, int] = {}  # the forward operation of each node of autograd's
+        self._stops = Stops(self.run.stops)
 
     def place(self, tensor: Tensor) -> Place:
         """Return the place of a tensor: the newest version of its memory (its contents since the
@@ -127,28 +138,31 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if tensor.is_neg():
             tensor = tensor.resolve_neg()
         version = self._find_version(tensor)
-        return Place(version, tuple(tensor.shape), tensor.stride(), int(tensor.storage_offset()))
+        return Place(version, tensor.shape, tensor.stride(), int(tensor.storage_offset()))
 
     def _find_version(self, tensor: Tensor) -> int:
         """Return the number of the newest version of a tensor's memory."""
-        if tensor.layout is not torch.strided or tensor.is_complex() or tensor.is_quantized:
-            kind = "complex" if tensor.is_complex() else str(tensor.layout).removeprefix("torch.")
-            raise Unwatched(f"a {kind} tensor is not followed")
+        if tensor.layout is not torch.strided:
+            require_real(tensor)
         storage = tensor.untyped_storage()
         version = self._newest.get(storage._cdata)
         if version is None:
+            require_real(tensor)
             if tensor.grad_fn is not None:  # another thread has made it
                 self.run.read_numbers.append(self._find_layer()[1])
             return self._add_version(storage, tensor, None)
         if self.run.versions[version].numbers.dtype is not tensor.dtype:
+            require_real(tensor)
             raise Unwatched("numbers that are seen as another dtype (view) are not followed")
         return version
 
     def _add_version(self, storage: UntypedStorage, tensor: Tensor, before: int | None) -> int:
         whole = storage.nbytes() // tensor.element_size()
-        plain = tensor.detach() if tensor.requires_grad else tensor
+        numbers = tensor.detach()
+        if numbers.numel() != whole or not numbers.is_contiguous():
+            numbers = numbers.as_strided((whole,), (1,), 0)
         number = len(self.run.versions)
-        self.run.versions.append(Version(plain.as_strided((whole,), (1,), 0), before))
+        self.run.versions.append(Version(numbers, before))
         self._newest[storage._cdata] = number
         return number
 
@@ -158,8 +172,12 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         signature = read_signature(called)
         kwargs = kwargs or {}
         if signature.view:
-            self._find_version(args[0])
-            return called(*args, **kwargs)
+            version = self._find_version(args[0])
+            results = called(*args, **kwargs)
+            if torch._C._current_autograd_node() is None:
+                self._note_views(called, args, kwargs, results, version)
+            return results
+        self._stops.begin()
         places = self._to_places(args), self._to_places(kwargs)
         known = len(self.run.versions)
         written = self._list_written(signature, args, kwargs) if signature.written else []
@@ -184,9 +202,9 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Return the places of an operation's results, and of tensors that it wrote but does not
         return.
         """
-        listed = results if isinstance(results, tuple | list) else (results,)
-        if not signature.returns:
-            listed = ()
+        if isinstance(results, Tensor):
+            return (self.place(results),)
+        listed = results if isinstance(results, (tuple, list)) else ()
         found = [self.place(each) if isinstance(each, Tensor) else None for each in listed]
         if signature.name in HIDDEN_WRITES or not signature.returns:
             found += [self.place(tensor) for tensor in written]
@@ -197,8 +215,10 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         memory.
         """
         if isinstance(given, Tensor):
-            return self.place(given)
-        if isinstance(given, tuple | list):
+            place = self.place(given)
+            self._stops.read(place.version, given.requires_grad)
+            return place
+        if isinstance(given, (tuple, list)):
             return tuple([self._to_places(each) for each in given])
         if isinstance(given, dict):
             return {name: self._to_places(value) for name, value in given.items()}
@@ -211,7 +231,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         tensors: list[Tensor] = []
         for name in signature.written:
             value = arguments.get(name)
-            listed = value if isinstance(value, tuple | list) else [value]
+            listed = value if isinstance(value, (tuple, list)) else [value]
             tensors += [each for each in listed if isinstance(each, Tensor)]
         return tensors
 
@@ -234,4 +254,28 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         else:
             layer, line = self.run.operations[origin].layer, self.run.operations[origin].line
         for one in rewrite(noted):
-            self.run.operations.append(Operation(*one, layer, line, node is not None))
+            operation = Operation(*one, layer, line, node is not None)
+            self.run.operations.append(operation)
+            if node is None:
+                written = [place.version for place in filter(self._is_real, operation.results)]
+                self._stops.end(operation, written, torch.is_grad_enabled())
+
+    def _is_real(self, place: Place | None) -> bool:
+        """Are there real numbers at a place?"""
+        return place is not None and self.run.versions[place.version].numbers.is_floating_point()
+
+    def _note_views(self, called: Any, args: Any, kwargs: Any, results: Any, version: int) -> None:
+        """Note which views an operation has made of a version, and by which line.
+
+        A view that is seen as another dtype is not followed.
+        """
+        given, before = args[0], len(self.run.operations)
+        ends = called._schema.name == "aten::detach" or not torch.is_grad_enabled()
+        whole, layer_and_line = self.place(given), self._find_layer()
+        for each in results if isinstance(results, tuple | list) else (results,):
+            if each.dtype is given.dtype and not each.is_neg():
+                made = self.place(each)
+                view = Operation(called, (whole, *args[1:]), kwargs, (made,), *layer_and_line)
+                self.run.views.append((before, view))
+                if given.requires_grad and ends:
+                    self._stops.detach(version, view)

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 import torch
 
+from harness.rules.schemas import read_signature
+
 FOREACH = "aten::_foreach_"
 NAMES = {"norm": "linalg_vector_norm"}
 OVERLOADS = {"": "default", "List": "Tensor", "ScalarList": "Scalar"}
@@ -30,7 +32,7 @@ def rewrite(noted: Noted) -> Iterator[Noted]:
     """Yield the operations to record in place of `noted`; most operations are recorded
     unchanged.
     """
-    name = noted.called._schema.name
+    name = read_signature(noted.called).name
     if name.startswith(FOREACH):
         yield from _split(noted)
     elif name == "aten::native_dropout":

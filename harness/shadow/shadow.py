@@ -90,12 +90,17 @@ class Shadow:
             exact = checked.exact
             if exact and not takes_other_branch(self.replay, checked.operation):
                 exact = ()
-            in_float64.append(checked.in_float64)
+            in_float64.append(checked.wide)
             as_run.append(add_branches(checked.errors, exact, results))
+            if not self._narrow_dtypes:
+                as_declared.append(as_run[-1])
+                continue
             if checked.operation in after_narrow:  # a narrow dtype has moved its inputs
                 exact = ()
             as_declared.append(add_branches(self._declared(checked), exact, results))
-        return Nodes(self.replay, [in_float64, as_run, as_declared], self._rounded_numbers)
+        factors = [checked.factor for checked in self.checked]
+        scenarios = [in_float64, as_run, as_declared]
+        return Nodes(self.replay, scenarios, factors, self._rounded_numbers)
 
     @property
     def _rounded_numbers(self) -> list[tuple[Tensor, Sequence[Error]]]:
@@ -104,9 +109,9 @@ class Shadow:
         """
         rounded: list[tuple[Tensor, Sequence[Error]]] = []
         for version, numbers in self.exact.items():
-            difference = abs(self.watched.run.versions[version].numbers.double() - numbers)
             held = self.replay.get(version)
-            difference = difference.reshape(held.shape)
+            stored = self.watched.run.versions[version].numbers.double()
+            difference = abs(stored.reshape(held.shape) - numbers.reshape(held.shape))
             rounded.append((held, [None, difference, difference]))
         for version, error in self._rounded.items():
             held = self.replay.get(version)
@@ -125,6 +130,15 @@ class Shadow:
                 if not checked.ruled or self._is_narrow(checked):
                     suspects.append((node, checked))
         return suspects
+
+    @cached_property
+    def _narrow(self) -> list[Operation]:
+        """The operations that round in a narrower dtype than the claimed one, in their order."""
+        return [
+            checked.operation
+            for _, checked in self._suspects
+            if self._is_narrow(checked) and any(map(_acts, checked.errors))
+        ]
 
     def allow_rounded(self, constants: Mapping[int, Tensor]) -> None:
         """Allow constants to be rounded where they are created, as torch.tensor(0.1) in float32 is.
@@ -145,23 +159,25 @@ class Shadow:
         """Return bounds on the errors of weighted sums of tensors of the shadow (the run repeated
         in float64).
         """
-        return [self._sum_up(each) for each in self.nodes.reach(sums)]
+        whole, parts = self.nodes.reach(sums, [node for node, _ in self._suspects])
+        return [self._sum_up(*each) for each in zip(whole.tolist(), parts.tolist(), strict=True)]
 
-    def _sum_up(self, reach: Tensor) -> Reach:
+    def _sum_up(self, whole: Sequence[float], parts: Sequence[Sequence[float]]) -> Reach:
         """Return the bounds on one number's error.
 
-        `reach` (nodes, 3) has the effect of each operation's result on it, in the three scenarios
-        of `nodes`.
+        `whole` has the effect of all errors on it in the three scenarios of `nodes`, and `parts`
+        the same of each suspect.
         """
         unruled, lost = [], []
-        beyond = (reach[:, 1] - reach[:, 2]).tolist() if self._suspects else []
-        for node, checked in self._suspects:
-            if not checked.ruled and float(reach[node, 1]) > 0:
+        for (_, checked), (_, moved, declared) in zip(self._suspects, parts, strict=True):
+            if not checked.ruled and moved > 0:
                 unruled.append(checked.operation)
-            elif beyond[node] > 0:
-                lost.append((beyond[node], checked.operation))
+            elif moved - declared > 0:
+                lost.append((moved - declared, checked.operation))
         lost.sort(key=lambda one: -one[0])
-        in_float64, as_run, as_declared = reach.sum(0).tolist()
+        in_float64, as_run, as_declared = whole
+        if not lost and as_run > as_declared:  # by branches that a narrow dtype has moved
+            lost += [(as_run - as_declared, operation) for operation in self._narrow[:1]]
         named = tuple(dict.fromkeys(unruled))
         return Reach(in_float64, as_run, as_declared, named, tuple(lost))
 
@@ -169,19 +185,27 @@ class Shadow:
         """Return the errors of an operation, in the claimed dtype if it ran in a narrower one."""
         if not self._is_narrow(checked):
             return checked.errors
-        factor = precision_of(self.dtype).stored / 2.0**-53
-        return [None if error is None else factor * error for error in checked.in_float64]
+        factor = precision_of(self.dtype).stored / 2.0**-53 * checked.factor
+        return [None if error is None else factor * error for error in checked.wide]
+
+    @cached_property
+    def _narrow_dtypes(self) -> set[str]:
+        """The dtypes of operations that are narrower than the claimed one."""
+        claimed = precision_of(self.dtype).stored
+        dtypes = {checked.dtype for checked in self.checked} - {""}
+        return {dtype for dtype in dtypes if precision_of(dtype).stored > claimed}
 
     def _is_narrow(self, checked: Checked) -> bool:
         """Did an operation run in a narrower dtype than the claimed one?"""
-        claimed = precision_of(self.dtype).stored
-        return checked.dtype != "" and precision_of(checked.dtype).stored > claimed
+        return checked.dtype in self._narrow_dtypes
 
     def _list_after_narrow(self) -> set[Operation]:
         """Return the operations with inputs that a rounding in a narrower dtype than the claimed
         one has moved.
         """
         after: set[Operation] = set()
+        if not self._narrow_dtypes:
+            return after
         moved: set[int] = set()  # numbers of versions
         for checked in self.checked:
             operation = checked.operation

@@ -12,7 +12,7 @@ from harness.core.implementation import Observation
 from harness.core.problem import STEP, Problem
 from reference.mathematics.equations import evaluate
 from reference.mathematics.optimisers import steps
-from reference.mathematics.questions import at_theta, chunks
+from reference.mathematics.questions import at_theta, split
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class NumpyNet:
         arithmetic = Plain(self.real_contract())
         question = at_theta(problem)
         with np.errstate(all="ignore"):
-            parts = [evaluate(arithmetic, question.part(draws)) for draws in chunks(question)]
+            parts = [evaluate(arithmetic, part) for part in split(question)]
             answers = {name: arithmetic.stack([part[name] for part in parts]) for name in parts[0]}
             if problem.recipe is not None:
                 answers[STEP] = steps(arithmetic, problem)

@@ -191,8 +191,10 @@ class Network(Derived):
         into_output = self.to_output
         if self.has_skip:
             into_output = np.concatenate([self.to_output, self.skip], axis=1)
-        A = np.pad(self.to_hidden, ((0, 0), (1, 0)), constant_values=True)
-        B = np.pad(into_output, ((0, 0), (1, 0)), constant_values=True)
+        A, B = (
+            np.concatenate([np.ones((len(mask), 1), dtype=bool), mask], axis=1)
+            for mask in (self.to_hidden, into_output)
+        )
         exists = np.concatenate([A.ravel(), B.ravel()])
         places = np.where(exists, np.cumsum(exists) - 1, -1)
         return places[: A.size].reshape(A.shape), places[A.size :].reshape(B.shape)

@@ -50,17 +50,21 @@ def _draw_few_term(draw: Draw) -> list[Problem]:
     """
     draw.rows = 1
     theta = draw.theta(1.5)
-    keep = np.stack([_choose_few(draw.rng, draw.network) for _ in range(draw.draws)])
+    keep = _choose_few(draw.rng, draw.network, draw.draws)
     reached = draw.formulation.absolute.transpose(keep.astype(float)) > 0
     return [draw.problem(draw.own(theta, 1, FINE) * reached, *draw.data())]
 
 
-def _choose_few(rng: np.random.Generator, network: Family) -> NDArray[np.bool_]:
-    """Return a mask (T,) over theta, the network's parameters, of the weights of one or two units
-    of each layer.
+def _choose_few(rng: np.random.Generator, network: Family, draws: int) -> NDArray[np.bool_]:
+    """Return a mask (D, T) over theta, the network's parameters, of the weights of one or two units
+    of each layer, chosen anew for each of D draws.
     """
     if isinstance(network, Network):
-        return _choose_few_units(rng, network)
+        return _choose_few_units(rng, network, draws)
+    return np.stack([_choose_few_columns(rng, network) for _ in range(draws)])
+
+
+def _choose_few_columns(rng: np.random.Generator, network: Family) -> NDArray[np.bool_]:
     # the same numbers everywhere: each layer reads the units that the one before it keeps
     chosen = rng.integers(1 << 16, size=rng.integers(1, 3))
     entries = []
@@ -72,23 +76,19 @@ def _choose_few(rng: np.random.Generator, network: Family) -> NDArray[np.bool_]:
     return np.concatenate(entries)
 
 
-def _choose_few_units(rng: np.random.Generator, network: Network) -> NDArray[np.bool_]:
-    units = _choose_one_or_two(rng, network.hidden)
-    sources = _choose_one_or_two(rng, sum(network.inputs))
-    sinks = _choose_one_or_two(rng, sum(network.outputs))
-    A = np.outer(units, np.concatenate([[True], sources]))
-    read_by_outputs = np.concatenate([[True], units])
-    if network.has_skip:
-        read_by_outputs = np.concatenate([read_by_outputs, sources])
-    B = np.outer(sinks, read_by_outputs)
-    return network.connected(np.concatenate([A.ravel(), B.ravel()]).astype(float)) > 0
-
-
-def _choose_one_or_two(rng: np.random.Generator, width: int) -> NDArray[np.bool_]:
-    order = rng.permutation(width)
-    chosen = np.zeros(width, dtype=bool)
-    chosen[order[: rng.integers(1, 3)]] = True
-    return chosen
+def _choose_few_units(rng: np.random.Generator, network: Network, draws: int) -> NDArray[np.bool_]:
+    widths = network.hidden, sum(network.inputs), sum(network.outputs)
+    units, sources, sinks = (np.zeros((draws, width), dtype=bool) for width in widths)
+    for draw in range(draws):
+        for chosen in (units, sources, sinks):
+            order = rng.permutation(chosen.shape[1])
+            chosen[draw, order[: rng.integers(1, 3)]] = True
+    bias = np.ones((draws, 1), dtype=bool)
+    A = units[:, :, None] & np.concatenate([bias, sources], axis=1)[:, None]
+    read_by_outputs = [bias, units, sources] if network.has_skip else [bias, units]
+    B = sinks[:, :, None] & np.concatenate(read_by_outputs, axis=1)[:, None]
+    entries = np.concatenate([A.reshape(draws, -1), B.reshape(draws, -1)], axis=1)
+    return network.connected(entries.astype(float)) > 0
 
 
 KINDS: dict[Kind, Callable[[Draw], list[Problem]]] = {

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
 
 from harness import Case, Formulation, Subject
 from harness.core.contract import Array
@@ -111,6 +112,39 @@ def test_a_map_is_the_one_that_each_parameter_by_itself_gives(means: Any, own: L
     assert np.array_equal(read.toarray(), expected)
     assert read.nnz == np.count_nonzero(expected)
     assert Formulation.from_meaning(own, NET, means, idle=True).matrix.matrix.nnz == read.nnz
+
+
+def placed(p: Blocks) -> dict[str, ArrayLike]:
+    """Parts of tensors, some twice, and constants, also such as count from 1."""
+    return {**turned(p), "V1": p["W1"].T[:, :3], "b": np.arange(1, 6), "b_v": 0.5}
+
+
+@pytest.mark.parametrize("means", [renamed, turned, placed])
+def test_a_map_of_parts_and_constants_is_read_from_two_images(means: Any) -> None:
+    """It is the same map, with the same transpose, as is read of any function."""
+    own = shapes(NET) if means is renamed else shapes(NET, W1=(4, 5), V2=(5, 3))
+    images = []
+
+    def counted(p: Blocks) -> dict[str, ArrayLike]:
+        images.append(p)
+        return dict(means(p))
+
+    found = Formulation.from_meaning(own, NET, counted, idle=True, picks=True)
+    assert len(images) == 2
+    expected = Formulation.from_meaning(own, NET, means, idle=True)
+    assert found.same_map(expected)
+    for mine, theirs in ((found.matrix, expected.matrix), (found.matrix.transpose, None)):
+        matrix = theirs.matrix if theirs else sparse.csr_array(expected.matrix.matrix.T)
+        for name in ("data", "indices", "indptr"):
+            assert np.array_equal(getattr(mine.matrix, name), getattr(matrix, name))
+
+
+def test_a_constant_that_is_not_finite_is_refused() -> None:
+    """Where a map is read from two images too."""
+    with pytest.raises(NotAffine), np.errstate(invalid="ignore"):
+        Formulation.from_meaning(
+            shapes(NET), NET, lambda p: {**p, "b": np.inf}, idle=True, picks=True
+        )
 
 
 def test_a_map_of_a_network_that_is_not_all_connected_is_read() -> None:

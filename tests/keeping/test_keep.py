@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from harness.core.report import Report
+from harness.core.report import Race, Report
 from harness.core.verdict import Status, Verdict
 from harness.keeping import folder as kept_folder
 from harness.keeping.folder import keep_run, keep_speed, read_kept
@@ -149,6 +149,21 @@ def test_a_page_shows_the_trend(approved: Approved, tmp_path: Path) -> None:
     assert not re.search(r'l"|M"|nan', "".join(re.findall(r' d="[^"]*"', shown)))
     (phone, screen), console = browsed(shown, tmp_path)
     assert (phone[2], screen[2], console) == ([], [], [])
+
+
+def test_a_page_shows_races_over_the_runs(approved: Approved) -> None:
+    """Those of the newest run, over all that had them; a time that is not finite is not kept."""
+    racing = [Race("sine", "Net", "cpu", dtype, 0.5, 30) for dtype in ("float64", "float32")]
+    slower = [replace(race, ratio=2 * race.ratio) for race in racing]
+    asked = [verdict("Net", question="one")]
+    kept = [summarise_run(report(day, asked, races=racing)) for day in (1, 2)]
+    endless = [replace(racing[1], ratio=float("inf"))]
+    now = report(4, asked, races=[slower[0], *endless])
+    trend = make_trend(kept_folder.Kept([*kept, run(3, "one")], []), summarise_run(now))
+    assert [list(point.races.values()) for point in trend.points] == [[0.5, 0.5]] * 2 + [[], [1.0]]
+    approved(
+        [label for label in Elements(page(now, Beside(trend=trend))).labels if "Race" in label]
+    )
 
 
 def test_the_summary_of_a_job_shows_the_trend(approved: Approved) -> None:

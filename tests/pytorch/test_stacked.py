@@ -1,15 +1,18 @@
 """Models that are asked a stack of draws in one call; every sixteenth draw is asked alone too."""
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 from harness import Case, Status, Subject, Verdict
 from harness.judging.cache import Cache
+from harness.model.losses import compute_errors
 from harness.running.trial import run
 from reference import Network, numpy_net, probes
 from tests.conftest import Approved
@@ -75,6 +78,23 @@ def test_the_model_is_called_for_few_draws() -> None:
         assert passes(Subject(Regressor, stacked=stacked), asked=many, dtypes=["float64"])
         counts.append(Regressor.calls)
     assert counts[0] > 320 > 2 * counts[1]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_squares_have_the_bits_of_their_formula(dtype: torch.dtype) -> None:
+    """They and their gradients, whatever the numbers: subnormal, too large, infinite or NaN."""
+    least, most = torch.finfo(dtype).tiny, torch.finfo(dtype).max
+    special = [0.0, -0.0, 1.5, least, least / 8, most, -most, math.inf, -math.inf, math.nan]
+    numbers = torch.tensor([*special, *np.random.default_rng(0).normal(0, 1e3, 20)], dtype=dtype)
+    targets, slopes = numbers.expand(30, 30), numbers.roll(7).expand(30, 30)
+    found = []
+    for errors in (partial(compute_errors, "squares", False), lambda o, t: (o - t) ** 2):
+        outputs = numbers[:, None].expand(30, 30).contiguous().requires_grad_()
+        squares = errors(outputs, targets)
+        found.append([squares.detach(), *torch.autograd.grad(squares, outputs, slopes)])
+    for one, other in zip(*found, strict=True):
+        assert np.array_equal(one.numpy(), other.numpy(), equal_nan=True)
+        assert torch.equal(one.signbit()[~one.isnan()], other.signbit()[~other.isnan()])
 
 
 class TwoHeads(nn.Module):

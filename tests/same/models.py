@@ -209,6 +209,25 @@ class Cancelling(Plain):
         return (super().hidden(x) + 1000.0) - 1000.0
 
 
+class Noise(nn.Module):
+    """Returns squares of small numbers that are differences of numbers of 1e9."""
+
+    large = 1e9
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shift = nn.Parameter(torch.ones(5))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ((x + self.shift + self.large) - self.large) ** 2
+
+
+class Noisy(Noise):
+    """The same from numbers of 1e10."""
+
+    large = 1e10
+
+
 class Renamed(nn.Module):
     def __init__(self) -> None:
         super().__init__()

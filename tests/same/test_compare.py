@@ -1,12 +1,14 @@
 """Two models in other words: the same function passes in every dtype, a changed one is placed."""
 
+import math
+
 import pytest
 import torch
 from torch import Tensor, nn
 
+from harness.locating.located import locate
 from harness.same.compare import GRADIENT, ByName, Compared, compare
 from harness.same.placing import find_first
-from harness.shadow.located import locate
 from harness.shadow.shadow import Shadow
 from harness.shadow.watch import watch
 
@@ -87,3 +89,86 @@ def test_a_part_in_1e11_is_found_and_placed(dtype: torch.dtype) -> None:
     (first,) = find_first(mine, theirs, outputs)
     assert first.name == "aten::mul"
     assert locate(first).source == "z = z * (1 + 1e-11)"
+
+
+class Near(nn.Module):
+    """A norm of two numbers whose order turns round in bfloat16."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor([0.8984375, 0.91796875]))
+        self.bias = nn.Parameter(torch.tensor([0.0, -0.002]))
+        self.norm = nn.LayerNorm(2, eps=1e-12)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.norm(self.weight * x + self.bias)
+
+
+class Away(nn.Module):
+    """Adds a large number to a layer's outputs and takes it off again."""
+
+    def __init__(self, large: float) -> None:
+        super().__init__()
+        self.large = large
+        torch.manual_seed(0)
+        self.layer = nn.Linear(6, 6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (self.layer(x) + self.large) - self.large
+
+
+def watch_output(model: nn.Module, x: Tensor, dtype: torch.dtype) -> Shadow:
+    model = model.to(dtype)
+    name = str(dtype).removeprefix("torch.")
+    return Shadow(watch(lambda: {"output": model(x.to(dtype))}, model), name)
+
+
+def test_what_first_order_leaves_out_is_no_error() -> None:
+    """Every operation is right, and rounding has turned the signs of the norm's outputs."""
+    x = torch.tensor([[1.1171875, 1.09375]])
+    mine, theirs = (watch_output(Near(), x, torch.bfloat16) for _ in range(2))
+    away = abs(mine.watched.observed("output").double() - mine.read("output"))
+    assert away.min() > 1.9
+    (output,) = compare(mine, theirs, ByName(), torch.Generator().manual_seed(0))
+    assert output.run_resolution < 0.01
+    assert output.run_factor <= 1
+
+
+def test_a_run_that_is_not_the_recorded_one_is_judged() -> None:
+    """The recorded run's own error is no leave for another."""
+    x = torch.tensor([[1.1171875, 1.09375]])
+    mine, theirs = (watch_output(Near(), x, torch.bfloat16) for _ in range(2))
+    ran = {"output": mine.watched.observed("output") * 1.5}
+    (output,) = compare(mine, theirs, ByName(), torch.Generator().manual_seed(0), ran)
+    assert output.run_factor > 1
+
+
+def test_a_sum_of_zeros_and_one_number_loses_no_bits() -> None:
+    """Cross entropy by one-hot targets of 1,000 classes is as precise as torch's own."""
+    logits, target = torch.randn(8, 1000), torch.arange(8)
+    hot = nn.functional.one_hot(target, 1000)
+
+    class Own(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return nn.functional.cross_entropy(x, target)
+
+    class ByOneHot(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return -(hot * torch.log_softmax(x, 1)).sum() / len(x)
+
+    mine, theirs = (watch_output(model, logits, torch.float32) for model in (ByOneHot(), Own()))
+    (output,) = compare(mine, theirs, ByName(), torch.Generator().manual_seed(0))
+    assert output.outcome == "same"
+    assert output.bits_worse < 1
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_noise_has_no_precision_to_keep(dtype: torch.dtype) -> None:
+    """Where rounding may change the reference's answer by its size, no form of it is worse."""
+    x = torch.randn(4, 6)
+    mine, theirs = (watch_output(Away(large), x, dtype) for large in (1e6, 1e4))
+    (output,) = compare(mine, theirs, ByName(), torch.Generator().manual_seed(0))
+    if dtype is torch.float64:
+        assert output.bits_worse > 5
+    else:
+        assert math.isnan(output.bits_worse)

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from harness.core.verdict import Status
+from harness.locating.causes import count_axes, find_factor
 from harness.same.case import same
-from harness.shadow.causes import count_axes, find_factor
 from tests.conftest import Approved
 from tests.same.models import judge
 
@@ -139,3 +139,44 @@ def test_one_axis_written_in_two_ways_is_no_difference() -> None:
     """From the end or from the front, alone or in a list."""
     assert count_axes(-1, 3) == count_axes(2, 3) == 2
     assert count_axes([-1, 0], 3) == [2, 0]
+
+
+SCORES = {
+    "q @ k.mT / 12**0.5": "div",
+    "0.3 * (q @ k.mT)": "mul",
+    "q @ k.mT / torch.tensor(3.0)": "div",
+    "(q @ k.mT).mul(0.7).mul(0.7)": "mul",
+    "(q / 3) @ k.mT": "div",
+    "q @ k.mT": "bmm",
+}
+
+
+@pytest.mark.parametrize("score", SCORES)
+def test_the_line_of_a_wrong_scale_is_named(score: str) -> None:
+    """The product before it is right: torch's attention scales before it multiplies."""
+
+    class Wrong(ByHand):
+        def score(self, q: Tensor, k: Tensor) -> Tensor:
+            return eval(score)  # type: ignore[no-any-return]
+
+    finding = ask(Wrong, Layer).finding
+    assert finding.first_operations[0].operation == SCORES[score]
+
+
+def test_a_right_factor_after_a_wrong_one_is_not_named() -> None:
+    """Both multiply the scores by 3; one has not scaled them before."""
+
+    class Right(ByHand):
+        def score(self, q: Tensor, k: Tensor) -> Tensor:
+            return 3 * ((q / 2) @ k.mT)
+
+    class Wrong(ByHand):
+        def score(self, q: Tensor, k: Tensor) -> Tensor:
+            return 3 * (q @ k.mT)
+
+    class Twice(ByHand):
+        def score(self, q: Tensor, k: Tensor) -> Tensor:
+            return (q / 2) @ k.mT * 1.5 * 2
+
+    assert ask(Wrong, Right).finding.first_operations[0].operation == "bmm"
+    assert ask(Right, Twice).status is Status.PASS

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from harness.same.compare import ByName, compare
 from harness.same.placing import find_first
+from harness.shadow.recording import Operation
 from harness.shadow.shadow import Shadow
 from harness.shadow.watch import watch
 
@@ -112,3 +113,110 @@ def test_what_a_norm_does_not_pass_on_is_not_named() -> None:
     ]
     (compared,) = compare(*shadows, ByName(), torch.Generator().manual_seed(0))
     assert [operation.name for operation in find_first(*shadows, compared)] == ["aten::mul"]
+
+
+class Last(nn.Module):
+    """Takes one step of a sequence by a view, in a layer of its own or in the model's forward."""
+
+    def __init__(self, compute: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.tokens = nn.Embedding(5, 4)
+        self.steps = nn.GRU(4, 3, batch_first=True)
+        self.take, self.last = Part(compute), nn.Linear(3, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.take(self.steps(self.tokens(x))[0]))
+
+
+def place(wrong: nn.Module, right: nn.Module, *args: Tensor) -> list[Operation]:
+    """Return the first operations of the first answer that differs: the output, or a gradient."""
+    wrong.load_state_dict(right.state_dict())
+    shadows = []
+    for net in (wrong, right):
+
+        def call(net: nn.Module = net) -> dict[str, Tensor]:
+            output = net(*args)
+            named = dict(net.named_parameters())
+            slopes = torch.autograd.grad(
+                output.square().sum(), [*named.values()], allow_unused=True
+            )
+            found = zip(named, slopes, strict=True)
+            answers = {f"gradient of {name}": slope for name, slope in found if slope is not None}
+            return {"output": output, **answers}
+
+        shadows.append(Shadow(watch(call, net), "float32"))
+    compared = compare(*shadows, ByName(), torch.Generator().manual_seed(0))
+    differs = next(one for one in compared if one.outcome in ("differs", "shape"))
+    return find_first(*shadows, differs)
+
+
+def test_a_wrong_view_is_named() -> None:
+    """A view computes nothing, and its numbers occur in the reference: the step before the last."""
+    torch.manual_seed(0)
+    wrong, right = Last(lambda h: h[:, 0]), Last(lambda h: h[:, -1])
+    (first,) = place(wrong, right, torch.randint(5, (3, 4)))
+    assert (first.name, first.layer) == ("aten::select", "take")
+
+
+def test_wrong_rows_are_named_where_they_are_taken() -> None:
+    """A table gives rows of the next tokens; the recurrent layer that reads them is right."""
+    torch.manual_seed(0)
+    right = Last(lambda h: h[:, -1])
+    wrong = copy.deepcopy(right)
+    wrong.tokens.forward = lambda x: nn.functional.embedding((x + 1) % 5, wrong.tokens.weight)  # type: ignore[method-assign]
+    (first,) = place(wrong, right, torch.randint(5, (3, 4)))
+    assert (first.name, first.layer) == ("aten::embedding", "tokens")
+
+
+def blind(x: Tensor) -> Tensor:
+    with torch.no_grad():
+        return x * 3
+
+
+CUTS: dict[str, Callable[[Tensor], Tensor]] = {
+    "detach": lambda x: x.detach() * 3,
+    "data": lambda x: x.data * 3,
+    "mul": blind,
+}
+
+
+@pytest.mark.parametrize("cut", CUTS)
+@pytest.mark.parametrize("whole", [True, False])
+def test_where_a_gradient_is_cut_off_is_named(cut: str, whole: bool) -> None:
+    """By detach(), `.data` or no_grad(): all of a gradient, or the part of it that takes one way;
+    the layer that reads the numbers next is right.
+    """
+    torch.manual_seed(0)
+    right = Net()
+    wrong = copy.deepcopy(right)
+    for net, scale in ((right, RIGHT[2][1]), (wrong, CUTS[cut])):
+        net.scale.compute = scale if whole else lambda x, scale=scale: scale(x) + x.square()
+    (first,) = place(wrong, right, torch.randn(3, 6))
+    assert (first.name.removeprefix("aten::"), first.layer) == (
+        {"data": "detach"}.get(cut, cut),
+        "scale",
+    )
+
+
+def test_a_gradient_that_both_cut_off_is_no_difference() -> None:
+    """Both detach the largest score; what differs is the scale after it."""
+    torch.manual_seed(0)
+    right = Net()
+    wrong = copy.deepcopy(right)
+    for net in (right, wrong):
+        net.residual.compute = lambda x: (x - x.amax(-1, keepdim=True).detach()).tanh()
+    wrong.scale.compute = lambda x: Halved.apply(x)
+    (first,) = place(wrong, right, torch.randn(3, 6))
+    assert (first.name, first.layer, first.backward) == ("aten::mul", "scale", True)
+
+
+class Halved(torch.autograd.Function):
+    """Three times a number, with half of its derivative."""
+
+    @staticmethod
+    def forward(ctx: object, x: Tensor) -> Tensor:
+        return x * 3
+
+    @staticmethod
+    def backward(ctx: object, slope: Tensor) -> Tensor:  # type: ignore[override]
+        return slope * 1.7

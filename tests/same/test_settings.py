@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from torch import Tensor, nn
 
-from harness.mapping.settings import compare_settings
+from harness.locating.settings import compare_settings
 from harness.same.case import same
 from tests.conftest import Approved
 from tests.same.models import judge

@@ -147,6 +147,15 @@ def test_the_form_of_another_function_is_not_judged(approved: Approved) -> None:
     found = judge(same(m.FarNorm, m.Plain, data=DATA, **FAST))
     assert found[FUNCTION].status is Status.FAIL
     verdict = found["float64 precision-kept-train"]
+    assert verdict.status is Status.ABSENT
+    approved(verdict.why, mask_figures=True)
+
+
+def test_noise_has_no_precision_to_keep(approved: Approved) -> None:
+    """Where rounding may change every answer by its size, no form is judged, and this is said."""
+    found = judge(same(m.Noisy, m.Noise, data=DATA, dtypes=["float32"], modes=["train"]))
+    assert found["float32 same-function-train"].status is Status.PASS
+    verdict = found["float32 precision-kept-train"]
     assert verdict.status is Status.PASS
     approved(verdict.why, mask_figures=True)
 

@@ -188,6 +188,14 @@ def list_affected(example: Example, right: Net, wrong: Net) -> set[str]:
     return affected
 
 
+def list_changed(example: Example, right: Net, wrong: Net) -> set[str]:
+    """Return the answers of which a fault changes any bit, as both run in their own dtype."""
+    before = example.answers(copy.deepcopy(right))()
+    after = example.answers(copy.deepcopy(wrong))()
+    kept = {name for name in before if name in after and torch.equal(before[name], after[name])}
+    return {*before, *after} - kept
+
+
 def is_told(one: Compared) -> bool:
     """Does a comparison say that an answer differs?"""
     return one.outcome in {"differs", "shape"} or (one.outcome == "not finite" and one.factor > 0)
@@ -295,7 +303,8 @@ def plant_precision(example: Example, rng: random.Random) -> Outcome | None:
         kind, block.around = "rounded to bfloat16", round_input(torch.bfloat16)
     right = copy.deepcopy(net)
     list_blocks(right)[name].around = None
-    if kind.startswith("rounded") and not list_affected(example, right, net):
+    seen = list_affected if kind.startswith("rounded") else list_changed
+    if not seen(example, right, net):
         return Outcome(f"precision: {kind}", False, False, False)
     return judge_precision(example, net, name, f"precision: {kind}")
 
@@ -338,7 +347,7 @@ def judge_precision(example: Example, net: Net, layer: str, kind: str) -> Outcom
     judged = [one for one in compared if one.outcome in {"same", "too wide", "differs"}]
     lost = [one for one in judged if one.bits_lost > MOST_LOST]
     differs = [one for one in judged if one.outcome == "differs"]
-    worst = max(judged, key=lambda one: max(one.bits_lost, one.bits_worse))
+    worst = max(judged, key=lambda one: max(one.bits_lost, one.bits_worse))  # NaN is never more
     told = f"{layer}: {worst.answer} {worst.bits_lost:.1f}, {worst.bits_worse:.1f} bits"
     if differs:
         told += f", {differs[0].answer} differs by {differs[0].factor:.2g}"

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import math
 import random
 import traceback
 from collections import Counter, defaultdict
@@ -23,9 +24,9 @@ from time import process_time
 
 import torch
 
-from harness.same.attention import compare_as_run
 from harness.same.compare import WIDEST, ByName, Compared, compare
 from harness.same.evidence import is_judged_as_run
+from harness.same.fused import compare_as_run
 from harness.shadow.local import Checked
 from harness.shadow.recording import Operation
 from harness.shadow.shadow import Shadow
@@ -64,7 +65,7 @@ class Audit:
     alarms: list[tuple[str, str]] = field(default_factory=list)  # part and sentence
     outside: dict[tuple[str, str], list[float]] = field(default_factory=lambda: defaultdict(list))
     unruled: Counter[str] = field(default_factory=Counter)
-    fused: int = 0  # models whose fused attention lost more than its steps may
+    fused: int = 0  # models with a fused kernel that lost more than its steps may
     raised: Counter[str] = field(default_factory=Counter)
     families: Counter[str] = field(default_factory=Counter)
     styles: Counter[str] = field(default_factory=Counter)
@@ -111,7 +112,8 @@ class Audit:
                 if one.outcome in {"same", "too wide", "differs"}:
                     bits[one.answer].append((one.bits_lost, one.bits_worse))
         for answer, found in bits.items():
-            lost, worse = (median(each) for each in zip(*found, strict=True))
+            lost = median(each for each, _ in found)
+            worse = median([each for _, each in found if not math.isnan(each)] or [0.0])
             self.tallies[example.dtype].worse.append(worse)
             if lost > MOST_LOST or worse > MOST_WORSE:
                 said = f"{answer} loses {lost:.1f} bits, {worse:.1f} more than the other"
@@ -143,7 +145,7 @@ class Audit:
             tally.unjudged[PARTS[0]] += one.outcome in KINDS
             tally.unjudged[PARTS[1]] += one.outcome == "no rule"
             tally.unjudged[PARTS[2]] += one.run_resolution > WIDEST or nothing
-            tally.unjudged[PARTS[3]] += nothing
+            tally.unjudged[PARTS[3]] += nothing or math.isnan(one.bits_worse)
             tally.why[one.outcome] += one.outcome in KINDS
             self.alarms += [(part, f"{said} {where}") for part, said in find_alarms(one)]
             if one.outcome in {"same", "too wide"}:
@@ -154,7 +156,8 @@ class Audit:
         tally.factors.append(max((one.factor for one in judged), default=0.0))
         narrow = [one.run_factor for one in judged if one.run_resolution <= WIDEST]
         tally.run_factors.append(max(narrow, default=0.0))
-        tally.worse.append(max((one.bits_worse for one in judged), default=0.0))
+        formed = [one.bits_worse for one in judged if not math.isnan(one.bits_worse)]
+        tally.worse.append(max(formed, default=0.0))
 
 
 def loses_bits(one: Compared) -> bool:
@@ -225,7 +228,7 @@ def report(audit: Audit, seconds: float) -> str:
         if dtype in audit.tallies:
             lines.append(describe_tally(dtype, audit.tallies[dtype]))
     lines += ["", *list_depths(audit)]
-    lines.append(f"fused attention outside the bounds of its steps: {audit.fused} models")
+    lines.append(f"fused kernels outside the bounds of their steps: {audit.fused} models")
     for name, count in audit.unruled.most_common():
         lines.append(f"no rule: {name} {count:,} times")
     for (name, dtype), shares in sorted(audit.outside.items()):

@@ -6,10 +6,11 @@ usage: python -m tests.selfcheck.race_noise [--races N] [--seconds S] [--out FIL
 Each run is one of `nnet-parity race` on the small races of cases/test_speed.py, in both dtypes and
 twice: two processes take turns, and what looks slower is measured a second time, in new processes.
 In the same rounds the second process takes a third turn with 1.3 times the evaluations, rounded to
-whole ones: slow-downs of 20 to 30 % are counted. All times are kept in FILE, one race a line; the
+whole ones: slow-downs of 20 to 30 % are counted. What looks slower of them is measured a second
+time too, as many evaluations. All times are kept in FILE, one race a line; the
 study goes on where it was interrupted, until there are N races or S seconds have passed. Printed
 are the shares of races and runs that are flagged, by the rule of harness/racing/decision.py and by
-others.
+others, and the share of slow-downs that both measurements find.
 """
 
 from __future__ import annotations
@@ -69,13 +70,24 @@ def race_once(runners: Sequence[Runner], race: RaceId) -> Line:
     planted = round(PLANTED * evaluations) / evaluations
     return {
         "race": list(race),
+        "evaluations": evaluations,
         "factor": planted,
         **dict(zip(("base", "head", "planted"), times, strict=True)),
     }
 
 
+def race_planted_again(runners: Sequence[Runner], line: Line) -> list[list[float]]:
+    """The times of a second measurement of a race whose second process is slowed down."""
+    for runner in runners:
+        runner.ask("begin", *line["race"], line["evaluations"])
+    base, head = runners
+    return take_turns([partial(base.ask, "take"), partial(head.ask, "take", PLANTED)], ROUNDS)
+
+
 def run_once(run: int, only: str) -> Iterator[Line]:
-    """All small races once; those that look slower a second time, in new processes."""
+    """All small races once; those that look slower, or whose planted slow-down does, a second time,
+    in new processes.
+    """
     start = partial(start_runners, [ROOT, ROOT], FILE, "cpu")
     lines = []
     with start() as runners:
@@ -83,12 +95,22 @@ def run_once(run: int, only: str) -> Iterator[Line]:
         small = [name for name in names if any(map(name.__contains__, SMALL)) and only in name]
         for race in [RaceId(name, dtype) for name in small for dtype in 2 * DTYPES]:
             lines.append({"run": run, "load": os.getloadavg()[0], **race_once(runners, race)})
-    suspects = [line for line in lines if is_slower(Measurement(line["base"], line["head"]))]
+    suspects = [line for line in lines if looks_slower(line, "head")]
     if suspects:
         with start() as runners:
             for line in suspects:
                 line["second"] = list(measure(runners, RaceId(*line["race"]), ROUNDS))
+    found = [line for line in lines if looks_slower(line, "planted")]
+    if found:
+        with start() as runners:
+            for line in found:
+                line["planted again"] = race_planted_again(runners, line)
     yield from lines
+
+
+def looks_slower(line: Line, who: str) -> bool:
+    """Does the first measurement call the head, or the planted slow-down, slower?"""
+    return is_slower(Measurement(line["base"], line[who]))
 
 
 def read(out: Path) -> list[Line]:
@@ -98,17 +120,15 @@ def read(out: Path) -> list[Line]:
     return [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
 
 
-def is_flagged(line: Line) -> bool:
-    """Was the checkout called slower than itself, by both measurements?"""
-    second = Measurement(*line["second"]) if "second" in line else None
-    return Compared(
-        RaceId(*line["race"]), Measurement(line["base"], line["head"]), second
-    ).is_slower
+def is_flagged(line: Line, who: str = "head", again: str = "second") -> bool:
+    """Was the checkout, or its planted slow-down, called slower by both measurements?"""
+    second = Measurement(*line[again]) if again in line else None
+    return Compared(RaceId(*line["race"]), Measurement(line["base"], line[who]), second).is_slower
 
 
 def repeats(one: Line, next_one: Line) -> bool:
     """Would the same race of the run after it have repeated that a race looked slower?"""
-    return all(is_slower(Measurement(line["base"], line["head"])) for line in (one, next_one))
+    return all(looks_slower(line, "head") for line in (one, next_one))
 
 
 def summarise(lines: Sequence[Line]) -> Iterator[str]:
@@ -117,9 +137,10 @@ def summarise(lines: Sequence[Line]) -> Iterator[str]:
     loads = sorted(line["load"] for line in lines)
     yield f"{len(lines):,} races in {len(runs)} runs"
     yield f"load {loads[0]:.1f} to {loads[-1]:.1f}, median {median(loads):.1f}"
-    false = sum(is_slower(Measurement(line["base"], line["head"])) for line in lines)
+    false = sum(looks_slower(line, "head") for line in lines)
     counted = [line for line in lines if SMALLEST <= line.get("factor", np.inf) <= PLANTED]
-    found = sum(is_slower(Measurement(line["base"], line["planted"])) for line in counted)
+    found = sum(looks_slower(line, "planted") for line in counted)
+    both = sum(is_flagged(line, "planted", "planted again") for line in counted)
     flagged = sum(any(map(is_flagged, some)) for some in runs.values())
     yield f"against itself called slower: {false} races, {false / len(lines):.2%}"
     yield f"runs in which a second measurement repeats it: {flagged}, {flagged / len(runs):.2%}"
@@ -130,6 +151,7 @@ def summarise(lines: Sequence[Line]) -> Iterator[str]:
     sizes = median(line["factor"] for line in counted)
     yield f"slow-down of {SMALLEST - 1:.0%} to {PLANTED - 1:.0%}, median {sizes - 1:.0%}, found:"
     yield f"  {found} of {len(counted)} races, {found / len(counted):.2%}"
+    yield f"  a second measurement repeats {both} of them, {both / len(counted):.2%} of all"
     margins = ", ".join(f"{margin:.3f}" for margin in MARGINS)
     yield f"by other rules, false and found in % at margins {margins}:"
     for name, rule in RULES.items():

@@ -81,3 +81,18 @@ def test_branches_hide_no_lost_precision() -> None:
     reach = shadow.reach([shadow.read("output").sum()])[0]
     assert reach.as_run / reach.as_declared > 2**20
     assert [operation.name for _, operation in reach.lost] == ["aten::_to_copy"]
+
+
+def test_the_cast_that_moves_a_branch_is_named() -> None:
+    """Where the shadow's ReLU is 0, so is the derivative by the cast; but the run takes the other
+    branch.
+    """
+    x = torch.tensor([1 + 2.0**-8 + 2.0**-12], requires_grad=True)
+
+    def call() -> dict[str, Tensor]:
+        return {"output": torch.relu(x.bfloat16().float() - (1 + 2.0**-8 + 2.0**-11))}
+
+    shadow = Shadow(watch(call), "float32")
+    (reach,) = shadow.reach([shadow.read("output")])
+    assert reach.as_run > 1e3 * reach.as_declared
+    assert [operation.name for _, operation in reach.lost] == ["aten::_to_copy"]

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from harness.core.finding import HintKind
+from harness.locating.located import locate
 from harness.rules.registry import bind
-from harness.shadow.located import locate
 from harness.shadow.places import Place
 from harness.shadow.recording import Operation
 from harness.shadow.shadow import Shadow

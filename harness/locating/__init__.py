@@ -1,0 +1,3 @@
+"""Finds where two models part: the first operations that differ, by their numbers and by the way
+that numbers take, and likely causes.
+"""

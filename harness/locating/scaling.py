@@ -1,0 +1,98 @@
+"""Finds the line of a wrong factor: of several in a row, the last one could have set it right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from harness.locating.arrivals import is_one_of
+from harness.locating.causes import FEWEST, NEAR, find_factor
+from harness.shadow.recording import Operation
+from harness.shadow.replay import Replay
+
+SCALES = ("aten::mul", "aten::div")
+
+
+def follow_scales(
+    subject: Replay, reference: Replay, operations: Sequence[Operation]
+) -> list[Operation]:
+    """Return operations with each of them replaced by the last of the factors that alone read its
+    result, as in `(q @ k.mT) / sqrt(12)`, if all these results are multiples of one result of the
+    reference.
+
+    The product is no difference there: another formula of the reference scales before it. A factor
+    is none either that the reference multiplies the same numbers by, up to their own factor.
+    """
+    return list(dict.fromkeys(_follow(subject, reference, each) for each in operations))
+
+
+def _follow(subject: Replay, reference: Replay, operation: Operation) -> Operation:
+    last, scale = operation, _find_scale(subject, operation)
+    if _is_scale(subject, operation) or not _is_multiple(subject, reference, operation):
+        return operation
+    while scale is not None and not _has_scale(subject, reference, scale):
+        last, scale = scale, _find_scale(subject, scale)
+    return last if last is operation or _is_multiple(subject, reference, last) else operation
+
+
+def _find_scale(side: Replay, operation: Operation) -> Operation | None:
+    """Return the factor that alone reads a result, if there is one."""
+    readers = _list_readers(side, operation)
+    return readers[0] if len(readers) == 1 and _is_scale(side, readers[0]) else None
+
+
+def _has_scale(subject: Replay, reference: Replay, scale: Operation) -> bool:
+    """Does the reference multiply by the same factor what is a multiple of the same numbers?"""
+    given, ratio = _measure(subject, scale)
+    for operation in reference.run.operations:
+        if _is_scale(reference, operation):
+            other, size = _measure(reference, operation)
+            if abs(size - ratio) <= NEAR * ratio and find_factor(given, other) is not None:
+                return True
+    return False
+
+
+def _measure(side: Replay, scale: Operation) -> tuple[Tensor, float]:
+    """Return the array that a factor reads, and the size of the factor."""
+    (given,) = [each for each in map(side.read, scale.places) if each.numel() > 1]
+    result = next(_list_results(side, scale))
+    norm = torch.linalg.vector_norm
+    return given.detach(), float(norm(result) / norm(given.detach()))
+
+
+def _list_readers(side: Replay, operation: Operation) -> list[Operation]:
+    """Return the operations that read a result on the same way, forward or back."""
+    versions = {place.version for place in operation.results if place is not None}
+    return [
+        each
+        for each in side.run.operations
+        if each.backward == operation.backward
+        and any(place.version in versions for place in each.places)
+    ]
+
+
+def _is_scale(side: Replay, operation: Operation) -> bool:
+    """Does an operation multiply an array by a number?"""
+    arrays = [place for place in operation.places if side.read(place).numel() > 1]
+    return operation.functional in SCALES and len(arrays) == 1
+
+
+def _is_multiple(subject: Replay, reference: Replay, operation: Operation) -> bool:
+    """Is a result of the subject a multiple of a result of the reference, and equal to none?"""
+    theirs = reference.run.operations
+    others = [each for one in theirs for each in _list_results(reference, one)]
+    return any(
+        mine.numel() >= FEWEST
+        and not is_one_of(mine, others)
+        and any(find_factor(mine, each) is not None for each in others)
+        for mine in _list_results(subject, operation)
+    )
+
+
+def _list_results(side: Replay, operation: Operation) -> Iterator[Tensor]:
+    for place in filter(None, operation.results):
+        tensor = side.read(place).detach()
+        if tensor.is_floating_point():
+            yield tensor

@@ -1,0 +1,63 @@
+"""Judges the answers of models with fused kernels, which may lose more digits than their steps.
+
+A fused kernel computes several operations at once, unseen by the recording. That of attention
+computes the gradient of its softmax from the outputs, not from the probabilities. It takes exp
+within 20 units in the last place (exp_u20 of torch's ATen/cpu/vec) and sums block by block. The
+recurrent layers of oneDNN round at other places than their steps, so that a later operation may
+take another branch. The bounds of the single steps do not cover this. If an answer is outside, the
+model is run once more with kernels of single steps, and that run decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from harness.same.compare import Carry, Compared, Tensors, compare
+from harness.shadow.shadow import Shadow
+from harness.shadow.unfused import StepByStep
+
+
+def compare_as_run(
+    subject: Shadow,
+    reference: Shadow,
+    carry: Carry,
+    seed: int,
+    run: Callable[[], Tensors],
+    ran: Tensors,
+) -> tuple[Sequence[Compared], float]:
+    """Compare the answers of two models, each recorded and repeated in float64 (its shadow), and
+    the subject's answers `ran` of a run without recording.
+
+    `run` runs the subject once more. Also return the factor by which an answer is outside its bound
+    with fused kernels, if it is inside with single steps; else 0. A model whose answers change from
+    run to run is judged by the first.
+    """
+
+    def judge(answers: Tensors) -> list[Compared]:
+        return compare(subject, reference, carry, torch.Generator().manual_seed(seed), answers)
+
+    compared = judge(ran)
+    worst = _find_worst(compared)
+    if worst <= 1:
+        return compared, 0.0
+    if not _are_equal(run(), ran):  # not the kernels, but the model gives other answers
+        return compared, 0.0
+    with sdpa_kernel(SDPBackend.MATH), StepByStep():
+        by_steps = judge(run())
+    return (compared, 0.0) if _find_worst(by_steps) > 1 else (by_steps, worst)
+
+
+def _are_equal(answers: Tensors, others: Tensors) -> bool:
+    """Are answers equal bit for bit? NaN is equal to NaN."""
+    same = answers.keys() == others.keys()
+    return same and all(
+        torch.equal(answers[name].nan_to_num(), other.nan_to_num())
+        for name, other in others.items()
+    )
+
+
+def _find_worst(compared: Sequence[Compared]) -> float:
+    return max((one.run_factor for one in compared), default=0.0)
