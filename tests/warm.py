@@ -22,11 +22,14 @@ import threading
 import traceback
 import warnings
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")  # who forks has one
+# of pytest: what it loads of each installation takes a second, most of it hypothesis
+PLUGINS = ("hypothesis.core", "pytest_benchmark.plugin", "syrupy", "xdist.plugin")
 ROOT = Path(__file__).resolve().parents[1]
 CLIENT = """#!{python} -IS
 import json, os, signal, socket, sys
@@ -90,11 +93,17 @@ def load() -> None:
     import harness.drawing.figures
     import harness.plugin.plugin
     import harness.reproduce.programs
-    import harness.shadow.shadow
-    import reference.explaining.likely
+    import harness.shadow.shadow  # noqa: F401
+    import reference.explaining.likely  # noqa: F401
 
+    for plugin in PLUGINS:
+        with suppress(ImportError):
+            import_module(plugin)
     # pytest would warn that it comes too late to rewrite their assertions
-    harness.__doc__ = reference.__doc__ = "PYTEST_DONT_REWRITE"
+    tops = {"harness", "reference", *(plugin.partition(".")[0] for plugin in PLUGINS)}
+    for name, module in list(sys.modules.items()):
+        if name in tops or name.startswith("_hypothesis"):
+            module.__doc__ = "PYTEST_DONT_REWRITE"
     sys.path.remove(str(ROOT))
     gc.collect()
     gc.freeze()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 T = TypeVar("T", bound="DataclassInstance")
 
 
-def changed(frozen: T, **fields: Any) -> T:
+def changed(frozen: T, **fields: object) -> T:
     """Return a copy of a frozen dataclass with other values of some fields, unchecked.
 
     `dataclasses.replace` checks them, and takes five times as long. Values of cached properties are

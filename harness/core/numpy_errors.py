@@ -4,18 +4,18 @@ user's code runs.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ContextDecorator, ExitStack
 from contextvars import ContextVar
 from functools import partial
-from typing import Any, Literal, NamedTuple, cast
+from typing import Literal, NamedTuple, cast
 
 import numpy as np
 
 Handling = Literal["ignore", "warn", "raise", "call", "print", "log"]
 
 
-PRINTING = {  # NumPy's defaults
+PRINTING: Mapping[str, object] = {  # NumPy's defaults
     "edgeitems": 3,
     "floatmode": "maxprec",
     "formatter": None,
@@ -91,14 +91,14 @@ def _print_by_defaults(left: ExitStack) -> None:
 
     Setting its options takes long, so they are set only where they differ.
     """
-    before = np.get_printoptions()
+    before = dict(np.get_printoptions())
     left.callback(_print_as, before)
-    _print_as(before | PRINTING)
+    _print_as({**before, **PRINTING})
 
 
-def _print_as(options: Any) -> None:
+def _print_as(options: Mapping[str, object]) -> None:
     if np.get_printoptions() != options:
-        np.set_printoptions(**options)
+        cast(Callable[..., None], np.set_printoptions)(**options)
 
 
 def _give_back() -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import copy
-import sys
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -118,15 +116,6 @@ def set_mode(module: Any, mode: str) -> None:
     """Put a module into train() or eval(), as `mode` says, if it supports them."""
     if has_modes(module):
         module.train(mode == "train")
-
-
-def uncompiled() -> AbstractContextManager[Any]:
-    """Return a context in which functions compiled by torch.compile run without compilation."""
-    stance = getattr(torch.compiler, "set_stance", None)  # since torch 2.6
-    if stance is None or "torch._dynamo" not in sys.modules:
-        return nullcontext()
-    context: AbstractContextManager[Any] = stance("force_eager")
-    return context
 
 
 def make_loss(loss: Any, kind: torch.dtype, device: str) -> Any:

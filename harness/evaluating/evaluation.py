@@ -14,12 +14,13 @@ import torch
 from torch import Tensor
 
 from harness.core.numpy_errors import users
-from harness.evaluating.built import set_mode, uncompiled
+from harness.evaluating.built import set_mode
 from harness.evaluating.data import Batch
 from harness.evaluating.outputs import name_outputs
 from harness.evaluating.state import list_live, list_parameters
 from harness.evaluating.survey import Survey
 from harness.model.errors import WrongAnswer, raised
+from harness.model.late import uncompiled
 from harness.model.losses import check_loss
 from harness.shadow.watch import Watched, watch
 

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from harness.model.late import import_dynamo_late
+
 UNREAD = ("aten::empty", "aten::empty_like", "aten::new_empty", "aten::empty_strided")
 
 
@@ -41,6 +43,7 @@ class Drawn(NamedTuple):
         return self.name, tuple(self.numbers.shape), arguments
 
 
+@import_dynamo_late
 class Survey(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts the numbers that operations compute, and stores the random ones, in order.
 

@@ -49,9 +49,7 @@ class Arrivals:
                     self.passed_on[maker.layer, operation.backward].append(tensor)
 
     def list_passed_on(self, layer: str, backward: bool) -> list[Tensor]:
-        """Return the arrays of a layer that other layers read; `backward` chooses those that are
-        read on the way back.
-        """
+        """Return the arrays of a layer that other layers read, on the way forward or back."""
         return self.passed_on[layer, backward]
 
     def list_given(self, operation: Operation) -> dict[Operation, Tensor]:
@@ -70,8 +68,8 @@ class Arrivals:
         return given
 
     def _find_maker(self, place: Place, reader: Operation) -> Operation | None:
-        """Return the view or operation that made what an operation reads at a place; None if it
-        was there before the run.
+        """Return the view or operation that made the array at a place, for an operation that reads
+        it; None if the array was there before the run.
         """
         views = [
             view for view in self.views.get(place, ()) if self.times[view] < self.times[reader]

@@ -18,12 +18,11 @@ SCALES = ("aten::mul", "aten::div")
 def follow_scales(
     subject: Replay, reference: Replay, operations: Sequence[Operation]
 ) -> list[Operation]:
-    """Return operations with each of them replaced by the last of the factors that alone read its
-    result, as in `(q @ k.mT) / sqrt(12)`, if all these results are multiples of one result of the
-    reference.
+    """Return operations, each replaced by the last of the constant factors that follow it.
 
-    The product is no difference there: another formula of the reference scales before it. A factor
-    is none either that the reference multiplies the same numbers by, up to their own factor.
+    In `(q @ k.mT) / sqrt(12)` the factor is the difference, and the product is none, if both are
+    multiples of a result of the reference: its formula may scale before the product. A factor that
+    the reference has too is no difference.
     """
     return list(dict.fromkeys(_follow(subject, reference, each) for each in operations))
 
@@ -44,7 +43,7 @@ def _find_scale(side: Replay, operation: Operation) -> Operation | None:
 
 
 def _has_scale(subject: Replay, reference: Replay, scale: Operation) -> bool:
-    """Does the reference multiply by the same factor what is a multiple of the same numbers?"""
+    """Does the reference have the same factor, for a multiple of the same numbers?"""
     given, ratio = _measure(subject, scale)
     for operation in reference.run.operations:
         if _is_scale(reference, operation):

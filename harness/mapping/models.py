@@ -35,11 +35,11 @@ from harness.evaluating.state import (
     read_state,
     write_state,
 )
+from harness.evaluating.using import list_used
 from harness.mapping.finding import AS_BUILT, Pair, find_map
 from harness.mapping.freedom import Free, find_free, find_twins
 from harness.mapping.mapping import ParameterMap
 from harness.mapping.trying import Trier
-from harness.mapping.using import list_used
 from harness.model.errors import raised
 
 Shapes = Mapping[str, tuple[int, ...]]

@@ -17,9 +17,9 @@ FIRST_ROWS = re.compile(r"\[(\d+):(\d+)\]$")  # of an expression that takes some
 def list_contradictions(parts: Mapping[str, Part], named: Parts, theirs: Tensors) -> list[str]:
     """Return in words which expressions contradict the names of tensors.
 
-    A tensor does if it comes from another one than that of its name and shape, and a bias if it
-    does not come from the partner of what its weight comes from. `named` has the expressions by
-    name, `theirs` are the reference's tensors.
+    A tensor must come from the tensor of its name and shape, if there is one. A bias must come from
+    the bias beside the source of its weight. `named` has the expressions by name, `theirs` are the
+    reference's tensors.
     """
     clashes = [
         f"{name} = {part.text}"

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from harness.core.contract import Array
+from harness.model.late import import_dynamo_late
 
 # operations that may take rows apart, or put those of several tensors or axes together
 APART = [
@@ -106,7 +107,8 @@ def _make_recorder(rows: int, columns: list[Array], take_apart: Callable[[], Non
                 columns.extend(_columns_of(each, rows))
         return result
 
-    return type("Recorder", (TorchDispatchMode,), {"__torch_dispatch__": dispatch})()
+    recorder = type("Recorder", (TorchDispatchMode,), {"__torch_dispatch__": dispatch})
+    return import_dynamo_late(recorder)()
 
 
 def _listed(given: Any) -> Sequence[Any]:

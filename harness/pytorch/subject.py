@@ -26,7 +26,6 @@ from harness.model.errors import MOST_SAID, raised
 from harness.model.module import Model, Stacked, UserLoss
 from harness.model.stacks import stack_function, stack_module
 from harness.model.tensors import to_plain
-from harness.pytorch.building import Unused, initialise_lazy, seed_torch
 from harness.pytorch.exported import is_exported, make_module
 from harness.pytorch.mapping import (
     at_own_parameters,
@@ -245,7 +244,6 @@ class Subject:
         if self.shapes is not None:
             return Layout.of_shapes(self.shapes), {}
         module = self.build_module(network)
-        self._unused.put(network, module)
         shapes = {}
         for name, parameter in module.named_parameters():
             shapes[name.replace(COMPILED, "")] = tuple(to_plain(parameter).shape)
@@ -253,7 +251,7 @@ class Subject:
         for name, buffer in module.named_buffers():
             buffers[name.replace(COMPILED, "")] = to_plain(buffer).detach()
         layout = Layout.of_shapes(shapes)
-        return layout, {name: buffer.double().numpy().copy() for name, buffer in buffers.items()}
+        return layout, {name: buffer.double().numpy() for name, buffer in buffers.items()}
 
     def initial(self, formulation: Formulation, count: int) -> Array:
         """Return the own parameters (count, P) of `count` newly built modules, under torch's seeds
@@ -284,13 +282,13 @@ class Subject:
         import torch
 
         with torch.random.fork_rng(devices=[]), users():
-            seed_torch(seed)
+            _seed(seed)
             try:
                 module = self.build()
                 if is_exported(module):
                     module = make_module(module)
                 if isinstance(module, torch.nn.Module):
-                    initialise_lazy(module, network)
+                    _initialise_lazy(module, network)
             except Exception as error:  # a user's constructor may raise anything
                 raise TypeError(f"{self.name} {raised(error)}{self._advise(error)}") from error
         if not isinstance(module, torch.nn.Module):
@@ -345,10 +343,7 @@ class Subject:
             parameters = list(tensors.values())
             return Model(call, parameters, self.loss, dtype, device, stacked=stacked)
         try:
-            module = self._unused.take(network)
-            if module is None:
-                module = self.build_module(network)
-            module = module.to(dtype=kind, device=device)
+            module = self.build_module(network).to(dtype=kind, device=device)
             parameters = list(module.parameters())
         except Exception as error:  # a user's constructor may raise anything
             return Missing(Status.BROKEN, raised(error))
@@ -357,10 +352,6 @@ class Subject:
         by_name = dict(zip(tensors, names, strict=False))
         stacked = self._choose_stacked(lambda: stack_module(module, by_name))
         return Model(module, parameters, self.loss, dtype, device, stacked=stacked)
-
-    @cached_property
-    def _unused(self) -> Unused:
-        return Unused()
 
     def _choose_stacked(self, by_vmap: Callable[[], Stacked]) -> Stacked | None:
         """Return the function that computes a stack of draws in one call: the user's, or the result
@@ -415,3 +406,27 @@ class Subject:
             why = f"has the parameters {mine}, expected those of the subject, {theirs}"
             return Observation({}, Missing(Status.BROKEN, why))
         return by_theta(self.observe(renamed, dtype, device), formulation)
+
+
+def _initialise_lazy(module: Any, network: Family) -> None:
+    """Call a module with lazy parameters once, so that these get their shapes."""
+    import torch
+
+    if any(map(torch.nn.parameter.is_lazy, module.parameters())):
+        with torch.no_grad():
+            module(*(torch.zeros(1, width) for width in network.inputs))
+
+
+def _seed(seed: int) -> None:
+    """Seed torch's random numbers.
+
+    Without an accelerator, only the CPU's generator is seeded: torch.manual_seed would also format
+    a stack trace for each kind of accelerator.
+    """
+    import torch
+
+    accelerators = getattr(torch, "accelerator", None)  # since torch 2.6
+    if accelerators is None or accelerators.is_available():
+        torch.manual_seed(seed)
+    else:
+        torch.default_generator.manual_seed(seed)

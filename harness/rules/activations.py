@@ -72,8 +72,9 @@ def silu(steps: Steps, call: Call) -> Error:
 
 @rule("silu_backward")
 def silu_backward(steps: Steps, call: Call) -> Error:
-    """Return a bound on the rounding error of silu's gradient g s (1 + x (1 - s)); s is the
-    logistic of the input x, and g the gradient by the result.
+    """Return a bound on the rounding error of silu's gradient g s (1 + x (1 - s)).
+
+    s is the logistic of the input x, and g the gradient by the result.
     """
     x, g = steps.exact(call["self"]), steps.exact(call["grad_output"])
     s = steps.sigmoid(x)

@@ -137,8 +137,9 @@ def add_product(steps: Steps, call: Call) -> Error:
 
 @rule("lerp")
 def interpolate(steps: Steps, call: Call) -> Error:
-    """Return a bound on the rounding error of torch.lerp with the weight w: a + w (b - a) if |w| is
-    below one half, else b - (b - a) (1 - w).
+    """Return a bound on the rounding error of torch.lerp with the weight w.
+
+    It is a + w (b - a) if |w| is below one half, else b - (b - a) (1 - w).
     """
     a, b = steps.exact(call["self"]), steps.exact(call["end"])
     w = number(steps, call["weight"], call.result)

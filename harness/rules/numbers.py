@@ -55,9 +55,10 @@ def carry_root(root: Tensor, a: Number) -> Tensor:
 
 
 def is_ordinary(size: Tensor, share: float, tiny: float, largest: float, terms: int = 1) -> bool:
-    """Are numbers of this size so far from underflow below `tiny` that it changes no error of
-    `share` times the size, and so far from overflow beyond `largest` that `terms` such errors do
-    not lead there?
+    """Are numbers of this size far from underflow and from overflow?
+
+    Underflow, below `tiny`, changes no error of `share` times such a size then. With `terms` such
+    errors, the numbers stay below `largest`.
     """
     if not size.numel():
         return True

@@ -199,10 +199,10 @@ def hardsigmoid_backward(steps: Steps, call: Call) -> Error:
 
 @rule("hardswish_backward")
 def hardswish_backward(steps: Steps, call: Call) -> Error:
-    """Return a bound on the rounding error of hardswish's gradient: 0 for x < -3, g (x / 3 + 1 / 2)
-    for x up to 3, and g beyond.
+    """Return a bound on the rounding error of hardswish's gradient.
 
-    g is the gradient by the result.
+    It is 0 for x < -3, g (x / 3 + 1 / 2) for x up to 3, and g beyond. g is the gradient by the
+    result.
     """
     x, g = steps.exact(call["self"]), steps.exact(call["grad_output"])
     third = steps.round(x.value / 3, torch.zeros_like(x.value), 3)
@@ -232,10 +232,10 @@ def softplus(steps: Steps, call: Call) -> Error:
 
 @rule("softplus_backward")
 def softplus_backward(steps: Steps, call: Call) -> Error:
-    """Return a bound on the rounding error of softplus' gradient g e / (1 + e) with e = exp(c x),
-    or of g if c x is above a threshold.
+    """Return a bound on the rounding error of softplus' gradient g e / (1 + e), or of g if c x is
+    above a threshold.
 
-    g is the gradient by the result, and c is a constant (beta).
+    e is exp(c x), g is the gradient by the result, and c is a constant (beta).
     """
     x, g = steps.exact(call["self"]), steps.exact(call["grad_output"])
     beta = steps.scalar(call["beta"], x.value)
@@ -281,10 +281,10 @@ def repeat_log_sigmoid_backward(g: Tensor, x: Tensor, buffer: Tensor) -> Tensor:
 
 @rule("log_sigmoid_backward")
 def log_sigmoid_backward(steps: Steps, call: Call) -> Error:
-    """Return a bound on the rounding error of the gradient of log_sigmoid: g (1 - b / (1 + b)) for
-    x < 0, else g b / (1 + b).
+    """Return a bound on the rounding error of the gradient of log_sigmoid.
 
-    x is the input, g the gradient by the result, and b = exp(-|x|).
+    It is g (1 - b / (1 + b)) for x < 0, else g b / (1 + b). x is the input, g the gradient by the
+    result, and b = exp(-|x|).
     """
     x, g, buffer = call["self"], steps.exact(call["grad_output"]), call["buffer"]
     b = steps.exact(buffer) if buffer.numel() else steps.exp(steps.exact(-abs(x)))

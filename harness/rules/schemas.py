@@ -1,4 +1,4 @@
-"""Facts from the schemas of torch's operations: what they write, what they view, what they draw."""
+"""Facts from the schemas of torch's operations: which of them write, view or draw numbers."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ DRAWN = _name("""
 
 
 class Signature(NamedTuple):
-    """What the schema of an operation says: its name, its parameters, the names of those that it
-    writes to, and whether it returns anything.
+    """The facts of an operation's schema: its name, its parameters, the parameters to which it
+    writes, and whether it returns anything.
 
     `functional` is the name of the operation that computes the same without writing into its
     arguments: "aten::add" for "aten::add_". `outputs` are the parameters into which it only

@@ -23,8 +23,8 @@ def bound_products(
 ) -> Tensor:
     """Return a bound on the rounding error of sums of products.
 
-    `value` are the sums, `size` the sums of the products' absolute values, `terms` the number of
-    products in each sum, and `plus` another term of each sum, if there is one.
+    `value` are the sums, and `size` the sums of the products' absolute values. `terms` is the
+    number of products in each sum, and `plus` another term of each sum, if there is one.
     """
     if plus is not None:
         size = size + abs(plus)

@@ -189,7 +189,7 @@ class Asker:
         found = {
             one.answer: find_first(subject, reference, one)
             for one in compared
-            if one.outcome == "differs"
+            if one.outcome == "differs" or _is_lacking(one, subject, reference)
         }
         first = {
             answer: locate_first(reference, operations, name)
@@ -252,6 +252,12 @@ def describe_function(call: Function) -> str:
     """Return the name of a user's own autograd function, with the line of its forward pass."""
     line = locate(call.operations[0]).line if call.operations else ""
     return f"{call.name} ({line})" if line else call.name
+
+
+def _is_lacking(one: Compared, subject: Shadow, reference: Shadow) -> bool:
+    """Is an answer a gradient that the subject does not have, because it is cut off?"""
+    known = subject.watched.answers, reference.watched.answers
+    return one.outcome == "shape" and one.answer not in known[0] and one.answer in known[1]
 
 
 def _list_outside(shadow: Shadow) -> list[Outside]:

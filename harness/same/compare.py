@@ -8,37 +8,26 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from harness.same.elements import (
+from harness.same.outcomes import Outcome, bits, decide, divide
+from harness.shadow.adjoint import Sum
+from harness.shadow.elements import (
     Question,
     ask_element,
     have_same_infinities,
     is_finite,
     list_questions,
 )
-from harness.shadow.adjoint import Sum
 from harness.shadow.recording import Operation
 from harness.shadow.replay import widen
 from harness.shadow.shadow import Reach, Shadow
 
 GRADIENT = "gradient of "  # begins the name of a gradient by a parameter
-WIDEST = 0.1  # of an answer's size: a wider bound says nothing
 RUN_SHARE = 0.125  # of an average element's bound: beyond, the element as it ran is looked into
-Outcome = Literal[
-    "same",
-    "differs",
-    "not finite",
-    "shape",
-    "only here",
-    "no rule",
-    "too wide",
-    "not seen",
-    "left torch",
-]
 Tensors = Mapping[str, Tensor]
 
 
@@ -84,8 +73,8 @@ class Compared:
     and its shadow, divided by the rounding error of its operations. `run_resolution` is the latter
     divided by the size of the answer. `bits_lost` is the number of bits that the subject may lose
     beyond those lost if all its operations ran in the claimed dtype, most of them in `lost_in`.
-    `bits_worse` is the number of bits beyond the reference's loss; NaN if rounding in the claimed
-    dtype may change the reference's answer by its size, so that it has no bit to keep. `unruled`
+    `bits_worse` is the number of bits beyond the reference's loss. It is NaN if the reference's
+    answer has no bit to keep: rounding in the claimed dtype may change it by its size. `unruled`
     are operations for which no rounding bound is known: then there is no bound.
     """
 
@@ -168,7 +157,7 @@ class _Judged:
         repetition, divided by the allowed one.
 
         The bound is of first order. The recorded run, whose operations are judged one by one, shows
-        what this leaves out: its own difference beyond the bound.
+        the part that this leaves out: its own difference beyond the bound.
         """
         allowed = self.mine.as_run
         if allowed < self.recorded_difference < math.inf:
@@ -207,6 +196,7 @@ class _Both:
         self.subject, self.reference, self.carry = subject, reference, carry
         names = list(subject.watched.answers)
         shadows = {name: subject.read(name).detach() for name in names}
+        self.known = {name: reference.read(name).detach() for name in reference.watched.answers}
         recorded = {name: widen(subject.watched.observed(name)) for name in names}
         self.shadows = self._pull(shadows)
         self.recorded = self._pull(recorded)
@@ -256,7 +246,7 @@ class _Both:
 
     def expected(self, name: str) -> Tensor:
         """Return the reference's answer."""
-        return self.reference.read(name).detach()
+        return self.known[name]
 
     def actual(self, name: str) -> Tensor | None:
         """Return the subject's answer; None if it has none."""
@@ -265,8 +255,8 @@ class _Both:
     def measure(self, question: Question) -> tuple[float, float, float]:
         """Return three absolute differences of the weighted sum of an answer's elements.
 
-        The first is that of both shadows (evaluations repeated in float64), the second that of the
-        subject's answer, as it ran in its own dtype, from its shadow, the third that of the
+        The first is that of both shadows (evaluations repeated in float64). The second is that of
+        the subject's answer, as it ran in its own dtype, from its shadow; the third is that of the
         recorded answer.
         """
         pair, weights = self.pairs[question.name], question.weights
@@ -384,9 +374,7 @@ def _conclude(both: _Both, name: str, judged: Sequence[_Judged]) -> Compared:
     known = theirs.as_declared <= size
     return Compared(
         name,
-        _decide(
-            factor, resolution, size, bool(mine.unruled or theirs.unruled), both.leaves(judged)
-        ),
+        decide(factor, resolution, size, bool(mine.unruled or theirs.unruled), both.leaves(judged)),
         factor,
         resolution,
         where,
@@ -401,30 +389,3 @@ def _conclude(both: _Both, name: str, judged: Sequence[_Judged]) -> Compared:
         mine.lost[0][1] if mine.lost else None,
         (*mine.unruled, *theirs.unruled),
     )
-
-
-def _decide(factor: float, resolution: float, size: float, unruled: bool, leaves: bool) -> Outcome:
-    if unruled:
-        return "no rule"
-    if factor > 1:
-        return "left torch" if leaves else "differs"
-    if not size:
-        return "not seen"
-    return "too wide" if resolution > WIDEST else "same"
-
-
-def divide(part: float, whole: float) -> float:
-    """Return part / whole; 0 / 0 is 0, and NaN becomes infinity."""
-    if part == 0:
-        return 0.0
-    share = part / whole if whole else math.inf
-    return math.inf if math.isnan(share) else share
-
-
-def bits(more: float, less: float) -> float:
-    """Return log2(more / less), the number of bits by which the error `more` exceeds the error
-    `less`; 0 if it does not.
-    """
-    if more <= less or less == 0 or not math.isfinite(more):
-        return 0.0
-    return math.log2(more / less)

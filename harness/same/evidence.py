@@ -9,7 +9,8 @@ from statistics import median
 
 from harness.core.finding import Located
 from harness.same.asking import Outside, Result
-from harness.same.compare import GRADIENT, WIDEST, Compared
+from harness.same.compare import GRADIENT, Compared
+from harness.same.outcomes import WIDEST
 
 SMALL = 1e-9  # of the largest gradient: what is allowed for a smaller one tells that it is 0
 UNPAIRED = ("shape", "only here")  # outcomes of answers that have no counterpart

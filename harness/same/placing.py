@@ -11,6 +11,7 @@ from harness.locating.arrivals import trace_arrivals
 from harness.locating.frontier import Pool, find_frontier, list_numbers
 from harness.locating.scaling import follow_scales
 from harness.locating.stopping import list_stops
+from harness.locating.viewing import name_views
 from harness.same.compare import Compared
 from harness.shadow.recording import Operation
 from harness.shadow.shadow import Shadow
@@ -21,7 +22,7 @@ def find_first(subject: Shadow, reference: Shadow, differs: Compared) -> list[Op
 
     They are the subject's first operations, on the way to the answer, that compute numbers which
     the reference does not compute. They are operations that cut off a gradient, which the reference
-    carries on, if that explains what the subject lacks on the way back. They are operations of the
+    carries on, if that explains the numbers that the subject lacks. They are operations of the
     reference that the subject lacks if a layer before them lacks numbers of the reference, or if
     all the subject's numbers occur in the reference. If the difference is as small as rounding, it
     is the operation that computed the answer.
@@ -34,6 +35,7 @@ def find_first(subject: Shadow, reference: Shadow, differs: Compared) -> list[Op
         first = find_frontier(subject.replay, place, pool)
         first = trace_arrivals(subject.replay, reference.replay, first)
         first = follow_scales(subject.replay, reference.replay, first)
+        first = name_views(subject.replay, reference.replay, first)
     place = reference.watched.answers[differs.answer]
     lacking = find_frontier(reference.replay, place, Pool(list_numbers(subject.replay), near))
     if not first or first[0].backward:

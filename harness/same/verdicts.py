@@ -101,7 +101,8 @@ def _fail_function(judged: Judged, failures: list[Shown]) -> Verdict:
     worst = find_worst(evidence) or failures[0]
     compared = worst.compared
     if compared.outcome in UNPAIRED:
-        return _fail(judged, describe_shape(models, worst, judged.mode))
+        operations = tuple(worst.result.first.get(compared.answer, ()))
+        return _fail(judged, describe_shape(models, worst, judged.mode), operations)
     if math.isnan(compared.actual):
         return _fail(judged, describe_difference(worst))
     finding = Finding(

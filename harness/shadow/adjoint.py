@@ -91,8 +91,8 @@ class Nodes:
         return torch.cat([flatten_error(*each) for each in zip(errors, self.results, strict=True)])
 
     def reach(self, sums: Sequence[Sum], apart: Sequence[int] = ()) -> tuple[Tensor, Tensor]:
-        """Return the effect of all errors on N numbers (weighted sums of tensors), as an array (N,
-        K), and that of the errors of each node in `apart`, as an array (N, nodes, K).
+        """Return the effect of all errors on N numbers, (N, K), and that of the errors of each node
+        in `apart`, (N, nodes, K). Each number is a weighted sum of tensors.
 
         Autograd can differentiate the tensors by the nodes. An infinite error does not count if its
         derivative is 0.
@@ -172,11 +172,14 @@ def _differentiate(sums: Sequence[Sum], results: Sequence[Tensor]) -> list[Tenso
             )
         except RuntimeError:
             pass
-    rows = [
-        torch.autograd.grad(tensors, results, row, retain_graph=True, allow_unused=True)
-        for row in zip(*weights, strict=True)
-    ]
-    return [_stack(list(slopes)) for slopes in zip(*rows, strict=True)]
+    rows = []
+    for row in zip(*weights, strict=True):
+        # not grad(tensors, results, row), at which PyTorch imports sympy
+        with torch.enable_grad():
+            total = sum((each * weight).sum() for each, weight in zip(tensors, row, strict=True))
+        rows.append(torch.autograd.grad(total, results, retain_graph=True, allow_unused=True))
+    each_result = zip(*rows, strict=True)
+    return [None if slopes[0] is None else torch.stack(slopes) for slopes in each_result]
 
 
 def _collect(sums: Sequence[Sum]) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
@@ -193,13 +196,6 @@ def _collect(sums: Sequence[Sum]) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
             found[id(tensor)][1][row].add_(weights)
     tensors, together = zip(*found.values(), strict=True)
     return tensors, together
-
-
-def _stack(slopes: list[Tensor | None]) -> Tensor | None:
-    known = [slope for slope in slopes if slope is not None]
-    if not known:
-        return None
-    return torch.stack([torch.zeros_like(known[0]) if slope is None else slope for slope in slopes])
 
 
 def draw_signs(tensor: Tensor, generator: torch.Generator) -> Tensor:

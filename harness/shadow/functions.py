@@ -21,8 +21,8 @@ class Function:
     """One call of a user's own torch.autograd.Function, whose backward pass is written by hand.
 
     `inputs` and `outputs` are its tensors. `gradients_out` are the gradients by the outputs, which
-    its backward gets, and `gradients_in` those by the inputs, which it returns (None if it returns
-    none); both are empty before the backward pass. `operations` are those of its forward pass.
+    its backward gets. `gradients_in` are those by the inputs, which it returns (None if it returns
+    none). Both are empty before the backward pass. `operations` are those of its forward pass.
     `leaves` says that numbers leave torch in it, for NumPy or Python.
     """
 

@@ -13,10 +13,13 @@ from typing import Any, Literal
 
 import torch
 
+from harness.model import late
+
 TORCH = os.path.dirname(torch.__file__) + os.sep
 PYTHON = sysconfig.get_path("stdlib") + os.sep
 WATCHING = os.path.dirname(__file__) + os.sep
 OURS = os.path.dirname(os.path.dirname(__file__)) + os.sep
+LATE = str(late.__file__)  # its function calls each mode
 
 
 class Layers:
@@ -79,9 +82,9 @@ def find_line(frame: FrameType | None) -> str:
 @cache
 def find_owner(file: str) -> Literal["user", "harness", "library"]:
     """Return whose code a file holds: the user's, this project's or a library's. The files of this
-    room, torch and Python itself count as libraries.
+    room and of `late`, torch and Python itself count as libraries.
     """
-    if file.startswith((TORCH, WATCHING, "<frozen", "<string")):
+    if file.startswith((TORCH, WATCHING, LATE, "<frozen", "<string")):
         return "library"
     if file.startswith(OURS):
         return "harness"

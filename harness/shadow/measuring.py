@@ -1,5 +1,7 @@
-"""Measures how much of their bounds the errors of results use: of many small results at once, since
-each operation of torch on a small tensor takes as long as one on a thousand numbers.
+"""Measures how much of their bounds the errors of results use.
+
+Many small results are measured at once: an operation of torch on a few numbers takes as long as one
+on a thousand.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ class Measured(NamedTuple):
     """The largest error of a result divided by its bound (`share`), and the number of elements that
     are undefined.
 
-    An element that is exactly right counts as 0, whatever its bound. An element is undefined if
+    An element that is exactly right counts as 0, even without a bound. An element is undefined if
     exact arithmetic gives none, or if it is not finite and may be beyond the range of the dtype.
     """
 

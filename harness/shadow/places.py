@@ -39,8 +39,8 @@ class Cut(NamedTuple):
 
 
 def find_order(place: Place, whole: int) -> tuple[int, ...] | None:
-    """Return the axes of a place in the order in which memory runs through them, empty if that is
-    their own order; None unless it covers all `whole` numbers of the memory once.
+    """Return the axes of a place in the order in which memory runs through them; () if that is
+    their own order. Return None unless the place covers all `whole` numbers of the memory once.
     """
     return None if place.offset else _find_order(place.size, place.stride, whole)
 

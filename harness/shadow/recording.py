@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, UntypedStorage
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from harness.model.late import import_dynamo_late
 from harness.rules.schemas import DRAWN, HIDDEN_WRITES, Signature, read_signature
 from harness.shadow.places import Place, list_places, view_place
 from harness.shadow.rewriting import Noted, rewrite
@@ -113,6 +114,7 @@ def _are_new(found: Sequence[Place | None], places: Any, known: int) -> bool:
     return not {*versions} <= {place.version for place in list_places(places)}
 
 
+@import_dynamo_late
 class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Records the operations that run in its `with` block into `run`.
 

@@ -81,8 +81,8 @@ class Shadow:
     def nodes(self) -> Nodes:
         """The results of all operations with their errors in three scenarios.
 
-        In the first, every operation runs in float64; in the second, in the dtype in which it ran;
-        in the third, in the claimed dtype if it ran in a narrower one.
+        In the first, every operation runs in float64. In the second, each runs in the dtype in
+        which it ran. In the third, it runs in the claimed dtype if it ran in a narrower one.
         """
         in_float64, as_run, as_declared = [], [], []
         after_narrow = self._list_after_narrow()

@@ -17,6 +17,8 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
+from harness.model.late import uncompiled
+
 RECURRENT = (torch.lstm, torch.gru, torch.rnn_tanh, torch.rnn_relu)
 NORMS = (torch.rms_norm, torch.nn.functional.rms_norm)
 
@@ -71,7 +73,7 @@ def unfused() -> Iterator[None]:
         with ExitStack() as stack:
             stack.enter_context(sdpa_kernel(SDPBackend.MATH))
             stack.enter_context(torch.backends.nnpack.flags(enabled=False))
-            stack.enter_context(torch.compiler.set_stance("force_eager"))
+            stack.enter_context(uncompiled())
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)

@@ -16,13 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from harness.core.recipe import Recipe
 from harness.model.devices import kind_of
+from harness.model.late import DYNAMO, WRAPPED_BY_DYNAMO
 
 if TYPE_CHECKING:
     import torch
-
-DYNAMO = "torch._dynamo"
-# the attribute of a function in which torch/_compile.py keeps what torch._dynamo has made of it
-WRAPPED_BY_DYNAMO = "__dynamo_disable"
 
 
 def make_optimiser(

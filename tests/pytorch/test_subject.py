@@ -13,8 +13,6 @@ from harness import Case, Contract, Loss, Status, Subject, Verdict
 from harness.core.formulation import Formulation
 from harness.core.problem import Problem
 from harness.judging.cache import Cache
-from harness.model.module import Model
-from harness.model.settings import hold_settings, read_settings
 from harness.running.trial import run
 from reference import Network, numpy_net, probes, r_nnet
 from tests.conftest import Approved
@@ -286,30 +284,6 @@ def test_a_model_built_for_evaluation_passes_with_its_dropout() -> None:
         lambda: Dropping().eval(), "Evaluated", lambda p: {b: p[n] for b, n in means.items()}
     )
     assert worst(verdicts(subject)).status is Status.PASS
-
-
-def test_the_module_whose_tensors_are_read_is_the_first_that_is_asked() -> None:
-    """One is built for each dtype, and none only to be looked at; unless torch was told something
-    else meanwhile. The model has its own buffers.
-    """
-    built: list[nn.Module] = []
-
-    def build() -> nn.Module:
-        built.append(Tanh())
-        built[-1].register_buffer("scale", torch.ones(3, dtype=torch.float64))
-        return built[-1]
-
-    subject = Subject(build, "counted")
-    formulation = subject.formulation(SINE)
-    first = [subject.live(formulation, dtype) for dtype in ("float64", "float32")]
-    assert [live.call for live in first if isinstance(live, Model)] == built
-    built[0].get_buffer("scale").add_(1)
-    assert np.array_equal(formulation.buffers["scale"], np.ones(3))
-    subject.formulation(SINE)
-    with hold_settings(read_settings() | {"default dtype": "torch.float64"}):
-        other = subject.live(formulation, "float64")
-    assert isinstance(other, Model)
-    assert (len(built), other.call) == (4, built[3])
 
 
 def test_outputs_of_a_narrower_dtype_are_named(approved: Approved) -> None:

@@ -158,6 +158,29 @@ def test_a_wrong_view_is_named() -> None:
     assert (first.name, first.layer) == ("aten::select", "take")
 
 
+class Functional(nn.Module):
+    """Takes a step, and a part of a matrix, in the layer that goes on with them."""
+
+    def __init__(self, step: int = -1, part: int = 1) -> None:
+        super().__init__()
+        self.w, self.u = nn.Parameter(torch.randn(3, 10)), nn.Parameter(torch.randn(5, 2))
+        self.step, self.part = step, part
+
+    def forward(self, x: Tensor) -> Tensor:
+        parts = torch.tanh(x @ self.w)[:, self.step].chunk(2, -1)
+        return (parts[self.part] @ self.u) * parts[0].sum()
+
+
+WRONG_VIEWS = {"select": Functional(step=0), "mm": Functional(part=0)}
+
+
+@pytest.mark.parametrize("name", WRONG_VIEWS)
+def test_a_wrong_view_is_named_in_its_own_layer(name: str) -> None:
+    """A step that the reference takes nowhere; of two parts that both take, the use is wrong."""
+    (first,) = place(WRONG_VIEWS[name], Functional(), torch.randn(4, 6, 3))
+    assert first.name == f"aten::{name}"
+
+
 def test_wrong_rows_are_named_where_they_are_taken() -> None:
     """A table gives rows of the next tokens; the recurrent layer that reads them is right."""
     torch.manual_seed(0)

@@ -246,6 +246,7 @@ def plant_kernel(example: Example, rng: random.Random) -> Outcome | None:
         for number, one in enumerate(clean.checked)
         for place, error in enumerate(one.errors)
         if one.ruled and error is not None and bool((torch.isfinite(error) & (error > 0)).any())
+        if place < len(one.operation.called._schema.returns)  # others are written, not returned
     ]
     number, place = rng.choice(found)
     operation, error = clean.checked[number].operation, clean.checked[number].errors[place]
