@@ -111,3 +111,6 @@ for power, m in ((1, 1.0), (1, 0.3), (2, 0.3)):
 add("label-margin-of-ties", label.default, TIED, LABELS, 1)
 is_label = label(TIED, LABELS, 1)[1]
 add("label-margin-backward-of-ties", label_backward.default, t(0.7)[0], TIED, LABELS, 1, is_label)
+row = (TIED[0], LABELS[1])
+add("label-margin-of-a-row", label.default, *row, 0)
+add("label-margin-backward-of-a-row", label_backward.default, t(0.7)[0], *row, 0, is_label[1])
