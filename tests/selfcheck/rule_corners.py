@@ -91,7 +91,7 @@ add("sub-of-a-product", aten.sub.Tensor, A, B, alpha=0.3)
 add("addcmul-by-a-number", aten.addcmul.default, A, B, A, value=0.3)
 add("addcdiv-by-a-number", aten.addcdiv.default, A, B, A, value=0.3)
 add("addcmul-of-small", aten.addcmul.default, t(0), t(1e-30), t(1e30), value=1e-12)
-for weight in (0.1, -0.1, 0.5, 0.9, 0.5 + 1e-9, -0.5 - 1e-9):
+for weight in (0.1, -0.1, 0.5, 0.9, 0.5 - 1e-9, 1e-9 - 0.5):
     add(f"lerp-by-{weight:.9g}", aten.lerp.Scalar, A, B, weight)
 add("lerp-to-the-half", aten.lerp.Tensor, A[:3], B[:3], t(0.5, 0.25, -0.75))
 add("rsqrt-of-small", aten.rsqrt.default, A)

@@ -72,6 +72,7 @@ for what, weight, bias in (
 ):
     given = (BATCH, weight, bias, HELD, HELD, True, 0.3, 1e-3)
     add(f"batch-norm-of-wide-{what}", batch_norm, *given)
+add("batch-norm-of-wide-means", batch_norm, BATCH, HELD, HELD, WIDE, HELD, True, 0.3, 1e-3)
 add("batch-norm-without-statistics", legit.no_stats, BATCH, W[:2], None, True, 0.3, 1e-3)
 given = (BATCH, W[:2], W[:2], t(0.5, 2), t(0.5, 2))
 add(
