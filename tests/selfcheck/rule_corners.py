@@ -120,6 +120,7 @@ add("xlog1py", aten.special_xlog1py.default, t(0, 0.3, 2, -3), t(-1.0, 2.0, 0.01
 held = {"dtype": torch.float64}
 add("arange", aten.arange.start_step, -0.1, 1.0, 0.3, **held)
 add("arange-of-whole-numbers", aten.arange.start_step, 0, 300, 7, **held)
+add("arange-from-a-half", aten.arange.start_step, 0.5, 300, 7, **held)
 add("arange-of-steps", aten.arange.start_step, 0, 2, 0.3, **held)
 add("arange-from-a-whole-number", aten.arange.start, 0, 2.5, **held)
 add("arange-to-a-half", aten.arange.default, 0.5, **held)
