@@ -67,7 +67,7 @@ class Compared:
     rounding allows. It is taken over a random weighted sum of the answer's elements and the element
     that differs most. `where` is the index of this element, and `actual`, `expected` and `allowed`
     are its two values and the allowed difference. `resolution` is the allowed difference divided by
-    `size`, the norm of the answer.
+    `size`, the sum of the absolute values of the answer's elements.
 
     `run_factor` is the largest difference between the model's answer, as it ran in its own dtype,
     and its shadow, divided by the rounding error of its operations. `run_resolution` is the latter
@@ -366,7 +366,7 @@ def _conclude(both: _Both, name: str, judged: Sequence[_Judged]) -> Compared:
     worst = max(elements, key=lambda one: one.factor, default=whole)
     expected, actual = both.expected(name), both.actual(name)
     assert actual is not None
-    size = float(torch.linalg.vector_norm(both.pairs[name].expected))
+    size = float(abs(both.pairs[name].expected).sum())
     factor = max(one.factor for one in judged)
     resolution = divide(whole.allowed, size)
     where = worst.question.where or (0,) * expected.ndim

@@ -4,8 +4,8 @@ A fused kernel computes several operations at once, unseen by the recording. Tha
 computes the gradient of its softmax from the outputs, not from the probabilities. It takes exp
 within 20 units in the last place (exp_u20 of torch's ATen/cpu/vec) and sums block by block. The
 recurrent layers of oneDNN round at other places than their steps, so that a later operation may
-take another branch. The bounds of the single steps do not cover this. If an answer is outside, the
-model is run once more with kernels of single steps, and that run decides.
+take another branch. The bounds of the single steps do not cover this. If an answer is outside by a
+small factor, the model is run once more with kernels of single steps, and that run decides.
 """
 
 from __future__ import annotations
@@ -16,8 +16,12 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from harness.same.compare import Carry, Compared, Tensors, compare
+from harness.shadow.recording import Run
 from harness.shadow.shadow import Shadow
 from harness.shadow.unfused import StepByStep
+
+OF_ATTENTION = "aten::_safe_softmax"  # which nothing but attention calls
+MOST = 64.0  # bounds: a larger error is no fused kernel's. The largest of 10,000 models was 5
 
 
 def compare_as_run(
@@ -41,13 +45,21 @@ def compare_as_run(
 
     compared = judge(ran)
     worst = _find_worst(compared)
-    if worst <= 1:
+    if worst <= 1 or worst > MOST:
         return compared, 0.0
     if not _are_equal(run(), ran):  # not the kernels, but the model gives other answers
         return compared, 0.0
-    with sdpa_kernel(SDPBackend.MATH), StepByStep():
-        by_steps = judge(run())
+    with sdpa_kernel(SDPBackend.MATH), StepByStep() as steps:
+        again = run()
+    if not (steps.met_recurrent or _attends(subject.watched.run)):
+        return compared, 0.0
+    by_steps = judge(again)
     return (compared, 0.0) if _find_worst(by_steps) > 1 else (by_steps, worst)
+
+
+def _attends(run: Run) -> bool:
+    """Do a run's operations include attention?"""
+    return any(operation.functional == OF_ATTENTION for operation in run.operations)
 
 
 def _are_equal(answers: Tensors, others: Tensors) -> bool:

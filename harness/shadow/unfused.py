@@ -46,7 +46,13 @@ def normalize(
 class StepByStep(TorchFunctionMode):
     """Runs recurrent networks as single operations, without the layers of oneDNN and cuDNN, and
     torch.rms_norm by its equations.
+
+    `met_recurrent` says whether there was such a network.
     """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.met_recurrent = False
 
     def __torch_function__(
         self, function: Any, types: Any, args: Any = (), kwargs: Any = None
@@ -55,6 +61,7 @@ class StepByStep(TorchFunctionMode):
             return normalize(*args, **(kwargs or {}))
         if function not in RECURRENT:
             return function(*args, **(kwargs or {}))
+        self.met_recurrent = True
         libraries = torch.backends.mkldnn, torch.backends.cudnn
         before = [library.set_flags(False)[0] for library in libraries]
         try:

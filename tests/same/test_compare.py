@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.locating.located import locate
-from harness.same.compare import GRADIENT, ByName, Compared, compare
+from harness.same.compare import GRADIENT, WIDEST, ByName, Compared, compare
 from harness.same.placing import find_first
 from harness.shadow.shadow import Shadow
 from harness.shadow.watch import watch
@@ -172,3 +172,16 @@ def test_noise_has_no_precision_to_keep(dtype: torch.dtype) -> None:
         assert output.bits_worse > 5
     else:
         assert math.isnan(output.bits_worse)
+
+
+@pytest.mark.parametrize("rows", [4, 512])
+def test_an_answer_of_many_elements_is_judged_as_one_of_few(rows: int) -> None:
+    """Its bound is compared with the sum of its elements' sizes: both grow with their number."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(16, 16), nn.Tanh(), nn.Linear(16, 8))
+    x = torch.randn(rows, 16)
+    mine, theirs = (watch_output(model, x, torch.bfloat16) for _ in range(2))
+    wrong = {"output": mine.watched.observed("output") * 1.5}
+    (output,) = compare(mine, theirs, ByName(), torch.Generator().manual_seed(0), wrong)
+    assert output.run_resolution <= WIDEST
+    assert output.run_factor > 1

@@ -66,3 +66,31 @@ def test_a_rounded_constant_is_the_same_function(
 def test_another_constant_is_another_function(model: type[nn.Module], dtype: str) -> None:
     """By more than one rounding of its dtype, or made in float32 in a float64 model."""
     assert judge(model, dtype).status is Status.FAIL
+
+
+class Cancelling(Scaled):
+    """Adds a large number and takes it off again."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ((torch.tanh(self.fc(x)) + 1000.0) - 1000.0) * 0.1
+
+
+def judge_precision(model: type[nn.Module], reference: type[nn.Module]) -> Status:
+    case = same(model, reference, data=(6, 4), dtypes=["float32"], modes=["eval"])
+    cache = Cache(case)
+    (trial,) = [one for one in case.trials() if one.check.startswith("precision-kept")]
+    return run(trial, cache).status
+
+
+@pytest.mark.parametrize(("model", "reference"), [(Held, Scaled), (Kept, Scaled), (Scaled, Kept)])
+def test_a_rounded_constant_loses_no_bits(
+    model: type[nn.Module], reference: type[nn.Module]
+) -> None:
+    """Operations lose bits; a constant is rounded before them."""
+    assert judge_precision(model, reference) is Status.PASS
+
+
+@pytest.mark.parametrize("reference", [Scaled, Kept])
+def test_a_rounded_constant_excuses_no_bits(reference: type[nn.Module]) -> None:
+    """A form that loses bits does so beside any reference."""
+    assert judge_precision(Cancelling, reference) is Status.FAIL
