@@ -186,6 +186,11 @@ def look_at(builder: Builder, given: Given) -> Side:
 def _advise(error: Exception, data: Any) -> str:
     if isinstance(error, TypeError) and isinstance(data, list):
         return " (a list is several batches; several arguments are a tuple)"
+    if isinstance(error, RuntimeError) and "ouble" in str(error):
+        return (
+            " (every model is first called in float64: let it make its own tensors in the dtype of"
+            " its inputs, as in torch.zeros(3, dtype=x.dtype))"
+        )
     return ""
 
 

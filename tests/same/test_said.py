@@ -109,6 +109,13 @@ class HalfReference(Plain):
         return torch.tanh(h[:, None] + self.b.bias)
 
 
+class MakesFloat32(Plain):
+    """Its own start is in float32."""
+
+    def hidden(self, x: Tensor) -> Tensor:
+        return super().hidden(x) + torch.zeros(1, 8) @ torch.eye(8, dtype=x.dtype)
+
+
 SAID: dict[str, tuple[Any, Any, dict[str, Any], str, Status]] = {
     "two values": (m.Tied, m.Tied, {"parameters": two_values}, FUNCTION, Status.BROKEN),
     "the rest by name": (
@@ -121,6 +128,7 @@ SAID: dict[str, tuple[Any, Any, dict[str, Any], str, Status]] = {
     "nearest": (Near, Plain, {}, FUNCTION, Status.FAIL),
     "no shapes fit": (Narrow, Plain, {}, FUNCTION, Status.BROKEN),
     "keeps its graph": (KeepsGraph, Plain, {}, FUNCTION, Status.BROKEN),
+    "a dtype of its own": (MakesFloat32, Plain, {}, FUNCTION, Status.BROKEN),
     "complex numbers": (Complex, Plain, {}, FUNCTION, Status.BROKEN),
     "no rule": (Unruled, Unruled, {}, FUNCTION, Status.VACUOUS),
     "no rule, no bound": (Unruled, Unruled, {}, COMPUTED, Status.VACUOUS),
