@@ -11,6 +11,11 @@ from itertools import combinations
 from harness.evaluating.state import Tensors
 from harness.mapping.parts import Part, Parts
 
+PARTNERS = (  # how weights are called, and the word for the bias in its place
+    (re.compile("weight|kernel"), "bias"),
+    (re.compile("gamma"), "beta"),
+    (re.compile(r"^[Ww](?=\d*$)"), "b"),
+)
 FIRST_ROWS = re.compile(r"\[(\d+):(\d+)\]$")  # of an expression that takes some rows of a tensor
 
 
@@ -43,11 +48,14 @@ def _list_parted(parts: Mapping[str, Part], theirs: Tensors) -> Iterator[str]:
 
 
 def _find_partner(name: str) -> str:
-    """Return the name of the bias that belongs to a weight: "rnn.bias_ih" for "rnn.weight_ih"; ""
-    if the name is no weight's.
+    """Return the name of the bias that belongs to a weight: "rnn.bias_ih" for "rnn.weight_ih", "b1"
+    for "W1"; "" if the name is no weight's.
     """
     owner, dot, leaf = name.rpartition(".")
-    return f"{owner}{dot}{leaf.replace('weight', 'bias')}" if "weight" in leaf else ""
+    for weight, bias in PARTNERS:
+        if weight.search(leaf):
+            return f"{owner}{dot}{weight.sub(bias, leaf)}"
+    return ""
 
 
 def count_mixed(parts: Mapping[str, Part]) -> int:

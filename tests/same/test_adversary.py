@@ -227,8 +227,31 @@ class Square(nn.Module):
         return self.o(torch.tanh(self.b(torch.tanh(self.a(x)))))
 
 
+class ByLetters(nn.Module):
+    """Square with matrices W1 to W3, each with its own bias or with another's."""
+
+    def __init__(self, order: str = "123") -> None:
+        super().__init__()
+        self.order = order
+        for number in "123":
+            self.register_parameter(f"W{number}", nn.Parameter(torch.randn(5, 5)))
+            self.register_parameter(f"b{number}", nn.Parameter(torch.randn(5)))
+
+    def forward(self, x: Tensor) -> Any:
+        for number, bias in zip("123", self.order, strict=True):
+            x = x @ getattr(self, f"W{number}").T + getattr(self, f"b{bias}")
+            x = x if number == "3" else torch.tanh(x)
+        return x
+
+
+class LettersExchanged(ByLetters):
+    def __init__(self) -> None:
+        super().__init__("213")
+
+
 WRONG = [
     (Exchanged, Square),
+    (LettersExchanged, Square),
     (ConstantOff, Constant),
     (ConstantUnstored, Constant),
     (MaskedByNumPy, Masked),
@@ -370,6 +393,7 @@ def test_names_that_mislead_may_be_meant() -> None:
 
 
 RIGHT = [
+    (ByLetters, Square),
     (ScalesApart, Scales),
     (InfiniteByMask, Infinite),
     (OtherArgument, Plain),
