@@ -161,6 +161,7 @@ class _Search:
         self.likeliest: tuple[tuple[float, ...], ParameterMap] | None = None
         self.against_names = ""
         self.seen: set[str] = set()
+        self.until = process_time() + SECONDS
         self.ended = ""
 
     def find(self) -> ParameterMap:
@@ -169,18 +170,14 @@ class _Search:
 
         Raises WrongMap if there is none of these.
         """
-        began = process_time()
         for mapping in self._list_maps():
-            if len(self.seen) >= MOST or process_time() - began > SECONDS:
-                self.ended = f"the search ended after {len(self.seen)} maps"
+            if self._is_over():
                 break
             difference = self.pair.trier.measure(mapping)
             parts = dict(mapping.parts or {})
             contradictions = list_contradictions(parts, self.named, self.pair.theirs)
             if difference < float("inf") and self._is_whole(mapping):
-                rank = self._rank(parts, len(contradictions), difference)
-                if self.likeliest is None or rank < self.likeliest[0]:
-                    self.likeliest = rank, mapping
+                self._keep_likeliest(mapping, self._rank(parts, len(contradictions), difference))
             if contradictions:
                 if difference <= AGREE:
                     self.against_names = self.against_names or ", ".join(contradictions)
@@ -189,11 +186,21 @@ class _Search:
                 self.best = difference, mapping
             if difference <= AGREE:
                 return self._compare_with_order(mapping)
+        if self._is_over():
+            self.ended = f"the search ended after {len(self.seen)} maps"
         mapping = self._fall_back()
         remark = mapping.remark
         if self.against_names:
             remark = remark.replace("none makes", "none that follows the names makes")
         return replace(mapping, remark=remark, against_names=self.against_names)
+
+    def _keep_likeliest(self, mapping: ParameterMap, rank: tuple[float, ...]) -> None:
+        if self.likeliest is None or rank < self.likeliest[0]:
+            self.likeliest = rank, mapping
+
+    def _is_over(self) -> bool:
+        """Has the search tried enough maps, or taken enough time?"""
+        return len(self.seen) >= MOST or process_time() > self.until
 
     def _rank(self, parts: Parts, contradictions: int, difference: float) -> tuple[float, ...]:
         """Return how implausible a map is that does not make the outputs agree: by kinds and names,
@@ -226,16 +233,40 @@ class _Search:
         return mapping.assumed and not unmapped & named
 
     def _list_maps(self) -> Iterator[ParameterMap]:
-        """Yield maps that keep the assignments by equal names, then maps that do not."""
+        """Yield maps that keep the assignments by equal names, then maps that do not.
+
+        Tensors keep their order at first: there are many other orders of many equal shapes, and
+        none is of use if the shapes do not fit.
+        """
         fixed = {**self.words, **self.named}
         yield self._as_map(fixed, {})
-        for keep in [fixed, self.words] if self.named else [self.words]:
-            for rest in (_list_left(self.pair, keep), _list_all_left(self.pair, keep)):
-                for parts in _list_alignments(self.pair, *rest):
-                    key = describe_parts({**keep, **parts}, 10_000)
-                    if key not in self.seen:
-                        self.seen.add(key)
-                        yield self._as_map(keep, parts)
+        for exchange in (False, True):
+            for keep in [fixed, self.words] if self.named else [self.words]:
+                for rest in (_list_left(self.pair, keep), _list_all_left(self.pair, keep)):
+                    for parts in self._list_alignments(*rest, exchange):
+                        key = describe_parts({**keep, **parts}, 10_000)
+                        if key not in self.seen:
+                            self.seen.add(key)
+                            yield self._as_map(keep, parts)
+
+    def _list_alignments(
+        self, rest: Sequence[Named], rest_theirs: Sequence[Named], exchange: bool
+    ) -> Iterator[Parts]:
+        """Yield expressions that make the subject's remaining tensors (`rest`) from the reference's
+        (`rest_theirs`), the most plausible first, until the time of the search is over.
+
+        `exchange` says that tensors of equal shapes may be exchanged.
+        """
+        in_use = sorted(rest, key=lambda one: _place(one[0], self.pair.used))
+        ours = [list(rest)]
+        if in_use != list(rest):
+            ours.append(in_use)
+        for rules in SEARCHES:
+            for theirs in list_orders(rest_theirs, self.pair.used_theirs, exchange):
+                for mine in ours:
+                    yield from align(theirs, mine, rules)
+                if self._is_over():
+                    return
 
     def _as_map(self, keep: Parts, parts: Parts) -> ParameterMap:
         names = {**keep, **parts}
@@ -301,22 +332,6 @@ class _Search:
 def list_shapes(shapes: Mapping[str, Shape]) -> str:
     """Return names with shapes as text."""
     return ", ".join(f"{name} {shape}" for name, shape in shapes.items()) or "none"
-
-
-def _list_alignments(
-    pair: Pair, rest: Sequence[Named], rest_theirs: Sequence[Named]
-) -> Iterator[Parts]:
-    """Yield expressions that make the subject's remaining tensors (`rest`) from the reference's
-    (`rest_theirs`), the most plausible first.
-    """
-    in_use = sorted(rest, key=lambda one: _place(one[0], pair.used))
-    ours = [list(rest)]
-    if in_use != list(rest):
-        ours.append(in_use)
-    for rules in SEARCHES:
-        for theirs in list_orders(rest_theirs, pair.used_theirs):
-            for mine in ours:
-                yield from align(theirs, mine, rules)
 
 
 def _place(name: str, used: Sequence[str]) -> int:

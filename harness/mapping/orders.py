@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import permutations
+from itertools import chain, permutations
 
 from harness.evaluating.state import Shape
 from harness.mapping.aligning import MOST_MIXED
@@ -11,12 +11,14 @@ from harness.mapping.parts import Named
 from harness.mapping.stacking import group_numbered
 
 
-def list_orders(names: Sequence[Named], used: Sequence[str]) -> Iterator[list[Named]]:
+def list_orders(
+    names: Sequence[Named], used: Sequence[str], exchange: bool = True
+) -> Iterator[list[Named]]:
     """Yield a list of tensors in orders in which they may correspond to another list.
 
     `used` has the names in the order of their first use. The orders are: as registered; with
-    numbered layers together; in the order of use; and with modules, or tensors, of equal shapes
-    exchanged.
+    numbered layers together; in the order of use; and, with `exchange`, those with modules, or
+    tensors, of equal shapes exchanged.
     """
     seen: set[tuple[str, ...]] = set()
     by_name = dict(names)
@@ -24,7 +26,8 @@ def list_orders(names: Sequence[Named], used: Sequence[str]) -> Iterator[list[Na
     in_use += [one for one in names if one[0] not in used]
     grouped = list(group_numbered(names))
     for base in (list(names), in_use):
-        for order in (base, *grouped, *_exchange_owners(base), *_exchange_tensors(base)):
+        exchanged = (_exchange_owners(base), _exchange_tensors(base)) if exchange else ()
+        for order in chain([base], grouped, *exchanged):
             key = tuple(name for name, _ in order)
             if key not in seen:
                 seen.add(key)

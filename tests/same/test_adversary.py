@@ -249,6 +249,38 @@ class LettersExchanged(ByLetters):
         super().__init__("213")
 
 
+class Split(nn.Module):
+    """Attention with queries, keys and values apart, between norms: nine vectors of one length.
+
+    The keys' bias acts on no output.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(5)
+        self.q, self.k, self.v = nn.Linear(5, 5), nn.Linear(5, 5), nn.Linear(5, 5)
+        self.proj, self.norm2, self.up = nn.Linear(5, 5), nn.LayerNorm(5), nn.Linear(5, 5)
+
+    def forward(self, x: Tensor) -> Any:
+        h = self.norm(x)
+        x = x + self.proj(torch.softmax(self.q(h) @ self.k(h).T, -1) @ self.v(h))
+        return x + self.up(self.norm2(x))
+
+
+class FusedBlock(nn.Module):
+    """The same with one layer for all three, and other names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ln_a, self.qkv, self.out = nn.LayerNorm(5), nn.Linear(5, 15), nn.Linear(5, 5)
+        self.ln_b, self.last = nn.LayerNorm(5), nn.Linear(5, 5)
+
+    def forward(self, x: Tensor) -> Any:
+        q, k, v = self.qkv(self.ln_a(x)).chunk(3, -1)
+        x = x + self.out(torch.softmax(q @ k.T, -1) @ v)
+        return x + self.last(self.ln_b(x))
+
+
 WRONG = [
     (Exchanged, Square),
     (LettersExchanged, Square),
@@ -393,6 +425,7 @@ def test_names_that_mislead_may_be_meant() -> None:
 
 
 RIGHT = [
+    (FusedBlock, Split),
     (ByLetters, Square),
     (ScalesApart, Scales),
     (InfiniteByMask, Infinite),
