@@ -35,7 +35,13 @@ def convolve(steps: Steps, call: Call) -> Error:
     stored = 0
     if call["transposed"]:
         stored = count_window(call)
-    return bound_sums(steps, call, call.result, (size, counts, stored))
+    error = bound_sums(steps, call, call.result, (size, counts, stored))
+    small = find_small(steps, x, weight)
+    if small is None or error is None:
+        return error
+    by_x = repeat_with(call, input=small[0], weight=abs(weight), bias=None)
+    by_weight = repeat_with(call, input=abs(x), weight=small[1], bias=None)
+    return add_lost(steps, error, by_x, by_weight)
 
 
 @rule("convolution_backward")
@@ -54,7 +60,36 @@ def convolve_backward(steps: Steps, call: Call) -> Sequence[Error]:
     errors: list[Error] = []
     for result, *sums in zip(call.results, sizes, counts, stored, strict=True):
         errors.append(None if result is None else bound_sums(steps, call, result, sums))
-    return errors
+    small = find_small(steps, g, x, weight)
+    if small is None:
+        return errors
+    by_g = repeat_with(call, grad_output=small[0], input=abs(x), weight=abs(weight))
+    mask = [*call["output_mask"][:2], False]  # the gradient by the bias has no other factor
+    by_others = repeat_with(
+        call, grad_output=abs(g), input=small[1], weight=small[2], output_mask=mask
+    )
+    return [
+        None if error is None else add_lost(steps, error, *lost)
+        for error, *lost in zip(errors, by_g, by_others, strict=True)
+    ]
+
+
+def find_small(steps: Steps, *factors: Tensor) -> Sequence[Tensor] | None:
+    """Return the sizes of subnormal numbers, with 0 for others; None if there are none, or if no
+    kernel reads them as 0, as oneDNN's of bfloat16 do.
+    """
+    if not steps.precision.narrow:
+        return None
+    small = [torch.where(abs(each) < steps.tiny, abs(each), 0.0) for each in factors]
+    return small if any(bool(each.any()) for each in small) else None
+
+
+def add_lost(steps: Steps, error: Tensor, *lost: Tensor | None) -> Tensor:
+    """Return an error plus what is lost before the result is rounded to its dtype."""
+    for each in lost:
+        if each is not None:
+            error = error + (1 + steps.precision.stored) * each
+    return error
 
 
 def bound_sums(steps: Steps, call: Call, value: Tensor, sums: Sequence[Tensor | int]) -> Error:

@@ -174,6 +174,24 @@ def test_a_product_may_lose_subnormal_numbers(added: bool) -> None:
     assert bool((error < 1.1 * product + 2 * torch.finfo(held).tiny).all())
 
 
+def test_a_convolution_may_lose_subnormal_numbers() -> None:
+    """Forward and backward; the gradient by the bias loses only those of the result's gradient."""
+    held, tiny = torch.bfloat16, torch.finfo(torch.bfloat16).tiny
+    x = torch.full((2, 3, 8), 0.7 * tiny, dtype=held)
+    weight = torch.full((4, 3, 1), 15.0, dtype=held)
+    made = answer(aten.convolution.default, [x, weight, None, [1], [0], [1], False, [0], 1], {})
+    (error,) = made.errors
+    exact = 3 * x.double()[:, :1] * 15
+    assert error is not None
+    assert bool((error >= exact).all())
+    given = [x[:, :1].expand(2, 4, 8), x * 0 + 1, weight, [4], [1], [0], [1], False, [0], 1]
+    backward = answer(aten.convolution_backward.default, [*given, [True, True, True]], {})
+    for error, result in zip(backward.errors, backward.call.results, strict=True):
+        assert error is not None
+        assert bool((error >= abs(result)).all())
+        assert bool((error < 1.1 * abs(result) + 100 * tiny).all())
+
+
 def test_an_infinite_mask_is_exact() -> None:
     """A class of minus infinity has the probability 0, exactly, and others keep their bounds."""
     x = torch.tensor([[0.5, -torch.inf, 2.0], [1.0, 3.0, -torch.inf]])

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import random
 import re
+from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from harness.same.compare import ByName, compare
 from tests.conftest import Approved
 from tests.selfcheck import model_cost, model_faults, models
+from tests.selfcheck.zoo import formulas
 from tests.selfcheck.zoo.dense import Dense
 from tests.selfcheck.zoo.draw import DTYPES, FAMILIES, draw
+from tests.selfcheck.zoo.losses import Huber
 from tests.selfcheck.zoo.net import list_blocks, rewrite
 
 
@@ -94,3 +98,35 @@ def test_costs_are_measured() -> None:
     ratio, seconds = model_cost.measure_dual_head(3, 8)
     assert 1 < ratio.middle < 200
     assert 0 < seconds.low <= seconds.high
+
+
+def measure_error(formula: Callable[[Tensor], Tensor], z: Tensor) -> float:
+    """The largest error in float32 of a formula's first result and of its slope, relative."""
+    found = []
+    for dtype in (torch.float32, torch.float64):
+        at = z.to(dtype).requires_grad_()
+        result = formula(at).flatten()[0]
+        (slope,) = torch.autograd.grad(result, at)
+        found.append((result.detach().double(), slope.flatten()[0].double()))
+    return max(float(abs(one - exact) / abs(exact)) for one, exact in zip(*found, strict=True))
+
+
+HUBER = Huber()
+
+
+@pytest.mark.parametrize(
+    ("costly", "plain", "at"),
+    [
+        (formulas.elu_by_where, functional.elu, [-11.0]),
+        (formulas.selu_by_hand, functional.selu, [-11.0]),
+        (formulas.softmax_by_logsumexp, lambda z: torch.softmax(z, -1), [4e6, 4e6 + 0.25]),
+        (lambda z: HUBER.by_clamp(z, z * 0), lambda z: HUBER.plain(z, z * 0), [1e-3]),
+    ],
+    ids=["elu", "selu", "softmax", "huber"],
+)
+def test_what_is_called_costly_loses_bits(
+    costly: Callable[[Tensor], Tensor], plain: Callable[[Tensor], Tensor], at: list[float]
+) -> None:
+    """A formula is no false alarm of precision that is lost where it loses more than three bits."""
+    z = torch.tensor(at)
+    assert measure_error(costly, z) > 8 * max(measure_error(plain, z), torch.finfo(z.dtype).eps)

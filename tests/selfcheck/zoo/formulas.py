@@ -162,11 +162,11 @@ ACTIVATIONS: Mapping[str, tuple[Formula, ...]] = {
     ),
     "elu": (
         Formula(F.elu),
-        Formula(elu_by_where),
+        Formula(elu_by_where, ANY, True),
         Formula(elu_by_parts, ANY, True),
         Formula(lambda z: F.celu(z)),
     ),
-    "selu": (Formula(F.selu), Formula(selu_by_hand)),
+    "selu": (Formula(F.selu), Formula(selu_by_hand, ANY, True)),
     "softplus": (
         Formula(F.softplus),
         Formula(lambda z: torch.log1p(torch.exp(z)), EXP),
@@ -232,7 +232,7 @@ ACTIVATIONS: Mapping[str, tuple[Formula, ...]] = {
         Formula(lambda z: F.softmax(z, -1)),
         Formula(softmax_by_exp, EXP),
         Formula(softmax_by_shift),
-        Formula(softmax_by_logsumexp),
+        Formula(softmax_by_logsumexp, ANY, True),
         Formula(lambda z: F.log_softmax(z, -1).exp()),
         Formula(lambda z: F.softmin(-z, -1)),
         Formula(lambda z: F.softmax(z.transpose(0, -1), 0).transpose(0, -1)),

@@ -82,6 +82,7 @@ class Huber(Block):
     styles: ClassVar[Mapping[str, float]] = dict.fromkeys(
         ("plain", "by_where", "by_clamp", "by_smooth_l1"), ANY
     )
+    costly: ClassVar[tuple[str, ...]] = ("by_clamp",)
     faults: ClassVar[tuple[str, ...]] = ("other_delta", "not_halved")
 
     def plain(self, y: Tensor, t: Tensor) -> Tensor:  # type: ignore[override]
