@@ -18,6 +18,7 @@ from harness.same.evidence import Evidence, Shown, count_answers
 from harness.words.naming import describe_used, format_factor, format_share
 from harness.words.wording import describe_operation
 
+NARROW = ("bfloat16", "float16")
 NOT_PROVED = "other data and the steps of an optimiser are not judged"
 MOST_NAMED = 6
 
@@ -38,8 +39,8 @@ def list_names(names: Sequence[str]) -> str:
     return " and ".join([", ".join(listed[:-1]), listed[-1]] if len(listed) > 1 else listed)
 
 
-def describe_function(models: Models, evidence: Evidence, mode: str) -> str:
-    """Return the sentence on models that are the same function."""
+def describe_function(models: Models, evidence: Evidence, mode: str, dtype: str) -> str:
+    """Return the sentence on models that are the same function, in a mode and a dtype."""
     judged = evidence.judged()
     factor = max(shown.compared.factor for shown in judged)
     resolution = max(shown.compared.resolution for shown in judged)
@@ -55,6 +56,11 @@ def describe_function(models: Models, evidence: Evidence, mode: str) -> str:
     )
     if models.mapping.assumed and "..." not in models.mapping.code:
         sentence += f"; to say so yourself: {models.mapping.code}"
+    if dtype in NARROW:
+        sentence += (
+            f"; the numbers of both models and the data were rounded to {dtype} first: what that"
+            " loses is not judged"
+        )
     if any(result.rounded for result in evidence.results):
         sentence += "; constants that one of them holds rounded may be off by that rounding"
     if any(result.draws for result in evidence.results):

@@ -86,7 +86,9 @@ def judge_function(judged: Judged) -> Verdict:
         status, reason = unjudged
         return blank(trial, status, reason)
     worst = max(evidence.judged(), key=lambda shown: shown.compared.factor)
-    verdict = blank(trial, Status.PASS, describe_function(models, evidence, judged.mode))
+    verdict = blank(
+        trial, Status.PASS, describe_function(models, evidence, judged.mode, trial.dtype)
+    )
     return replace(
         verdict,
         budget_used=worst.compared.factor,

@@ -1,5 +1,6 @@
 """Wrong models are found, right ones pass, and what cannot be compared is said."""
 
+import copy
 from typing import Any
 
 import pytest
@@ -149,6 +150,14 @@ def test_the_form_of_another_function_is_not_judged(approved: Approved) -> None:
     verdict = found["float64 precision-kept-train"]
     assert verdict.status is Status.ABSENT
     approved(verdict.why, mask_figures=True)
+
+
+def test_what_is_rounded_first_is_said(approved: Approved) -> None:
+    """A model in bfloat16 and its original in float32 are compared by the numbers of bfloat16."""
+    original = m.Plain()
+    case = same(copy.deepcopy(original).bfloat16(), original, data=DATA, parameters="as built")
+    found = judge(case)
+    approved(found["bfloat16 same-function-eval"].why, mask_figures=True)
 
 
 def test_noise_has_no_precision_to_keep(approved: Approved) -> None:
