@@ -85,7 +85,7 @@ def find_small(steps: Steps, *factors: Tensor) -> Sequence[Tensor] | None:
 
 
 def add_lost(steps: Steps, error: Tensor, *lost: Tensor | None) -> Tensor:
-    """Return an error plus what is lost before the result is rounded to its dtype."""
+    """Return an error plus losses that come before the result is rounded to its dtype."""
     for each in lost:
         if each is not None:
             error = error + (1 + steps.precision.stored) * each
