@@ -19,6 +19,7 @@ from torch import Tensor
 from harness.kernels.again import multiply_all, repeat_with
 from harness.rules.registry import Call, Error, rule
 from harness.rules.steps import Number, Steps
+from harness.rules.sums import add_lost, find_small
 
 
 @rule("convolution", "_convolution")
@@ -72,24 +73,6 @@ def convolve_backward(steps: Steps, call: Call) -> Sequence[Error]:
         None if error is None else add_lost(steps, error, *lost)
         for error, *lost in zip(errors, by_g, by_others, strict=True)
     ]
-
-
-def find_small(steps: Steps, *factors: Tensor) -> Sequence[Tensor] | None:
-    """Return the sizes of subnormal numbers, with 0 for others; None if there are none, or if no
-    kernel reads them as 0, as oneDNN's of bfloat16 do.
-    """
-    if not steps.precision.narrow:
-        return None
-    small = [torch.where(abs(each) < steps.tiny, abs(each), 0.0) for each in factors]
-    return small if any(bool(each.any()) for each in small) else None
-
-
-def add_lost(steps: Steps, error: Tensor, *lost: Tensor | None) -> Tensor:
-    """Return an error plus losses that come before the result is rounded to its dtype."""
-    for each in lost:
-        if each is not None:
-            error = error + (1 + steps.precision.stored) * each
-    return error
 
 
 def bound_sums(steps: Steps, call: Call, value: Tensor, sums: Sequence[Tensor | int]) -> Error:

@@ -8,6 +8,8 @@ SIAM J. Matrix Anal. Appl. 34 (2013).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -68,13 +70,29 @@ def add_subnormals(
     `error` is the bound without this loss. oneDNN's kernels of bfloat16 do so: they multiply 9e-39
     by 15 to 0. With the subnormal numbers s_a and s_b, sums lose |s_a| @ |b| + |a| @ |s_b|.
     """
-    if not steps.precision.narrow:
-        return error
-    small = [torch.where(abs(each) < steps.tiny, abs(each), 0.0) for each in (a, b)]
-    if not (small[0].any() or small[1].any()):
+    small = find_small(steps, a, b)
+    if small is None:
         return error
     lost = torch.matmul(small[0], abs(b)) + torch.matmul(abs(a), small[1])
-    return error + (1 + steps.precision.stored) * abs(factor) * lost
+    return add_lost(steps, error, abs(factor) * lost)
+
+
+def find_small(steps: Steps, *factors: Tensor) -> Sequence[Tensor] | None:
+    """Return the sizes of subnormal numbers, with 0 for others; None if there are none, or if no
+    kernel reads them as 0, as oneDNN's of bfloat16 do.
+    """
+    if not steps.precision.narrow:
+        return None
+    small = [torch.where(abs(each) < steps.tiny, abs(each), 0.0) for each in factors]
+    return small if any(bool(each.any()) for each in small) else None
+
+
+def add_lost(steps: Steps, error: Tensor, *lost: Tensor | None) -> Tensor:
+    """Return an error plus losses that come before the result is rounded to its dtype."""
+    for each in lost:
+        if each is not None:
+            error = error + (1 + steps.precision.stored) * each
+    return error
 
 
 @rule("addmm", "addmv", "baddbmm")

@@ -70,7 +70,10 @@ def view_place(numbers: Tensor, place: Place) -> Tensor:
 
 
 def read_place(numbers: Tensor, place: Place) -> Tensor:
-    """Return the same by operations whose derivatives torch can batch, where there are some."""
+    """Return the tensor at a place by cuts and transposes, whose derivatives torch can batch.
+
+    Numbers that no cut gives, such as overlapping windows, are read with as_strided.
+    """
     cut = _find_cut(place.size, place.stride, place.offset, numbers.numel())
     if cut is None:
         return numbers.as_strided(place.size, place.stride, place.offset)

@@ -133,7 +133,7 @@ def test_an_empty_buffer_is_computed_anew() -> None:
     (kept,), (least,) = bound((operation, (g, x, torch.exp(-abs(x))), {}), "float32")
     (anew,), (error,) = bound((operation, (g, x, t()), {}), "float32")
     units = (error - least) / (precision_of("float32").stored * abs(anew))
-    assert torch.allclose(kept, anew, rtol=1e-6)
+    assert torch.allclose(kept, anew, rtol=1e-6)  # the buffer is rounded to float32
     assert units.tolist() == pytest.approx([5.51, 0.606, 4.19, 6], rel=1e-3)
 
 
