@@ -12,8 +12,8 @@ from harness.locating.located import locate
 from harness.locating.settings import compare_settings
 from harness.mapping.finding import list_shapes
 from harness.mapping.models import Models, is_output
+from harness.pairing.compare import GRADIENT
 from harness.same.asking import AS_BUILT, Outside, Result
-from harness.same.compare import GRADIENT
 from harness.same.evidence import Evidence, Shown, count_answers
 from harness.words.naming import describe_used, format_factor, format_share
 from harness.words.wording import describe_operation

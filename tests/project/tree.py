@@ -36,6 +36,7 @@ ROOMS = {  # of each package, from the top down: a room imports those below it
         "foreign",
         "pytorch",
         "calling",
+        "pairing",
         "locating",
         "shadow",
         "kernels",
