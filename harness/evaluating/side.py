@@ -4,13 +4,15 @@ them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 
 from harness.evaluating.built import Builder, cast_batch, make_loss
+from harness.evaluating.data import Batch
 from harness.evaluating.draws import draw_state
 from harness.evaluating.evaluation import (
     BUFFER,
@@ -20,7 +22,7 @@ from harness.evaluating.evaluation import (
     Question,
     survey,
 )
-from harness.evaluating.given import Given
+from harness.evaluating.given import COMPARABLE, Given
 from harness.evaluating.state import (
     State,
     Tensors,
@@ -29,7 +31,9 @@ from harness.evaluating.state import (
     read_state,
     write_state,
 )
+from harness.model.devices import held_in
 from harness.model.errors import raised
+from harness.rules.precision import precision_of
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -40,13 +44,13 @@ class NoModel(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Side:
-    """One of the two models, in float64 on the CPU.
+    """One of the two models, on the CPU, in a dtype in which it runs: float64 if possible.
 
-    `built` are its tensors by name as it was built. `outputs` has the shapes of its outputs by
-    name, for each mode ("train" or "eval"); `errors` says for a mode why the model cannot be
-    called. `moved` names the buffers that a call in train() changes, and `acting` the parameters
-    that some output depends on. `numbers` counts the numbers that one evaluation computes.
-    `by_inputs` says whether it can be differentiated by its inputs.
+    `built` are its tensors by name as it was built, in float64. `outputs` has the shapes of its
+    outputs by name, for each mode ("train" or "eval"); `errors` says for a mode why the model
+    cannot be called. `moved` names the buffers that a call in train() changes, and `acting` the
+    parameters that some output depends on. `numbers` counts the numbers that one evaluation
+    computes. `by_inputs` says whether it can be differentiated by its inputs.
     """
 
     builder: Builder
@@ -59,34 +63,61 @@ class Side:
     acting: list[str] = field(default_factory=list)
     numbers: int = 0
     by_inputs: bool = True
+    dtype: str = "float64"
+
+    @property
+    def batch(self) -> Batch:
+        """The first batch of the data, in the model's dtype."""
+        return cast_batch(self.builder.batch, held_in(self.dtype), "cpu")
+
+    @property
+    def nearness(self) -> float:
+        """The relative difference up to which numbers of the model count as equal where a map is
+        searched: half the digits of its dtype, far from what rounding does, and from chance.
+        """
+        return math.sqrt(precision_of(self.dtype).stored)
 
 
 def look_at(builder: Builder, given: Given) -> Side:
-    """Build a model in float64 and examine its evaluations. Raises NoModel if it cannot be built or
-    called.
+    """Build a model and examine its evaluations: in float64, else in the first dtype in which it
+    can be called in all modes, or in more than in float64. Raises NoModel if it cannot be built, or
+    not be called.
     """
+    sides: list[Side] = []
+    for dtype in COMPARABLE:
+        sides.append(call_in_modes(build_side(builder, dtype), given, given.modes))
+        if not sides[-1].errors:
+            break
+    best = max(sides, key=lambda side: len(side.outputs))  # the first of equals
+    if not best.outputs:
+        raise NoModel(next(iter(best.errors.values())))
+    return best
+
+
+def build_side(builder: Builder, dtype: str) -> Side:
+    """Build a model in a dtype. Raises NotBuilt."""
     module = builder.make("float64")
     built = read_state(module)
-    side = Side(builder, module, built, list_tensors(module))
-    for mode in given.modes:
+    if dtype != "float64":
+        module = builder.make(dtype)
+    return Side(builder, module, built, list_tensors(module), dtype=dtype)
+
+
+def call_in_modes(side: Side, given: Given, modes: Sequence[str]) -> Side:
+    """Evaluate a model in some modes, and return its side with the observations added."""
+    for mode in modes:
         try:
             side = _look_in_mode(side, given, mode)
         except Exception as error:  # a user's model may raise anything
-            side.errors[mode] = f"{builder.name} {raised(error)}{_advise(error, given.data)}"
-    write_state(module, built)
-    if not side.outputs:
-        raise NoModel(next(iter(side.errors.values())))
+            said = f"{raised(error)}{_advise(error, given.data)}"
+            side.errors[mode] = f"{side.builder.name} {said}"
+    write_state(side.module, side.built)
     return side
 
 
 def _advise(error: Exception, data: Any) -> str:
     if isinstance(error, TypeError) and isinstance(data, list):
         return " (a list is several batches; several arguments are a tuple)"
-    if isinstance(error, RuntimeError) and "ouble" in str(error):
-        return (
-            " (every model is first called in float64: let it make its own tensors in the dtype of"
-            " its inputs, as in torch.zeros(3, dtype=x.dtype))"
-        )
     return ""
 
 
@@ -94,12 +125,11 @@ def _look_in_mode(side: Side, given: Given, mode: str) -> Side:
     """Evaluate a model once in a mode ("train" or "eval"), and return its side with the
     observations added.
     """
-    batch = cast_batch(side.builder.batch, torch.float64, "cpu")
-    loss = make_loss(given.loss, torch.float64, "cpu")
+    loss = make_loss(given.loss, held_in(side.dtype), "cpu")
     names = side.tensors.parameters
     write_state(side.module, draw_state(side.built, names, 11))
     before = {name: tensor.clone() for name, tensor in list_live(side.module)[0].items()}
-    question = Question(batch, mode, loss=loss, by_inputs=side.by_inputs)
+    question = Question(side.batch, mode, loss=loss, by_inputs=side.by_inputs)
     try:
         answers, surveyed = survey(side.module, question)
     except RuntimeError as error:
