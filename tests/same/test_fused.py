@@ -9,12 +9,12 @@ from torch import Tensor
 
 from harness.core.verdict import Status
 from harness.evaluating.data import Batch
-from harness.same.asking import Result
 from harness.same.case import same
 from harness.same.compare import ByName, Compared, Tensors
 from harness.same.evidence import Evidence
 from harness.same.fused import compare_as_run
 from harness.same.respondent import Ask
+from harness.same.result import Result
 from harness.same.sentences import describe_well_computed
 from tests.conftest import Approved
 from tests.same.models import judge

@@ -24,8 +24,7 @@ from time import process_time
 
 import torch
 
-from harness.same.compare import ByName, Compared, compare
-from harness.same.evidence import is_judged_as_run
+from harness.same.compare import ByName, Compared, compare, is_judged_as_run
 from harness.same.fused import compare_as_run
 from harness.same.outcomes import WIDEST
 from harness.shadow.local import Checked
