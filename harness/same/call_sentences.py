@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from harness.core.finding import HintKind
 from harness.mapping.models import Models
-from harness.same.calling import Call
-from harness.same.result import Result
+from harness.matching.calling import Call
+from harness.matching.result import Result
 from harness.words.naming import format_factor
 
 

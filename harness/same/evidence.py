@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from statistics import median
 
 from harness.core.finding import Located
-from harness.same.calling import Call
-from harness.same.compare import GRADIENT, Compared, is_judged_as_run
-from harness.same.result import Outside, Result
+from harness.evaluating.evaluation import GRADIENT
+from harness.matching.calling import Call
+from harness.matching.compare import Compared, is_judged_as_run
+from harness.matching.result import Outside, Result
 
 SMALL = 1e-9  # of the largest gradient: what is allowed for a smaller one tells that it is 0
 UNPAIRED = ("shape", "only here")  # outcomes of answers that have no counterpart

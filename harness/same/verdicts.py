@@ -13,11 +13,11 @@ from harness.core.verdict import Status, Verdict
 from harness.judging.case import Trial
 from harness.judging.comparison import blank, failure, title_of
 from harness.mapping.models import Models
+from harness.matching.calling import Call
+from harness.matching.compare import Compared, is_judged_as_run
+from harness.matching.result import Result
 from harness.same.call_sentences import describe_call, list_call_notes
-from harness.same.calling import Call
-from harness.same.compare import Compared, is_judged_as_run
 from harness.same.evidence import UNPAIRED, Evidence, Shown
-from harness.same.result import Result
 from harness.same.sentences import (
     describe_backwards,
     describe_difference,

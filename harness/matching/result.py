@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 from harness.core.finding import Located
 from harness.locating.causes import Cause
-from harness.same.calling import Call
-from harness.same.compare import Compared
-from harness.same.respondent import Ask
+from harness.matching.calling import Call
+from harness.matching.compare import Compared
+from harness.matching.respondent import Ask
 
 AS_BUILT = "as built"
 

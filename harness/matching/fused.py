@@ -14,7 +14,8 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from harness.same.compare import Carry, Compared, Tensors, compare
+from harness.matching.carry import Carry, Tensors
+from harness.matching.compare import Compared, compare
 from harness.shadow.recording import Run
 from harness.shadow.shadow import Shadow
 from harness.shadow.unfused import StepByStep, unfused

@@ -19,14 +19,14 @@ from harness.evaluating.ways import list_ways
 from harness.locating.causes import list_causes
 from harness.locating.located import locate, shorten_path
 from harness.mapping.models import Models, make_generator
+from harness.matching.calling import Call, Called, Caller, is_outside
+from harness.matching.compare import Compared
+from harness.matching.constants import list_rounded
+from harness.matching.fused import compare_as_run
+from harness.matching.placing import find_first
+from harness.matching.respondent import Ask, Respondent, Setting, compare_draws, digest_answers
+from harness.matching.result import AS_BUILT, Outside, Result
 from harness.model.errors import raised
-from harness.same.calling import Call, Called, Caller, is_outside
-from harness.same.compare import Compared
-from harness.same.constants import list_rounded
-from harness.same.fused import compare_as_run
-from harness.same.placing import find_first
-from harness.same.respondent import Ask, Respondent, Setting, compare_draws, digest_answers
-from harness.same.result import AS_BUILT, Outside, Result
 from harness.shadow.functions import Function
 from harness.shadow.own_backward import list_wrong_backwards
 from harness.shadow.recording import Operation

@@ -14,10 +14,11 @@ from functools import partial
 import torch
 
 from harness.evaluating.ways import Way
+from harness.matching.carry import ByName, Carry, Tensors, pull_gradients
+from harness.matching.compare import Compared, is_judged_as_run
+from harness.matching.fused import are_equal, compare_as_run
+from harness.matching.respondent import Ask, Respondent
 from harness.model.errors import raised
-from harness.same.compare import ByName, Carry, Compared, Tensors, is_judged_as_run, pull_gradients
-from harness.same.fused import are_equal, compare_as_run
-from harness.same.respondent import Ask, Respondent
 from harness.shadow.replay import widen
 from harness.shadow.shadow import Shadow
 from harness.shadow.unfused import unfused

@@ -6,14 +6,15 @@ A shadow is an evaluation repeated in float64, with bounds on its rounding error
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from harness.same.outcomes import WIDEST, Outcome, bits, decide, divide
+from harness.evaluating.evaluation import GRADIENT
+from harness.matching.carry import Carry, Tensors, pull_gradients
+from harness.matching.outcomes import WIDEST, Outcome, bits, decide, divide
 from harness.shadow.adjoint import Sum
 from harness.shadow.elements import (
     Question,
@@ -26,35 +27,7 @@ from harness.shadow.recording import Operation
 from harness.shadow.replay import widen
 from harness.shadow.shadow import Reach, Shadow
 
-GRADIENT = "gradient of "  # begins the name of a gradient by a parameter
 RUN_SHARE = 0.125  # of an average element's bound: beyond, the element as it ran is looked into
-Tensors = Mapping[str, Tensor]
-
-
-class Carry(Protocol):
-    """The derivative J of the map from the reference's parameters to the subject's."""
-
-    def push(self, tangents: Tensors) -> Tensors:
-        """Return J w: the changes of the subject's parameters, given changes w of the
-        reference's.
-        """
-
-    def pull(self, gradients: Tensors) -> Tensors:
-        """Return J^T g: the gradients by the reference's parameters, given those by the
-        subject's.
-        """
-
-
-class ByName:
-    """The derivative of the map for parameters that have the same names on both sides."""
-
-    def push(self, tangents: Tensors) -> Tensors:
-        """Return the changes unchanged."""
-        return tangents
-
-    def pull(self, gradients: Tensors) -> Tensors:
-        """Return the gradients unchanged."""
-        return gradients
 
 
 @dataclass(frozen=True)
@@ -130,20 +103,6 @@ def is_judged_as_run(one: Compared) -> bool:
     it is not finite.
     """
     return one.run_resolution <= WIDEST or math.isinf(one.run_factor)
-
-
-def pull_gradients(carry: Carry, answers: Tensors) -> Tensors:
-    """Return a copy of the answers in which gradients by the subject's parameters are converted to
-    gradients by the reference's.
-    """
-    mine = {
-        name.removeprefix(GRADIENT): answer
-        for name, answer in answers.items()
-        if name.startswith(GRADIENT)
-    }
-    others = {name: each for name, each in answers.items() if not name.startswith(GRADIENT)}
-    pulled = carry.pull(mine) if mine else {}
-    return others | {GRADIENT + name: gradient for name, gradient in pulled.items()}
 
 
 @dataclass(frozen=True, eq=False)
