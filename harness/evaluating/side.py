@@ -1,5 +1,5 @@
-"""One of two models of a comparison, as it is found: its tensors, its outputs, and what acts on
-them.
+"""Looks at one of two models of a comparison: its tensors, its outputs, and the parameters that
+act on them.
 """
 
 from __future__ import annotations
@@ -72,8 +72,8 @@ class Side:
 
     @property
     def nearness(self) -> float:
-        """The relative difference up to which numbers of the model count as equal where a map is
-        searched: half the digits of its dtype, far from what rounding does, and from chance.
+        """The relative difference up to which numbers of the model count as equal in the search for
+        a map: half the digits of its dtype. Rounding differs by less, chance by more.
         """
         return math.sqrt(precision_of(self.dtype).stored)
 

@@ -22,9 +22,9 @@ from harness.shadow.layers import find_line
 class Strangers(TorchFunctionMode):
     """Follows the tensors of real numbers in a run that have another dtype than the model.
 
-    `written` is the dtype of the tensor at which the run failed, and `line` the user's line that
-    made it, or that used it first if nobody saw how it was made. If no operation failed, they are
-    those of the last such tensor. Both are "" if there is none.
+    `written` is the dtype of the tensor at which the run failed. `line` is the user's line that
+    made it, or else the first line that used it. If no operation failed, they are those of the last
+    such tensor. Both are "" if there is none.
     """
 
     def __init__(self, dtype: str) -> None:
@@ -65,8 +65,10 @@ class Strangers(TorchFunctionMode):
 
 
 def describe_refusals(asked: Sequence[tuple[Side, str]], given: Given, mode: str) -> str:
-    """Return why models do not run in the dtypes in which they are asked, in a mode, though they
-    run in others; "" if they run, or run in none.
+    """Return why models do not run in a mode in dtypes, though they run in others; "" if they run,
+    or run in none.
+
+    `asked` has each model with the dtype.
     """
     refusals = [_describe_refusal(side, given, dtype, mode) for side, dtype in asked]
     return "; ".join(filter(None, refusals))

@@ -87,7 +87,7 @@ def same(
     Both models are evaluated in each of `modes`: in train(), and in eval(). `dtypes` are the dtypes
     of both. The default is float64 and float32, or the dtype of a given module if it is narrower; a
     dtype that a function gives to its module does not count. Of the default, a dtype in which a
-    model does not run is not applicable; one that is named is BROKEN. `reference_dtype` is the
+    model does not run is not applicable; a named dtype is BROKEN. `reference_dtype` is the
     dtype of the reference if it is another. Dtypes are names, as "bfloat16", or torch dtypes.
     `draws` is the number of random draws of parameters besides those as built.
 
@@ -220,10 +220,10 @@ class SameModels:
         `known` has the results of the other mode. `say` gets progress messages.
         """
         from harness.evaluating.written import describe_refusals
+        from harness.matching.asking import Asker, list_asks
+        from harness.matching.respondent import Setting
         from harness.model.devices import kind_of
-        from harness.same.asking import Asker, list_asks
         from harness.same.evidence import Evidence
-        from harness.same.respondent import Setting
 
         setting = Setting(
             trial.dtype, self.given.reference_dtype or trial.dtype, trial.device, mode
