@@ -17,7 +17,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from harness.rules.registry import Error, flatten_error
+from harness.rules.registry import Error, flatten_errors
 from harness.shadow.replay import Replay
 
 MOST = 2**21  # derivatives that are held at once: 16 MiB, which caches hold in part
@@ -75,20 +75,17 @@ class Nodes:
         keys = [tuple(map(id, errors)) for errors in scenarios]
         for key, errors in zip(keys, scenarios, strict=True):
             if key not in joined:
-                joined[key] = self._join(errors)
+                joined[key] = flatten_errors(errors, self.results)
         columns = [joined[key] for key in keys]
         factors = torch.tensor(self._factors, dtype=torch.float64)
         lengths = torch.tensor([result.numel() for result in self.results])
         columns[0] = columns[0] * factors.repeat_interleave(lengths).to(columns[0].device)
-        return torch.stack(columns, 1)
+        return torch.stack(columns).T
 
     @cached_property
     def _errors(self) -> Sequence[Tensor]:
         """The errors of each node, (numbers of its result, K)."""
         return self._all_errors.split_with_sizes([result.numel() for result in self.results])
-
-    def _join(self, errors: Sequence[Error]) -> Tensor:
-        return torch.cat([flatten_error(*each) for each in zip(errors, self.results, strict=True)])
 
     def reach(self, sums: Sequence[Sum], apart: Sequence[int] = ()) -> tuple[Tensor, Tensor]:
         """Return the effect of all errors on N numbers, (N, K), and that of the errors of each node

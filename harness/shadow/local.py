@@ -54,19 +54,20 @@ class Checked:
 def check_operations(run: Run) -> list[Checked]:
     """Judge every operation of a run by its own inputs."""
     observed = Observed(run)
-    checked: list[Checked] = []
+    checked: dict[Operation, Checked] = {}
     waiting: list[tuple[Checked, Result]] = []
     numbers = 0
     with torch.inference_mode():
-        for operation in run.operations:
+        grouped = sorted(run.operations, key=lambda one: one.functional)
+        for operation in grouped:
             one, results = bound_operation(observed, operation)
-            checked.append(one)
+            checked[operation] = one
             waiting += [(one, result) for result in results]
             numbers += sum([result.found.numel() for result in results])
-            if numbers > TOGETHER or operation is run.operations[-1]:
+            if numbers > TOGETHER or operation is grouped[-1]:
                 measure_operations(waiting)
                 waiting, numbers = [], 0
-    return checked
+    return [checked[operation] for operation in run.operations]
 
 
 def measure_operations(waiting: Sequence[tuple[Checked, Result]]) -> None:

@@ -18,7 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from harness.model.late import import_dynamo_late
 from harness.rules.schemas import DRAWN, HIDDEN_WRITES, Signature, read_signature
 from harness.shadow.places import Place, list_places, view_place
-from harness.shadow.rewriting import Noted, rewrite
+from harness.shadow.rewriting import rewrite
 from harness.shadow.stops import Stops
 
 
@@ -178,7 +178,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 self._note_views(called, args, kwargs, results, version)
             return results
         self._stops.begin()
-        places = self._to_places(args), self._to_places(kwargs)
+        places = self._to_places(args), self._to_places(kwargs) if kwargs else kwargs
         known = len(self.run.versions)
         written = self._list_written(signature, args, kwargs) if signature.written else []
         for tensor in written:
@@ -193,7 +193,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if any(each.is_floating_point() for each in numbers):
                 self.run.read_numbers.append(self._find_layer()[1])
         elif signature.name not in DRAWN and _are_new(found, places, known):
-            self._note(Noted(called, *places, found))
+            self._note(called, *places, found)
         return results
 
     def _place_results(
@@ -240,8 +240,10 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         version = self.run.versions[self.place(tensor).version]
         version.numbers = version.numbers.clone()
 
-    def _note(self, noted: Noted) -> None:
-        """Add an operation to the run, with the module and the user's line that called it."""
+    def _note(self, *call: Any) -> None:
+        """Add an operation to the run, given as it was called, its arguments and results, with the
+        module and the user's line that called it.
+        """
         node = torch._C._current_autograd_node()
         origin = None
         if node is None:
@@ -253,8 +255,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             layer, line = self._find_layer()
         else:
             layer, line = self.run.operations[origin].layer, self.run.operations[origin].line
-        for one in rewrite(noted):
-            operation = Operation(*one, layer, line, node is not None)
+        for operation in rewrite(Operation(*call, layer, line, node is not None)):
             self.run.operations.append(operation)
             if node is None:
                 written = [place.version for place in filter(self._is_real, operation.results)]
