@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
+from itertools import zip_longest
+from operator import is_
 
 import torch
 from torch import Tensor
@@ -23,6 +25,9 @@ from harness.shadow.replay import Replay
 MOST = 2**21  # derivatives that are held at once: 16 MiB, which caches hold in part
 # a number: the sum of some tensors' elements, each tensor with the weights of its elements
 Sum = Sequence[tuple[Tensor, Tensor]]
+
+
+_is_none = partial(is_, None)
 
 
 class Nodes:
@@ -49,12 +54,10 @@ class Nodes:
         self._listed: list[Sequence[Error]] = []  # of each result, K errors
         self._factors: list[float] = []
         for operation, (results, factor) in enumerate(zip(replay.results, factors, strict=True)):
-            scenarios = [each[operation] for each in errors]
-            for place, result in enumerate(results):
+            for result, *listed in zip_longest(results, *[each[operation] for each in errors]):
                 if result is None or not result.requires_grad:
                     continue
-                listed = [each[place] if place < len(each) else None for each in scenarios]
-                if any(error is not None for error in listed):
+                if not all(map(_is_none, listed)):
                     self._add(result, operation, listed, factor)
         for numbers, scenario_errors in held:
             self._add(numbers, None, scenario_errors, 1.0)

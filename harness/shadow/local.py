@@ -101,7 +101,7 @@ def bound_operation(observed: Observed, operation: Operation) -> tuple[Checked, 
     repeated in float64 from the observed inputs.
     """
     run = observed.run
-    args, kwargs = fill(operation.args, observed.read), fill(operation.kwargs, observed.read)
+    args, kwargs = fill(operation, observed.read)
     exact = repeat_operation(operation, args, kwargs)
     dtype = find_dtype(run, operation)
     if dtype == "":
@@ -150,8 +150,7 @@ def measure_whole(run: Run, operation: Operation) -> float:
 
     If they differ, something else has written into their memory.
     """
-    args, kwargs = fill(operation.args, run.read), fill(operation.kwargs, run.read)
-    results = repeat_as_run(operation, args, kwargs)
+    results = repeat_as_run(operation, *fill(operation, run.read))
     for place, result in zip(operation.results, results, strict=False):
         if place is not None and result is not None and not torch.equal(run.read(place), result):
             return torch.inf
