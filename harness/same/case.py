@@ -215,10 +215,10 @@ class SameModels:
 
         `known` has the results of the other mode. `say` gets progress messages.
         """
+        from harness.matching.asking import Asker, list_asks
+        from harness.matching.respondent import Setting
         from harness.model.devices import kind_of
-        from harness.same.asking import Asker, list_asks
         from harness.same.evidence import Evidence
-        from harness.same.respondent import Setting
 
         setting = Setting(
             trial.dtype, self.given.reference_dtype or trial.dtype, trial.device, mode
