@@ -7,13 +7,14 @@ None if the result is exact.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch._utils import _flatten_dense_tensors
 
 from harness.rules.precision import Precision
 from harness.rules.steps import Steps
@@ -120,8 +121,17 @@ def make_sound(error: Tensor) -> Tensor:
     return torch.nan_to_num(error, nan=torch.inf, posinf=torch.inf)
 
 
-def flatten_error(error: Error, result: Tensor) -> Tensor:
-    """Return the errors of a result's numbers in turn, a flat tensor; None counts as 0."""
-    if error is None:
-        return torch.zeros_like(result, requires_grad=False).reshape(-1)
-    return (error if error.shape == result.shape else error.expand(result.shape)).reshape(-1)
+def flatten_errors(errors: Iterable[Error], results: Sequence[Tensor]) -> Tensor:
+    """Return the errors of all results' numbers in turn, a flat tensor; None counts as 0."""
+    full = []
+    for error, result in zip(errors, results, strict=True):
+        if error is None:
+            error = torch.zeros_like(result, requires_grad=False)
+        full.append(error if error.shape == result.shape else error.expand(result.shape))
+    return flatten(full)
+
+
+def flatten(tensors: Sequence[Tensor]) -> Tensor:
+    """Return the numbers of all tensors in turn; those of a single tensor are not copied."""
+    flat: Tensor = _flatten_dense_tensors(tensors)
+    return flat

@@ -12,17 +12,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
+from itertools import zip_longest
+from operator import is_
 
 import torch
 from torch import Tensor
 
-from harness.rules.registry import Error, flatten_error
+from harness.rules.registry import Error, flatten_errors
 from harness.shadow.replay import Replay
 
 MOST = 2**21  # derivatives that are held at once: 16 MiB, which caches hold in part
 # a number: the sum of some tensors' elements, each tensor with the weights of its elements
 Sum = Sequence[tuple[Tensor, Tensor]]
+
+
+_is_none = partial(is_, None)
 
 
 class Nodes:
@@ -49,12 +54,10 @@ class Nodes:
         self._listed: list[Sequence[Error]] = []  # of each result, K errors
         self._factors: list[float] = []
         for operation, (results, factor) in enumerate(zip(replay.results, factors, strict=True)):
-            scenarios = [each[operation] for each in errors]
-            for place, result in enumerate(results):
+            for result, *listed in zip_longest(results, *[each[operation] for each in errors]):
                 if result is None or not result.requires_grad:
                     continue
-                listed = [each[place] if place < len(each) else None for each in scenarios]
-                if any(error is not None for error in listed):
+                if not all(map(_is_none, listed)):
                     self._add(result, operation, listed, factor)
         for numbers, scenario_errors in held:
             self._add(numbers, None, scenario_errors, 1.0)
@@ -75,20 +78,17 @@ class Nodes:
         keys = [tuple(map(id, errors)) for errors in scenarios]
         for key, errors in zip(keys, scenarios, strict=True):
             if key not in joined:
-                joined[key] = self._join(errors)
+                joined[key] = flatten_errors(errors, self.results)
         columns = [joined[key] for key in keys]
         factors = torch.tensor(self._factors, dtype=torch.float64)
         lengths = torch.tensor([result.numel() for result in self.results])
         columns[0] = columns[0] * factors.repeat_interleave(lengths).to(columns[0].device)
-        return torch.stack(columns, 1)
+        return torch.stack(columns).T
 
     @cached_property
     def _errors(self) -> Sequence[Tensor]:
         """The errors of each node, (numbers of its result, K)."""
         return self._all_errors.split_with_sizes([result.numel() for result in self.results])
-
-    def _join(self, errors: Sequence[Error]) -> Tensor:
-        return torch.cat([flatten_error(*each) for each in zip(errors, self.results, strict=True)])
 
     def reach(self, sums: Sequence[Sum], apart: Sequence[int] = ()) -> tuple[Tensor, Tensor]:
         """Return the effect of all errors on N numbers, (N, K), and that of the errors of each node

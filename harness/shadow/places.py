@@ -115,9 +115,9 @@ def _find_cut(
 def list_places(given: Any) -> list[Place]:
     """Return all places in the arguments of an operation: a tuple or a dictionary."""
     found: list[Place] = []
-    for each in given.values() if isinstance(given, dict) else given:
-        if isinstance(each, Place):
+    for each in given.values() if type(given) is dict else given:
+        if type(each) is Place:
             found.append(each)
-        elif isinstance(each, (tuple, dict)):
+        elif type(each) in (tuple, dict):
             found += list_places(each)
     return found
