@@ -28,6 +28,7 @@ ROOMS = {  # of each package, from the top down: a room imports those below it
         "claims",
         "diagnosis",
         "same",
+        "matching",
         "looking",
         "mapping",
         "evaluating",

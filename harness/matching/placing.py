@@ -14,7 +14,7 @@ from harness.locating.scaling import follow_scales
 from harness.locating.skipping import find_skip
 from harness.locating.stopping import list_stops
 from harness.locating.viewing import name_views
-from harness.same.compare import Compared
+from harness.matching.compare import Compared
 from harness.shadow.recording import Operation
 from harness.shadow.shadow import Shadow
 
