@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -12,8 +12,10 @@ from torch.nn.parameter import is_lazy
 
 from harness.calling.copies import copy_hooks, deep_copy
 from harness.calling.modes import has_modes
+from harness.core.contract import Dtype
 from harness.core.numpy_errors import users
 from harness.evaluating.data import Batch
+from harness.evaluating.given import find_narrow
 from harness.evaluating.state import State
 from harness.model.devices import held_in
 from harness.model.errors import raised
@@ -29,11 +31,14 @@ class Builder:
     """Builds a model from a user's class or function, with the same numbers for the same seed.
 
     `name` is the model's name in messages. `batch` is data with which lazy modules are initialised.
+    `narrow` has the dtype in which the model was built last, if that is narrower than those of a
+    comparison by default.
     """
 
     build: Callable[[], Any]
     name: str
     batch: Batch
+    narrow: list[Dtype] = field(default_factory=list, init=False, compare=False)
 
     def make(self, dtype: str, device: str = "cpu", seed: int = 0) -> Any:
         """Return a new module in a dtype on a device, built under a seed.
@@ -46,6 +51,7 @@ class Builder:
                 module = self.build()
                 if isinstance(module, torch.nn.Module):
                     self._initialise(module)
+                    self.narrow[:] = find_narrow([module])
                     module = module.to(dtype=held_in(dtype), device=device)
             except Exception as error:  # a user's constructor may raise anything
                 raise NotBuilt(f"{self.name} {raised(error)}") from error

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from harness.core.finding import HintKind
 from harness.core.verdict import Status
 from harness.evaluating.evaluation import BY_INPUT, GRADIENT
+from harness.evaluating.given import BY_DEFAULT
 from harness.evaluating.side import is_output
 from harness.locating.settings import compare_settings
 from harness.mapping.finding import list_shapes
@@ -88,18 +89,21 @@ def _describe_left_out(models: Models, evidence: Evidence) -> str:
     if not models.mapping.differentiable:
         parts.append("gradients by parameters, since the map of parameters has no derivative")
     if not models.by_inputs:
-        parts.append("gradients by inputs, since a model writes into its inputs")
+        parts.append("gradients by inputs, since a model writes into them or gives them to NumPy")
     return "; ".join(parts)
 
 
-def describe_limits(models: Models) -> str:
-    """Return the notes on the parameters for the reader, as a sentence; "" if there are none."""
+def describe_limits(models: Models, dtype: str) -> str:
+    """Return the notes on the parameters, and on the dtype of the trial, as a sentence; "" if there
+    are none.
+    """
     mapping, given = models.mapping, models.given
     sentences = []
     if mapping.assumed:
         sentences.append(f"The parameters were {mapping.text}")
     if mapping.remark:
         sentences.append(mapping.remark)
+    sentences += _describe_narrow(models, dtype)
     sums = [name for name, part in (mapping.parts or {}).items() if part.adds]
     if sums:
         verb = "is a sum" if len(sums) == 1 else "are sums"
@@ -123,6 +127,17 @@ def describe_limits(models: Models) -> str:
             f"): both were judged with those of {given.name_reference}"
         )
     return "; ".join(sentences)
+
+
+def _describe_narrow(models: Models, dtype: str) -> list[str]:
+    """Return a sentence for each model that is built in a narrower dtype than it was judged in."""
+    return [
+        f"{side.builder.name} is built in {narrow}, and by default {' and '.join(BY_DEFAULT)} are"
+        f' judged: to judge it as built write dtypes=["{narrow}"]'
+        for side in (models.subject, models.reference)
+        for narrow in side.builder.narrow
+        if narrow != dtype and not models.given.dtypes_named
+    ]
 
 
 def describe_widening(models: Models) -> str:

@@ -101,7 +101,7 @@ def judge_function(judged: Judged) -> Verdict:
         verdict,
         budget_used=worst.compared.factor,
         where=name_element(worst),
-        caveat=describe_limits(models),
+        caveat=describe_limits(models, trial.dtype),
     )
 
 
