@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from itertools import permutations
 
 from harness.evaluating.state import Shape
-from harness.mapping.folding import Folded, fold, unfold
-from harness.mapping.parts import (
+from harness.layouts.folding import Folded, fold, unfold
+from harness.layouts.parts import (
     Named,
     Part,
     Parts,
@@ -27,7 +27,7 @@ from harness.mapping.parts import (
     whole,
     zeros,
 )
-from harness.mapping.stacking import list_picks, list_splits, list_stacks
+from harness.layouts.stacking import list_picks, list_splits, list_stacks
 
 MOST_MIXED = 3  # tensors that are joined in every order
 

@@ -11,6 +11,7 @@ from time import process_time
 from typing import Any
 
 from harness.evaluating.state import Shape, Tensors
+from harness.layouts.parts import Named, Parts, list_sources
 from harness.mapping.aligning import Rules, align
 from harness.mapping.converter import WrongMap, map_by_function
 from harness.mapping.mapping import (
@@ -22,7 +23,6 @@ from harness.mapping.mapping import (
 )
 from harness.mapping.named import find_buffers, find_by_name
 from harness.mapping.orders import list_orders
-from harness.mapping.parts import Named, Parts, list_sources
 from harness.mapping.plausible import count_exchanged, count_mixed, list_contradictions
 from harness.mapping.trying import AGREE, NEAR, Trier
 from harness.mapping.words import read_words

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from harness.evaluating.state import State
-from harness.mapping.parts import Part
+from harness.layouts.parts import Part
 
 Given = Mapping[str, Tensor]
 KEPT = "as built: each model keeps its own numbers"

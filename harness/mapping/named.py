@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.evaluating.state import Tensors
-from harness.mapping.parts import Parts, list_sources, whole
+from harness.layouts.parts import Parts, list_sources, whole
 
 
 def find_by_name(ours: Tensors, theirs: Tensors, words: Parts) -> Parts:

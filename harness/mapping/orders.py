@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, permutations
 
 from harness.evaluating.state import Shape
+from harness.layouts.parts import Named
+from harness.layouts.stacking import group_numbered
 from harness.mapping.aligning import MOST_MIXED
-from harness.mapping.parts import Named
-from harness.mapping.stacking import group_numbered
 
 
 def list_orders(

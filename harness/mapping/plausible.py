@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 
 from harness.evaluating.state import Tensors
-from harness.mapping.parts import Part, Parts
+from harness.layouts.parts import Part, Parts
 
 PARTNERS = (  # how weights are called, and the word for the bias in its place
     (re.compile("weight|kernel"), "bias"),

@@ -30,6 +30,7 @@ ROOMS = {  # of each package, from the top down: a room imports those below it
         "same",
         "looking",
         "mapping",
+        "layouts",
         "evaluating",
         "judging",
         "training",
