@@ -51,6 +51,17 @@ def transposed(part: Part) -> Part:
     return Part(part.sources, f"{part.text}.T", f"{part.code}.T", lambda state: part.make(state).mT)
 
 
+def permuted(part: Part, axes: Sequence[int]) -> Part:
+    """Return the expression for a tensor with its axes in another order."""
+    call = f".permute({', '.join(map(str, axes))})"
+    return Part(
+        part.sources,
+        part.text + call,
+        part.code + call,
+        lambda state: part.make(state).permute(tuple(axes)),
+    )
+
+
 def reshaped(part: Part, shape: Shape) -> Part:
     """Return the expression for the same numbers in another shape."""
     call = f".reshape({', '.join(map(str, shape))})"

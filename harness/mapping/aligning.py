@@ -15,6 +15,7 @@ from itertools import permutations
 
 from harness.evaluating.state import Shape
 from harness.layouts.folding import Folded, fold, unfold
+from harness.layouts.forms import is_flat, list_forms
 from harness.layouts.parts import (
     Named,
     Part,
@@ -22,7 +23,6 @@ from harness.layouts.parts import (
     added,
     cut,
     joined,
-    reshaped,
     transposed,
     whole,
     zeros,
@@ -36,12 +36,15 @@ MOST_MIXED = 3  # tensors that are joined in every order
 class Rules:
     """Relaxations of an alignment (an assignment of the reference's tensors to the subject's).
 
-    `turned` says that square matrices are transposed. `as_built` is the number of the subject's
+    `turned` says that square matrices are transposed, and kernels of equal lengths too. `last` says
+    that those whose shapes fit both ways get the outputs on the last axis. `as_built` is the number
+    of the subject's
     tensors that may have no source (matrices stay as built, vectors are 0). `unused` is the number
     of the reference's tensors that may stay unused.
     """
 
     turned: bool = False
+    last: bool = False
     as_built: int = 0
     unused: int = 0
 
@@ -118,7 +121,7 @@ class _Aligner:
         if not theirs or not ours:
             return
         name, shape = ours[0]
-        for part in list_forms(*theirs[0], shape, self.rules.turned):
+        for part in list_forms(*theirs[0], shape, self.rules.turned, self.rules.last):
             yield 1, {name: part}
         for count in range(2, len(theirs) + 1):
             for part in (*list_joints(theirs[:count], shape), *list_stacks(theirs[:count], shape)):
@@ -129,35 +132,10 @@ class _Aligner:
                 yield 1, parts
         if is_flat(shape):
             for count in range(2, len(theirs) + 1):
-                terms = [next(list_forms(*one, shape, False), None) for one in theirs[:count]]
+                terms = [next(list_forms(*one, shape), None) for one in theirs[:count]]
                 fitting = [term for term in terms if term is not None]
                 if len(fitting) == count:
                     yield count, {name: added(fitting)}
-
-
-def list_forms(name: str, found: Shape, wanted: Shape, turned: bool) -> Iterator[Part]:
-    """Yield expressions that give the tensor `name` (shape `found`) the shape `wanted`; `turned`
-    says that square matrices are transposed.
-    """
-    is_square = len(found) == 2 and found[0] == found[1]
-    if found == wanted and not (turned and is_square):
-        yield whole(name)
-    if len(found) == 2 and found[::-1] == wanted and (turned or not is_square):
-        yield transposed(whole(name))
-    if found != wanted and _count(found) == _count(wanted):
-        without = tuple(length for length in found if length != 1)
-        merged = without == tuple(length for length in wanted if length != 1)
-        if merged or _keeps_an_end(found, wanted):
-            yield reshaped(whole(name), wanted)
-
-
-def _keeps_an_end(found: Shape, wanted: Shape) -> bool:
-    """May two shapes of one array differ in the axes between, as those of a convolution's matrix or
-    of a head's?
-    """
-    if min(len(found), len(wanted)) < 2 or len(found) == len(wanted):
-        return False
-    return found[0] == wanted[0] or found[-1] == wanted[-1]
 
 
 def list_joints(theirs: Sequence[Named], wanted: Shape) -> Iterator[Part]:
@@ -192,14 +170,17 @@ def _do_join(shapes: Sequence[Shape], wanted: Shape, axis: int) -> bool:
 def _list_cuts(theirs: Named, ours: Sequence[Named]) -> Iterator[Parts]:
     """Yield expressions that cut one tensor of the reference into several of the subject's."""
     name, shape = theirs
-    for axis in range(len(shape)):
-        if not _do_join([wanted for _, wanted in ours], shape, axis):
-            continue
-        parts, start = {}, 0
-        for own, wanted in ours:
-            parts[own] = cut(whole(name), axis, start, start + wanted[axis])
-            start += wanted[axis]
-        yield parts
+    for turn in (False, True) if len(shape) == 2 else (False,):
+        shapes = [wanted[::-1] if turn else wanted for _, wanted in ours]
+        for axis in range(len(shape)):
+            if not _do_join(shapes, shape, axis):
+                continue
+            parts, start = {}, 0
+            for (own, _), wanted in zip(ours, shapes, strict=True):
+                part = cut(whole(name), axis, start, start + wanted[axis])
+                parts[own] = transposed(part) if turn else part
+                start += wanted[axis]
+            yield parts
 
 
 def _align_flat(theirs: Sequence[Named], ours: Sequence[Named], rules: Rules) -> Iterator[Parts]:
@@ -215,15 +196,3 @@ def _align_flat(theirs: Sequence[Named], ours: Sequence[Named], rules: Rules) ->
     ):
         for more in aligner.align(flat_theirs, flat_ours):
             yield {**parts, **more}
-
-
-def is_flat(shape: Shape) -> bool:
-    """Is at most one axis longer than 1?"""
-    return sum(length != 1 for length in shape) < 2
-
-
-def _count(shape: Shape) -> int:
-    total = 1
-    for length in shape:
-        total *= length
-    return total
