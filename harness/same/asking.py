@@ -19,8 +19,8 @@ from harness.locating.causes import Cause, list_causes
 from harness.locating.located import locate, shorten_path
 from harness.mapping.models import Models, make_generator
 from harness.model.errors import raised
-from harness.same.compare import Compared
-from harness.same.constants import list_rounded
+from harness.pairing.compare import Compared
+from harness.pairing.constants import list_rounded
 from harness.same.fused import compare_as_run
 from harness.same.placing import find_first
 from harness.same.respondent import Ask, Respondent, Setting, compare_draws, digest_answers

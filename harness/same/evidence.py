@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from statistics import median
 
 from harness.core.finding import Located
+from harness.pairing.compare import GRADIENT, Compared
+from harness.pairing.outcomes import WIDEST
 from harness.same.asking import Outside, Result
-from harness.same.compare import GRADIENT, Compared
-from harness.same.outcomes import WIDEST
 
 SMALL = 1e-9  # of the largest gradient: what is allowed for a smaller one tells that it is 0
 UNPAIRED = ("shape", "only here")  # outcomes of answers that have no counterpart

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from harness.same.compare import Carry, Compared, Tensors, compare
+from harness.pairing.compare import Carry, Compared, Tensors, compare
 from harness.shadow.recording import Run
 from harness.shadow.shadow import Shadow
 from harness.shadow.unfused import StepByStep

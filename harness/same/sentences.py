@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from harness.core.finding import HintKind
 from harness.core.verdict import Status
 from harness.evaluating.evaluation import BY_INPUT
+from harness.evaluating.side import is_output
 from harness.locating.located import locate
 from harness.locating.settings import compare_settings
 from harness.mapping.finding import list_shapes
-from harness.mapping.models import Models, is_output
+from harness.mapping.models import Models
+from harness.pairing.compare import GRADIENT
 from harness.same.asking import AS_BUILT, Outside, Result
-from harness.same.compare import GRADIENT
 from harness.same.evidence import Evidence, Shown, count_answers
 from harness.words.naming import describe_used, format_factor, format_share
 from harness.words.wording import describe_operation

@@ -37,6 +37,7 @@ ROOMS = {  # of each package, from the top down: a room imports those below it
         "foreign",
         "pytorch",
         "calling",
+        "pairing",
         "locating",
         "shadow",
         "kernels",

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from harness.locating.located import locate
-from harness.same.compare import GRADIENT, ByName, Compared, compare
-from harness.same.outcomes import WIDEST
+from harness.pairing.compare import GRADIENT, ByName, Compared, compare
+from harness.pairing.outcomes import WIDEST
 from harness.same.placing import find_first
 from harness.shadow.shadow import Shadow
 from harness.shadow.watch import watch

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from harness.core.verdict import Status
 from harness.evaluating.data import Batch
+from harness.pairing.compare import ByName, Compared, Tensors
 from harness.same.asking import Result
 from harness.same.case import same
-from harness.same.compare import ByName, Compared, Tensors
 from harness.same.evidence import Evidence
 from harness.same.fused import compare_as_run
 from harness.same.respondent import Ask

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from harness.same.compare import ByName, compare
+from harness.pairing.compare import ByName, compare
 from harness.same.placing import find_first
 from harness.shadow.recording import Operation
 from harness.shadow.shadow import Shadow

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from harness.same.compare import ByName, Compared, compare
+from harness.pairing.compare import ByName, Compared, compare
 from harness.same.placing import find_first
 from harness.shadow.recording import Operation
 from harness.shadow.shadow import Shadow

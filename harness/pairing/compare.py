@@ -13,7 +13,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from harness.same.outcomes import Outcome, bits, decide, divide
+from harness.pairing.outcomes import Outcome, bits, decide, divide
 from harness.shadow.adjoint import Sum
 from harness.shadow.elements import (
     Question,

@@ -1,0 +1,124 @@
+"""One of two models of a comparison, as it is found: its tensors, its outputs, and what acts on
+them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+
+from harness.evaluating.built import Builder, cast_batch, make_loss
+from harness.evaluating.draws import draw_state
+from harness.evaluating.evaluation import (
+    BUFFER,
+    BY_INPUT,
+    GRADIENT,
+    LOSS,
+    Question,
+    survey,
+)
+from harness.evaluating.given import Given
+from harness.evaluating.state import (
+    State,
+    Tensors,
+    list_live,
+    list_tensors,
+    read_state,
+    write_state,
+)
+from harness.model.errors import raised
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+class NoModel(ValueError):
+    """Raised with the reason why two models cannot be compared."""
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """One of the two models, in float64 on the CPU.
+
+    `built` are its tensors by name as it was built. `outputs` has the shapes of its outputs by
+    name, for each mode ("train" or "eval"); `errors` says for a mode why the model cannot be
+    called. `moved` names the buffers that a call in train() changes, and `acting` the parameters
+    that some output depends on. `numbers` counts the numbers that one evaluation computes.
+    `by_inputs` says whether it can be differentiated by its inputs.
+    """
+
+    builder: Builder
+    module: Any
+    built: State
+    tensors: Tensors
+    outputs: dict[str, Shapes] = field(default_factory=dict)
+    errors: dict[str, str] = field(default_factory=dict)
+    moved: list[str] = field(default_factory=list)
+    acting: list[str] = field(default_factory=list)
+    numbers: int = 0
+    by_inputs: bool = True
+
+
+def look_at(builder: Builder, given: Given) -> Side:
+    """Build a model in float64 and examine its evaluations. Raises NoModel if it cannot be built or
+    called.
+    """
+    module = builder.make("float64")
+    built = read_state(module)
+    side = Side(builder, module, built, list_tensors(module))
+    for mode in given.modes:
+        try:
+            side = _look_in_mode(side, given, mode)
+        except Exception as error:  # a user's model may raise anything
+            side.errors[mode] = f"{builder.name} {raised(error)}{_advise(error, given.data)}"
+    write_state(module, built)
+    if not side.outputs:
+        raise NoModel(next(iter(side.errors.values())))
+    return side
+
+
+def _advise(error: Exception, data: Any) -> str:
+    if isinstance(error, TypeError) and isinstance(data, list):
+        return " (a list is several batches; several arguments are a tuple)"
+    if isinstance(error, RuntimeError) and "ouble" in str(error):
+        return (
+            " (every model is first called in float64: let it make its own tensors in the dtype of"
+            " its inputs, as in torch.zeros(3, dtype=x.dtype))"
+        )
+    return ""
+
+
+def _look_in_mode(side: Side, given: Given, mode: str) -> Side:
+    """Evaluate a model once in a mode ("train" or "eval"), and return its side with the
+    observations added.
+    """
+    batch = cast_batch(side.builder.batch, torch.float64, "cpu")
+    loss = make_loss(given.loss, torch.float64, "cpu")
+    names = side.tensors.parameters
+    write_state(side.module, draw_state(side.built, names, 11))
+    before = {name: tensor.clone() for name, tensor in list_live(side.module)[0].items()}
+    question = Question(batch, mode, loss=loss, by_inputs=side.by_inputs)
+    try:
+        answers, surveyed = survey(side.module, question)
+    except RuntimeError as error:
+        if not side.by_inputs or "leaf" not in str(error):
+            raise
+        # it writes into its inputs
+        return _look_in_mode(replace(side, by_inputs=False), given, mode)
+    side.outputs[mode] = {
+        name: tuple(tensor.shape) for name, tensor in answers.items() if is_output(name)
+    }
+    for name, tensor in list_live(side.module)[0].items():
+        slope = answers.get(GRADIENT + name)
+        if slope is not None and bool((slope != 0).any()) and name not in side.acting:
+            side.acting.append(name)
+        if not torch.equal(tensor.nan_to_num(), before[name].nan_to_num()):
+            side.moved.append(name)
+    return replace(side, numbers=max(side.numbers, surveyed.numbers))
+
+
+def is_output(name: str) -> bool:
+    """Is this the name of an output of the model (not of a gradient or buffer)?"""
+    return name != LOSS and not name.startswith((GRADIENT, BY_INPUT, BUFFER))
