@@ -14,6 +14,7 @@ from harness.calling.copies import copy_hooks, deep_copy
 from harness.calling.modes import has_modes
 from harness.core.numpy_errors import users
 from harness.evaluating.data import Batch
+from harness.evaluating.registering import keep_as_built, register_hidden
 from harness.evaluating.state import State
 from harness.model.devices import held_in
 from harness.model.errors import raised
@@ -29,11 +30,13 @@ class Builder:
     """Builds a model from a user's class or function, with the same numbers for the same seed.
 
     `name` is the model's name in messages. `batch` is data with which lazy modules are initialised.
+    `hidden` names plain tensors that become buffers, see `hidden.py`.
     """
 
     build: Callable[[], Any]
     name: str
     batch: Batch
+    hidden: Sequence[str] = ()
 
     def make(self, dtype: str, device: str = "cpu", seed: int = 0) -> Any:
         """Return a new module in a dtype on a device, built under a seed.
@@ -46,7 +49,9 @@ class Builder:
                 module = self.build()
                 if isinstance(module, torch.nn.Module):
                     self._initialise(module)
+                    registered = register_hidden(module, self.hidden)
                     module = module.to(dtype=held_in(dtype), device=device)
+                    keep_as_built(registered, held_in(dtype), device)
             except Exception as error:  # a user's constructor may raise anything
                 raise NotBuilt(f"{self.name} {raised(error)}") from error
         if not isinstance(module, torch.nn.Module):

@@ -5,6 +5,7 @@ them.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -18,9 +19,11 @@ from harness.evaluating.evaluation import (
     GRADIENT,
     LOSS,
     Question,
+    call_before,
     survey,
 )
 from harness.evaluating.given import Given
+from harness.evaluating.hidden import find_hidden
 from harness.evaluating.state import (
     State,
     Tensors,
@@ -46,7 +49,8 @@ class Side:
     name, for each mode ("train" or "eval"); `errors` says for a mode why the model cannot be
     called. `moved` names the buffers that a call in train() changes, and `acting` the parameters
     that some output depends on. `numbers` counts the numbers that one evaluation computes.
-    `by_inputs` says whether it can be differentiated by its inputs.
+    `by_inputs` says whether it can be differentiated by its inputs. `unset` names attributes that
+    cannot be set, although outputs in eval() follow from what a call in train() leaves in them.
     """
 
     builder: Builder
@@ -59,20 +63,23 @@ class Side:
     acting: list[str] = field(default_factory=list)
     numbers: int = 0
     by_inputs: bool = True
+    unset: tuple[str, ...] = ()
 
 
 def look_at(builder: Builder, given: Given) -> Side:
     """Build a model in float64 and examine its evaluations. Raises NoModel if it cannot be built or
     called.
     """
-    module = builder.make("float64")
+    builder, module, unset = find_hidden(builder, builder.make("float64"))
     built = read_state(module)
-    side = Side(builder, module, built, list_tensors(module))
+    side = Side(builder, module, built, list_tensors(module), unset=unset)
     for mode in given.modes:
         try:
             side = _look_in_mode(side, given, mode)
         except Exception as error:  # a user's model may raise anything
             side.errors[mode] = f"{builder.name} {raised(error)}{_advise(error, given.data)}"
+    if "train" not in given.modes and side.tensors.buffers:
+        _note_moved(side)
     write_state(module, built)
     if not side.outputs:
         raise NoModel(next(iter(side.errors.values())))
@@ -110,13 +117,28 @@ def _look_in_mode(side: Side, given: Given, mode: str) -> Side:
     side.outputs[mode] = {
         name: tuple(tensor.shape) for name, tensor in answers.items() if is_output(name)
     }
-    for name, tensor in list_live(side.module)[0].items():
+    for name in side.tensors.all:
         slope = answers.get(GRADIENT + name)
         if slope is not None and bool((slope != 0).any()) and name not in side.acting:
             side.acting.append(name)
+    _compare_moved(side, before)
+    return replace(side, numbers=max(side.numbers, surveyed.numbers))
+
+
+def _compare_moved(side: Side, before: State) -> None:
+    """Note the tensors of a model that differ from what they were before a call."""
+    for name, tensor in list_live(side.module)[0].items():
         if not torch.equal(tensor.nan_to_num(), before[name].nan_to_num()):
             side.moved.append(name)
-    return replace(side, numbers=max(side.numbers, surveyed.numbers))
+
+
+def _note_moved(side: Side) -> None:
+    """Call a model in train(), which is not asked, and note the buffers that this changes."""
+    write_state(side.module, side.built)
+    batch = cast_batch(side.builder.batch, torch.float64, "cpu")
+    with suppress(Exception):  # a user's model may raise anything
+        call_before(side.module, Question(batch, "train"))
+        _compare_moved(side, side.built)
 
 
 def is_output(name: str) -> bool:

@@ -144,6 +144,20 @@ def describe_widening(models: Models) -> str:
     )
 
 
+def describe_unset(models: Models) -> str:
+    """Return why two models cannot be compared in eval(): one keeps state that cannot be set; "" if
+    none does.
+    """
+    for side in (models.subject, models.reference):
+        if side.unset:
+            return (
+                f"{side.builder.name} keeps {list_names(side.unset)} outside its buffers, and its"
+                " outputs in eval() follow from that: it cannot be set to numbers, so nothing is"
+                " known of states after training; register tensors with self.register_buffer"
+            )
+    return ""
+
+
 def describe_unjudged(models: Models, evidence: Evidence) -> tuple[Status, str] | None:
     """Return a status and a reason if some answer was never judged, or if no answer proves
     anything.
@@ -317,6 +331,7 @@ def list_notes(
             f" {given.name_reference}, which {verb} there"
         )
         notes.append((HintKind.LIKELY, cause))
+    notes += _describe_statistics(models)
     notes += _describe_circumstances(evidence, failures)
     notes += _compare_settings(models, failures)
     if all(kind is not HintKind.LIKELY for kind, _ in notes):
@@ -341,6 +356,25 @@ def list_notes(
     if differing and agreeing:
         notes.append((HintKind.NOTE, f"what agrees: {count_answers(agreeing)}"))
     return notes
+
+
+def _describe_statistics(models: Models) -> list[tuple[HintKind, str]]:
+    """Return the statistics of the reference (real numbers that its calls in train() change) that
+    no buffer of the subject takes.
+    """
+    given, side = models.given, models.reference
+    names = [
+        name
+        for name in models.mapping.unused
+        if name in side.moved and side.built[name].is_floating_point()
+    ]
+    if not names:
+        return []
+    cause = (
+        f"nothing in {given.name} follows from {list_names(names)} of {given.name_reference}, which"
+        " training changes"
+    )
+    return [(HintKind.LIKELY, cause)]
 
 
 def _describe_exchanged(models: Models) -> list[tuple[HintKind, str]]:
