@@ -4,7 +4,7 @@ as running statistics that are no buffers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from harness.evaluating.built import Builder, cast_batch
+from harness.evaluating.data import Batch
 from harness.evaluating.evaluation import Question, call_before, evaluate
 from harness.evaluating.state import plain_name, read_state, write_state
 
@@ -36,31 +37,29 @@ def find_hidden(builder: Builder, module: Any) -> tuple[Builder, Any, tuple[str,
     They are the ones given if the model hides no state, or if it cannot be called.
     """
     batch = cast_batch(builder.batch, torch.float64, "cpu")
-
-    def train() -> None:
-        call_before(module, Question(batch, "train"))
-
     built = read_state(module)
     try:
-        hidden = _compare_attributes(module, train)
+        hidden = _compare_attributes(module, batch)
     except Exception:  # a user's model may raise anything; its evaluation then says what
         hidden = Hidden()
     write_state(module, built)
-    if hidden.tensors:
-        builder = replace(builder, hidden=hidden.tensors)
-        module = builder.make("float64")
-    acting = hidden.others and _act(module, Question(batch, "eval", by_parameters=False), train)
-    return builder, module, hidden.others if acting else ()
+    if hidden == Hidden():
+        return builder, module, ()
+    builder = replace(builder, hidden=hidden.tensors)
+    acting = hidden.others and _act(builder.make("float64"), batch)
+    return builder, builder.make("float64"), hidden.others if acting else ()
 
 
-def _act(module: Any, question: Question, train: Callable[[], None]) -> bool:
-    """Do answers change with a call of `train`, although all parameters and buffers are reset?"""
+def _act(module: Any, batch: Batch) -> bool:
+    """Do outputs in eval() change with a call in train(), although all parameters and buffers are
+    reset?
+    """
     built = read_state(module)
-    question = replace(question, by_inputs=False)
+    question = Question(batch, "eval", by_inputs=False, by_parameters=False)
     try:
         before = evaluate(module, question)
         before = {name: tensor.detach().clone() for name, tensor in before.items()}
-        train()
+        call_before(module, Question(batch, "train"))
         write_state(module, built)
         after = evaluate(module, question)
     except Exception:  # a user's model may raise anything; its evaluation then says what
@@ -68,18 +67,24 @@ def _act(module: Any, question: Question, train: Callable[[], None]) -> bool:
     return not _are_equal(before, {name: tensor.detach() for name, tensor in after.items()})
 
 
-def _compare_attributes(module: Any, call: Callable[[], None]) -> Hidden:
-    """Return the attributes of a module and its parts that a call changes."""
+def _compare_attributes(module: Any, batch: Batch) -> Hidden:
+    """Return the attributes of a module and its parts that a call in train() changes."""
     before = {name: _copy(value) for name, value in _list_attributes(module)}
-    call()
-    tensors, others = [], []
+    call_before(module, Question(batch, "train"))
+    tensors: list[str] = []
+    others: list[str] = []
     for name, value in _list_attributes(module):
         old = before.get(name)
         if not _are_equal(old, value):
-            both = isinstance(old, Tensor) and isinstance(value, Tensor)
-            settable = both and old.is_floating_point() and old.shape == value.shape
-            (tensors if settable else others).append(name)
+            (tensors if _are_alike(old, value) else others).append(name)
     return Hidden(tuple(tensors), tuple(others))
+
+
+def _are_alike(old: Any, new: Any) -> bool:
+    """Are both tensors of real numbers, in one shape?"""
+    if not (isinstance(old, Tensor) and isinstance(new, Tensor)):
+        return False
+    return old.is_floating_point() and old.shape == new.shape
 
 
 def _list_attributes(module: Any) -> Iterator[tuple[str, Any]]:
