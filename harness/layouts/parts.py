@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import torch
 from torch import Tensor
@@ -71,6 +73,57 @@ def reshaped(part: Part, shape: Shape) -> Part:
         part.code + call,
         lambda state: part.make(state).reshape(shape),
     )
+
+
+def unflattened(part: Part, axis: int, lengths: Sequence[int]) -> Part:
+    """Return the expression for a tensor with one axis split into several of these lengths."""
+    call = f".unflatten({axis}, ({', '.join(map(str, lengths))}))"
+    return Part(
+        part.sources,
+        part.text + call,
+        part.code + call,
+        lambda state: part.make(state).unflatten(axis, tuple(lengths)),
+    )
+
+
+def flattened(part: Part, first: int, last: int) -> Part:
+    """Return the expression for a tensor with the axes from `first` to `last` made one."""
+    call = f".flatten({first}, {last})"
+    return Part(
+        part.sources,
+        part.text + call,
+        part.code + call,
+        lambda state: part.make(state).flatten(first, last),
+    )
+
+
+def reordered(part: Part, axis: int, order: Sequence[int]) -> Part:
+    """Return the expression for a tensor with the slices along an axis in another order."""
+    index = f"[{':, ' * axis}[{', '.join(map(str, order))}]]"
+    return Part(
+        part.sources,
+        part.text + index,
+        part.code + index,
+        lambda state: part.make(state).index_select(axis, torch.tensor(order)),
+    )
+
+
+def replaced(part: Part, by: Mapping[str, Part]) -> Part:
+    """Return an expression in which other expressions stand for some of its tensors."""
+    names = [name for name in part.sources if name in by]
+    if not names:
+        return part
+    pattern = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
+    text = re.sub(rf"(?<![\w.])({pattern})(?!\w)", lambda match: by[match[1]].text, part.text)
+    code = part.code
+    for name in names:
+        code = code.replace(whole(name).code, by[name].code)
+
+    def make(state: State) -> Tensor:
+        return part.make({**state, **{name: by[name].make(state) for name in names}})
+
+    sources = (by[name].sources if name in by else (name,) for name in part.sources)
+    return Part(tuple(dict.fromkeys(chain(*sources))), text, code, make)
 
 
 def joined(parts: Sequence[Part], axis: int) -> Part:
