@@ -39,9 +39,10 @@ class Question:
 
     Without a `loss` the gradients are those of a random weighted sum of the outputs. `names`
     renames outputs, from their own name to the answer's. `buffers` does the same for buffers that
-    are read after the call. `by_inputs` and `by_parameters` ask for gradients. `weights` stores the
-    weights of each output, by name, from the first evaluation on. `arguments` names the arguments;
-    by default they have the names in the module's forward.
+    are read after the call. `by_inputs` and `by_parameters` ask for gradients; with
+    `needs_gradients` False the module is called under torch.no_grad(). `weights` stores the weights
+    of each output, by name, from the first evaluation on. `arguments` names the arguments; by
+    default they have the names in the module's forward.
     """
 
     batch: Batch
@@ -54,6 +55,7 @@ class Question:
     by_parameters: bool = True
     weights: dict[str, Tensor] = field(default_factory=dict)
     arguments: Sequence[str] = ()
+    needs_gradients: bool = True
 
 
 def evaluate(module: Any, question: Question) -> Answers:
@@ -100,7 +102,7 @@ def call_before(module: Any, question: Question) -> None:
 def _answer(module: Any, question: Question) -> Answers:
     """Call a module, and return its outputs, loss, gradients and buffers by name."""
     batch, inputs = _take_inputs(module, question)
-    with torch.enable_grad(), users():
+    with torch.set_grad_enabled(question.needs_gradients), users():
         raw = module(*batch.args, **batch.kwargs)
         outputs = name_outputs(raw)
         loss = None if question.loss is None else ask_loss(question.loss, raw, batch)

@@ -26,7 +26,8 @@ class Given:
     """The arguments of `same`; see there.
 
     `hold` says that both models are built modules, with numbers of their own. `reference_dtype` is
-    the dtype of the reference, "" for that of the trial.
+    the dtype of the reference, "" for that of the trial. `dtypes_named` says that the user named
+    the dtypes, so that both models must run in them.
     """
 
     build: Callable[[], Any]
@@ -44,6 +45,7 @@ class Given:
     reference_dtype: str = ""
     precision_lost: str = ""
     own_backward: str = ""
+    dtypes_named: bool = False
 
     def __post_init__(self) -> None:
         if self.loss is not None and not callable(self.loss):

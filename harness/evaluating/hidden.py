@@ -15,6 +15,7 @@ from harness.evaluating.built import Builder, cast_batch
 from harness.evaluating.data import Batch
 from harness.evaluating.evaluation import Question, call_before, evaluate
 from harness.evaluating.state import plain_name, read_state, write_state
+from harness.model.devices import held_in
 
 TORCHS_OWN = frozenset(vars(torch.nn.Module())) | {"_flat_weights"}
 HOLDERS = (list, tuple, dict)
@@ -30,13 +31,13 @@ class Hidden:
     others: tuple[str, ...] = ()
 
 
-def find_hidden(builder: Builder, module: Any) -> tuple[Builder, Any, tuple[str, ...]]:
-    """Return a builder and a module whose hidden tensors are buffers, and the names of attributes
-    that cannot be set although the outputs in eval() follow from them.
+def find_hidden(builder: Builder, module: Any, dtype: str) -> tuple[Builder, Any, tuple[str, ...]]:
+    """Return a builder and a module of this dtype whose hidden tensors are buffers, and the names
+    of attributes that cannot be set although the outputs in eval() follow from them.
 
     They are the ones given if the model hides no state, or if it cannot be called.
     """
-    batch = cast_batch(builder.batch, torch.float64, "cpu")
+    batch = cast_batch(builder.batch, held_in(dtype), "cpu")
     built = read_state(module)
     try:
         hidden = _compare_attributes(module, batch)
@@ -46,8 +47,8 @@ def find_hidden(builder: Builder, module: Any) -> tuple[Builder, Any, tuple[str,
     if hidden == Hidden():
         return builder, module, ()
     builder = replace(builder, hidden=hidden.tensors)
-    acting = hidden.others and _act(builder.make("float64"), batch)
-    return builder, builder.make("float64"), hidden.others if acting else ()
+    acting = hidden.others and _act(builder.make(dtype), batch)
+    return builder, builder.make(dtype), hidden.others if acting else ()
 
 
 def _act(module: Any, batch: Batch) -> bool:

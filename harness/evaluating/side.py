@@ -1,10 +1,11 @@
-"""One of two models of a comparison, as it is found: its tensors, its outputs, and what acts on
-them.
+"""Looks at one of two models of a comparison: its tensors, its outputs, and the parameters that
+act on them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import torch
 
 from harness.evaluating.built import Builder, cast_batch, make_loss
+from harness.evaluating.data import Batch
 from harness.evaluating.draws import draw_state
 from harness.evaluating.evaluation import (
     BUFFER,
@@ -22,7 +24,7 @@ from harness.evaluating.evaluation import (
     call_before,
     survey,
 )
-from harness.evaluating.given import Given
+from harness.evaluating.given import COMPARABLE, Given
 from harness.evaluating.hidden import find_hidden
 from harness.evaluating.state import (
     State,
@@ -32,7 +34,9 @@ from harness.evaluating.state import (
     read_state,
     write_state,
 )
+from harness.model.devices import held_in
 from harness.model.errors import raised
+from harness.rules.precision import precision_of
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -43,14 +47,15 @@ class NoModel(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Side:
-    """One of the two models, in float64 on the CPU.
+    """One of the two models, on the CPU, in a dtype in which it runs: float64 if possible.
 
-    `built` are its tensors by name as it was built. `outputs` has the shapes of its outputs by
-    name, for each mode ("train" or "eval"); `errors` says for a mode why the model cannot be
-    called. `moved` names the buffers that a call in train() changes, and `acting` the parameters
-    that some output depends on. `numbers` counts the numbers that one evaluation computes.
-    `by_inputs` says whether it can be differentiated by its inputs. `unset` names attributes that
-    cannot be set, although outputs in eval() follow from what a call in train() leaves in them.
+    `built` are its tensors by name as it was built, in float64. `outputs` has the shapes of its
+    outputs by name, for each mode ("train" or "eval"); `errors` says for a mode why the model
+    cannot be called. `moved` names the buffers that a call in train() changes, and `acting` the
+    parameters that some output depends on. `numbers` counts the numbers that one evaluation
+    computes. `by_inputs` says whether it can be differentiated by its inputs.
+    `unset` names attributes that cannot be set, although outputs in eval() follow from what a call
+    in train() leaves in them.
     """
 
     builder: Builder
@@ -63,37 +68,67 @@ class Side:
     acting: list[str] = field(default_factory=list)
     numbers: int = 0
     by_inputs: bool = True
+    dtype: str = "float64"
     unset: tuple[str, ...] = ()
+
+    @property
+    def batch(self) -> Batch:
+        """The first batch of the data, in the model's dtype."""
+        return cast_batch(self.builder.batch, held_in(self.dtype), "cpu")
+
+    @property
+    def nearness(self) -> float:
+        """The relative difference up to which numbers of the model count as equal in the search for
+        a map: half the digits of its dtype. Rounding differs by less, chance by more.
+        """
+        return math.sqrt(precision_of(self.dtype).stored)
 
 
 def look_at(builder: Builder, given: Given) -> Side:
-    """Build a model in float64 and examine its evaluations. Raises NoModel if it cannot be built or
-    called.
+    """Build a model and examine its evaluations: in float64, else in the first dtype in which it
+    can be called in all modes, or in more than in float64. Raises NoModel if it cannot be built, or
+    not be called.
     """
-    builder, module, unset = find_hidden(builder, builder.make("float64"))
+    sides: list[Side] = []
+    for dtype in COMPARABLE:
+        sides.append(call_in_modes(build_side(builder, dtype), given, given.modes))
+        if not sides[-1].errors:
+            break
+    best = max(sides, key=lambda side: len(side.outputs))  # the first of equals
+    if not best.outputs:
+        raise NoModel(next(iter(best.errors.values())))
+    return best
+
+
+def build_side(builder: Builder, dtype: str) -> Side:
+    """Build a model in a dtype. Raises NotBuilt."""
+    module = builder.make("float64")
     built = read_state(module)
-    side = Side(builder, module, built, list_tensors(module), unset=unset)
-    for mode in given.modes:
+    if dtype != "float64":
+        module = builder.make(dtype)
+    builder, module, unset = find_hidden(builder, module, dtype)
+    if builder.hidden:
+        built = read_state(builder.make("float64"))
+    return Side(builder, module, built, list_tensors(module), dtype=dtype, unset=unset)
+
+
+def call_in_modes(side: Side, given: Given, modes: Sequence[str]) -> Side:
+    """Evaluate a model in some modes, and return its side with the observations added."""
+    for mode in modes:
         try:
             side = _look_in_mode(side, given, mode)
         except Exception as error:  # a user's model may raise anything
-            side.errors[mode] = f"{builder.name} {raised(error)}{_advise(error, given.data)}"
-    if "train" not in given.modes and side.tensors.buffers:
+            said = f"{raised(error)}{_advise(error, given.data)}"
+            side.errors[mode] = f"{side.builder.name} {said}"
+    if "train" not in modes and side.tensors.buffers:
         _note_moved(side)
-    write_state(module, built)
-    if not side.outputs:
-        raise NoModel(next(iter(side.errors.values())))
+    write_state(side.module, side.built)
     return side
 
 
 def _advise(error: Exception, data: Any) -> str:
     if isinstance(error, TypeError) and isinstance(data, list):
         return " (a list is several batches; several arguments are a tuple)"
-    if isinstance(error, RuntimeError) and "ouble" in str(error):
-        return (
-            " (every model is first called in float64: let it make its own tensors in the dtype of"
-            " its inputs, as in torch.zeros(3, dtype=x.dtype))"
-        )
     return ""
 
 
@@ -101,12 +136,11 @@ def _look_in_mode(side: Side, given: Given, mode: str) -> Side:
     """Evaluate a model once in a mode ("train" or "eval"), and return its side with the
     observations added.
     """
-    batch = cast_batch(side.builder.batch, torch.float64, "cpu")
-    loss = make_loss(given.loss, torch.float64, "cpu")
+    loss = make_loss(given.loss, held_in(side.dtype), "cpu")
     names = side.tensors.parameters
     write_state(side.module, draw_state(side.built, names, 11))
     before = {name: tensor.clone() for name, tensor in list_live(side.module)[0].items()}
-    question = Question(batch, mode, loss=loss, by_inputs=side.by_inputs)
+    question = Question(side.batch, mode, loss=loss, by_inputs=side.by_inputs)
     try:
         answers, surveyed = survey(side.module, question)
     except RuntimeError as error:
@@ -135,9 +169,8 @@ def _compare_moved(side: Side, before: State) -> None:
 def _note_moved(side: Side) -> None:
     """Call a model in train(), which is not asked, and note the buffers that this changes."""
     write_state(side.module, side.built)
-    batch = cast_batch(side.builder.batch, torch.float64, "cpu")
     with suppress(Exception):  # a user's model may raise anything
-        call_before(side.module, Question(batch, "train"))
+        call_before(side.module, Question(side.batch, "train"))
         _compare_moved(side, side.built)
 
 

@@ -24,7 +24,7 @@ from harness.mapping.mapping import (
 from harness.mapping.named import find_buffers, find_by_name
 from harness.mapping.orders import list_orders
 from harness.mapping.plausible import count_exchanged, count_mixed, list_contradictions
-from harness.mapping.trying import AGREE, NEAR, Trier
+from harness.mapping.trying import NEAR, Trier
 from harness.mapping.words import read_words
 from harness.text.harmless import shown
 
@@ -179,12 +179,12 @@ class _Search:
             if difference < float("inf") and self._is_whole(mapping):
                 self._keep_likeliest(mapping, self._rank(parts, len(contradictions), difference))
             if contradictions:
-                if difference <= AGREE:
+                if difference <= self.pair.trier.agree:
                     self.against_names = self.against_names or ", ".join(contradictions)
                 continue
             if self.best is None or difference < self.best[0]:
                 self.best = difference, mapping
-            if difference <= AGREE:
+            if difference <= self.pair.trier.agree:
                 return self._compare_with_order(mapping)
         if self._is_over():
             self.ended = f"the search ended after {len(self.seen)} maps"
@@ -221,7 +221,7 @@ class _Search:
             for name, part in (in_order.parts or {}).items()
             if name not in parts or part.text != parts[name].text
         }
-        if not others or self.pair.trier.measure(in_order) <= AGREE:
+        if not others or self.pair.trier.measure(in_order) <= self.pair.trier.agree:
             return mapping
         remark = f"in the order of declaration ({describe_parts(others, 3)}) the outputs differ"
         return replace(mapping, remark=remark)

@@ -11,7 +11,7 @@ import torch
 from torch.nn.parameter import is_lazy
 
 from harness.core.numpy_errors import users
-from harness.evaluating.built import Builder, cast_batch, make_loss, set_mode
+from harness.evaluating.built import Builder, make_loss, set_mode
 from harness.evaluating.constants import describe_constants, list_own_constants, list_stored
 from harness.evaluating.data import Batch, make_batches
 from harness.evaluating.draws import draw_state
@@ -24,6 +24,7 @@ from harness.mapping.finding import AS_BUILT, Pair, find_map
 from harness.mapping.freedom import Free, find_free, find_twins
 from harness.mapping.mapping import ParameterMap
 from harness.mapping.trying import Trier
+from harness.model.devices import held_in
 
 GIB = 2**30
 COPIES = 12  # of all parameters of a model, in float64, while two are compared
@@ -129,7 +130,6 @@ def _map(given: Given, subject: Side, reference: Side) -> ParameterMap:
     ]
     if not modes:
         raise NoModel("; ".join([*subject.errors.values(), *reference.errors.values()]))
-    batch = cast_batch(subject.builder.batch, torch.float64, "cpu")
     for side in (subject, reference):
         set_mode(side.module, modes[0])
     drawn = [*reference.tensors.parameters, *reference.moved]
@@ -137,11 +137,11 @@ def _map(given: Given, subject: Side, reference: Side) -> ParameterMap:
     pair = Pair(
         subject.tensors,
         reference.tensors,
-        Trier(subject.module, reference.module, batch, states),
+        Trier(subject, reference, states),
         subject.acting,
         reference.acting,
-        list_used(subject.module, batch),
-        list_used(reference.module, batch),
+        list_used(subject.module, subject.batch),
+        list_used(reference.module, reference.batch),
         given.name,
         given.name_reference,
     )
@@ -232,12 +232,11 @@ def _list_free(given: Given, subject: Side, reference: Side, mapping: ParameterM
     gradients = []
     if set(mapping.as_built) & set(subject.acting):
         mode = next(iter(subject.outputs))
-        batch = cast_batch(subject.builder.batch, torch.float64, "cpu")
-        loss = make_loss(given.loss, torch.float64, "cpu")
+        loss = make_loss(given.loss, held_in(subject.dtype), "cpu")
         for seed in (31, 32):
             state = draw_state(reference.built, reference.tensors.parameters, seed)
             write_state(subject.module, {**subject.built, **mapping.convert(state)})
-            question = Question(batch, mode, loss=loss, by_inputs=subject.by_inputs)
+            question = Question(subject.batch, mode, loss=loss, by_inputs=subject.by_inputs)
             answers, _ = survey(subject.module, question)
             gradients.append(
                 {
@@ -250,7 +249,7 @@ def _list_free(given: Given, subject: Side, reference: Side, mapping: ParameterM
     twins = find_twins(mapping, reference.built, subject.acting)
     if given.parameters is not None:
         twins = [replace(twin, said=True) for twin in twins]
-    return [*find_free(mapping, subject.acting, gradients), *twins]
+    return [*find_free(mapping, subject.acting, gradients, subject.nearness), *twins]
 
 
 def _list_differing(subject: Side, reference: Side, mapping: ParameterMap) -> tuple[str, ...]:

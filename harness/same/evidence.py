@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from statistics import median
 
 from harness.core.finding import Located
-from harness.pairing.compare import GRADIENT, Compared
-from harness.pairing.outcomes import WIDEST
-from harness.same.asking import Outside, Result
+from harness.evaluating.evaluation import GRADIENT
+from harness.matching.calling import Call
+from harness.matching.compare import Compared, is_judged_as_run
+from harness.matching.result import Outside, Result
 
 SMALL = 1e-9  # of the largest gradient: what is allowed for a smaller one tells that it is 0
 UNPAIRED = ("shape", "only here")  # outcomes of answers that have no counterpart
@@ -88,6 +89,13 @@ class Evidence:
                 if one.outcome == "left torch":
                     return Shown(one.answer, one, result)
         return None
+
+    def find_call(self) -> tuple[Call, Result] | None:
+        """Return the first way of calling in which the models differ, if there is one, and the
+        evaluation that shows it.
+        """
+        found = [(call, result) for result in self.results for call in result.calls]
+        return next(iter(found), None)
 
     def unjudged(self) -> dict[str, str]:
         """Return, by name, the outcome (a word such as "too wide") of each answer that no
@@ -181,13 +189,6 @@ class Evidence:
             for one in result.compared
             if one.answer == name and one.outcome in BOUNDED and not math.isnan(one.actual)
         ]
-
-
-def is_judged_as_run(one: Compared) -> bool:
-    """Is the answer of a run in the model's own dtype judged? It is if its bound is narrow, or if
-    it is not finite.
-    """
-    return one.run_resolution <= WIDEST or math.isinf(one.run_factor)
 
 
 def is_failure(one: Compared) -> bool:

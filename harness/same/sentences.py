@@ -7,14 +7,13 @@ from collections.abc import Sequence
 
 from harness.core.finding import HintKind
 from harness.core.verdict import Status
-from harness.evaluating.evaluation import BY_INPUT
+from harness.evaluating.evaluation import BY_INPUT, GRADIENT
 from harness.evaluating.side import is_output
 from harness.locating.located import locate
 from harness.locating.settings import compare_settings
 from harness.mapping.finding import list_shapes
 from harness.mapping.models import Models
-from harness.pairing.compare import GRADIENT
-from harness.same.asking import AS_BUILT, Outside, Result
+from harness.matching.result import AS_BUILT, Outside, Result
 from harness.same.evidence import Evidence, Shown, count_answers
 from harness.words.naming import describe_used, format_factor, format_share
 from harness.words.wording import describe_operation
@@ -28,8 +27,13 @@ def name_element(shown: Shown) -> str:
     """Return the name of an element of an answer, with the number of the random parameters:
     "output[3, 2] (drawn 1)".
     """
-    index = ", ".join(map(str, shown.compared.where))
-    return f"{shown.answer}{f'[{index}]' if index else ''} ({shown.result.ask.label})"
+    return name_place(shown.answer, shown.compared.where, shown.result.ask.label)
+
+
+def name_place(answer: str, where: Sequence[int], label: str) -> str:
+    """Return the name of the element `where` of an answer; `label` names the parameters."""
+    index = ", ".join(map(str, where))
+    return f"{answer}{f'[{index}]' if index else ''} ({label})"
 
 
 def list_names(names: Sequence[str]) -> str:

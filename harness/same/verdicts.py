@@ -13,7 +13,11 @@ from harness.core.verdict import Status, Verdict
 from harness.judging.case import Trial
 from harness.judging.comparison import blank, failure, title_of
 from harness.mapping.models import Models
-from harness.same.evidence import UNPAIRED, Evidence, Shown, is_judged_as_run
+from harness.matching.calling import Call
+from harness.matching.compare import Compared, is_judged_as_run
+from harness.matching.result import Result
+from harness.same.call_sentences import describe_call, list_call_notes
+from harness.same.evidence import UNPAIRED, Evidence, Shown
 from harness.same.sentences import (
     describe_backwards,
     describe_difference,
@@ -29,6 +33,7 @@ from harness.same.sentences import (
     describe_widening,
     list_notes,
     name_element,
+    name_place,
 )
 from harness.words.naming import format_factor
 from harness.words.wording import with_finding
@@ -83,6 +88,8 @@ def judge_function(judged: Judged) -> Verdict:
     failures = evidence.failures()
     if failures:
         return _fail_function(judged, failures)
+    if found := evidence.find_call():
+        return _fail_call(judged, *found)
     if widening := describe_widening(models):
         return _fail(judged, widening)
     if unjudged := describe_unjudged(models, evidence):
@@ -110,27 +117,54 @@ def _fail_function(judged: Judged, failures: list[Shown]) -> Verdict:
         return _fail(judged, describe_shape(models, worst, judged.mode), operations)
     if math.isnan(compared.actual):
         return _fail(judged, describe_difference(worst))
+    first = tuple(worst.result.first.get(compared.answer, ()))
+    notes = list_notes(models, evidence, failures)
+    return _fail_at(judged, describe_difference(worst), compared, name_element(worst), notes, first)
+
+
+def _fail_call(judged: Judged, call: Call, result: Result) -> Verdict:
+    """Return the verdict on models that differ only in a way of calling them."""
+    trial, models = judged.trial, judged.models
+    sentence = describe_call(models, call, result, trial.dtype)
+    if call.raised:
+        return _fail(judged, sentence)
+    where = name_place(call.answer, call.where, result.ask.label)
+    return _fail_at(judged, sentence, call, where, list_call_notes(models, call))
+
+
+def _fail_at(
+    judged: Judged,
+    reason: str,
+    one: Compared | Call,
+    where: str,
+    notes: list[tuple[HintKind, str]],
+    first: tuple[Located, ...] = (),
+) -> Verdict:
+    """Return a failing verdict with the figures of the element `where` of an answer.
+
+    `first` are the first operations that differ.
+    """
     finding = Finding(
         Form.MODELS,
         title_of(judged.trial),
-        describe_difference(worst),
-        compared.answer,
-        name_element(worst),
-        figure(compared.actual),
-        figure(compared.expected),
-        figure(compared.allowed),
-        figure(compared.factor),
-        witness=models.given.name_reference,
-        hints=_make_hints(list_notes(models, evidence, failures)),
-        first_operations=tuple(worst.result.first.get(compared.answer, ())),
+        reason,
+        one.answer,
+        where,
+        figure(one.actual),
+        figure(one.expected),
+        figure(one.allowed),
+        figure(one.factor),
+        witness=judged.models.given.name_reference,
+        hints=_make_hints(notes),
+        first_operations=first,
     )
     verdict = replace(
         blank(judged.trial, Status.FAIL, ""),
-        budget_used=compared.factor,
-        where=name_element(worst),
-        actual=compared.actual,
-        expected=compared.expected,
-        allowed=compared.allowed,
+        budget_used=one.factor,
+        where=where,
+        actual=one.actual,
+        expected=one.expected,
+        allowed=one.allowed,
     )
     return with_finding(verdict, finding)
 

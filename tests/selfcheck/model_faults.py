@@ -26,8 +26,9 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from harness.pairing.compare import ByName, Compared, compare
-from harness.same.placing import find_first
+from harness.matching.carry import ByName
+from harness.matching.compare import Compared, compare
+from harness.matching.placing import find_first
 from harness.shadow.recording import Operation
 from harness.shadow.shadow import Shadow
 from tests.selfcheck.models import MOST_LOST, MOST_WORSE, describe, make_shadow

@@ -24,10 +24,10 @@ from time import process_time
 
 import torch
 
-from harness.pairing.compare import ByName, Compared, compare
-from harness.pairing.outcomes import WIDEST
-from harness.same.evidence import is_judged_as_run
-from harness.same.fused import compare_as_run
+from harness.matching.carry import ByName
+from harness.matching.compare import Compared, compare, is_judged_as_run
+from harness.matching.fused import compare_as_run
+from harness.matching.outcomes import WIDEST
 from harness.shadow.local import Checked
 from harness.shadow.recording import Operation
 from harness.shadow.shadow import Shadow

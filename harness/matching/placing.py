@@ -12,7 +12,7 @@ from harness.locating.frontier import Pool, find_frontier, list_numbers
 from harness.locating.scaling import follow_scales
 from harness.locating.stopping import list_stops
 from harness.locating.viewing import name_views
-from harness.pairing.compare import Compared
+from harness.matching.compare import Compared
 from harness.shadow.recording import Operation
 from harness.shadow.shadow import Shadow
 
