@@ -37,6 +37,16 @@ Parts = dict[str, Part]  # by the names of the tensors that they make
 Named = tuple[str, Shape]  # a tensor's name and shape
 
 
+def close(text: str) -> str:
+    """Return a text in parentheses if it is a sum or joins tensors, so that a call may follow."""
+    depth = 0
+    for place, letter in enumerate(text):
+        depth += (letter in "([") - (letter in ")]")
+        if not depth and (text.startswith(" + ", place) or text.startswith(" along ", place)):
+            return f"({text})"
+    return text
+
+
 def whole(name: str) -> Part:
     """Return the expression for the tensor of this name, unchanged."""
     return Part((name,), name, f"s[{quoted(name)}]", lambda state: state[name])
@@ -50,7 +60,12 @@ def zeros(shape: Shape) -> Part:
 
 def transposed(part: Part) -> Part:
     """Return the expression for the transpose of a matrix."""
-    return Part(part.sources, f"{part.text}.T", f"{part.code}.T", lambda state: part.make(state).mT)
+    return Part(
+        part.sources,
+        f"{close(part.text)}.T",
+        f"{close(part.code)}.T",
+        lambda state: part.make(state).mT,
+    )
 
 
 def permuted(part: Part, axes: Sequence[int]) -> Part:
@@ -58,8 +73,8 @@ def permuted(part: Part, axes: Sequence[int]) -> Part:
     call = f".permute({', '.join(map(str, axes))})"
     return Part(
         part.sources,
-        part.text + call,
-        part.code + call,
+        close(part.text) + call,
+        close(part.code) + call,
         lambda state: part.make(state).permute(tuple(axes)),
     )
 
@@ -69,8 +84,8 @@ def reshaped(part: Part, shape: Shape) -> Part:
     call = f".reshape({', '.join(map(str, shape))})"
     return Part(
         part.sources,
-        part.text + call,
-        part.code + call,
+        close(part.text) + call,
+        close(part.code) + call,
         lambda state: part.make(state).reshape(shape),
     )
 
@@ -80,9 +95,9 @@ def unflattened(part: Part, axis: int, lengths: Sequence[int]) -> Part:
     call = f".unflatten({axis}, ({', '.join(map(str, lengths))}))"
     return Part(
         part.sources,
-        part.text + call,
-        part.code + call,
-        lambda state: part.make(state).unflatten(axis, tuple(lengths)),
+        close(part.text) + call,
+        close(part.code) + call,
+        lambda state: torch.unflatten(part.make(state), axis, tuple(lengths)),
     )
 
 
@@ -91,8 +106,8 @@ def flattened(part: Part, first: int, last: int) -> Part:
     call = f".flatten({first}, {last})"
     return Part(
         part.sources,
-        part.text + call,
-        part.code + call,
+        close(part.text) + call,
+        close(part.code) + call,
         lambda state: part.make(state).flatten(first, last),
     )
 
@@ -102,8 +117,8 @@ def reordered(part: Part, axis: int, order: Sequence[int]) -> Part:
     index = f"[{':, ' * axis}[{', '.join(map(str, order))}]]"
     return Part(
         part.sources,
-        part.text + index,
-        part.code + index,
+        close(part.text) + index,
+        close(part.code) + index,
         lambda state: part.make(state).index_select(axis, torch.tensor(order)),
     )
 
@@ -155,8 +170,8 @@ def picked(part: Part, axis: int, number: int) -> Part:
     index = f"[{':, ' * axis}{number}]"
     return Part(
         part.sources,
-        part.text + index,
-        part.code + index,
+        close(part.text) + index,
+        close(part.code) + index,
         lambda state: part.make(state).select(axis, number),
     )
 
@@ -166,8 +181,8 @@ def cut(part: Part, axis: int, start: int, stop: int) -> Part:
     index = f"[{':, ' * axis}{start}:{stop}]"
     return Part(
         part.sources,
-        part.text + index,
-        part.code + index,
+        close(part.text) + index,
+        close(part.code) + index,
         lambda state: part.make(state).narrow(axis, start, stop - start),
     )
 

@@ -9,13 +9,14 @@ layer's bias comes between its matrix and the next one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import permutations
 
 from harness.evaluating.state import Shape
 from harness.layouts.folding import Folded, fold, unfold
 from harness.layouts.forms import is_flat, list_forms
+from harness.layouts.grids import list_grids
 from harness.layouts.parts import (
     Named,
     Part,
@@ -38,9 +39,8 @@ class Rules:
 
     `turned` says that square matrices are transposed, and kernels of equal lengths too. `last` says
     that those whose shapes fit both ways get the outputs on the last axis. `as_built` is the number
-    of the subject's
-    tensors that may have no source (matrices stay as built, vectors are 0). `unused` is the number
-    of the reference's tensors that may stay unused.
+    of the subject's tensors that may have no source (matrices stay as built, vectors are 0).
+    `unused` is the number of the reference's tensors that may stay unused.
     """
 
     turned: bool = False
@@ -49,18 +49,28 @@ class Rules:
     unused: int = 0
 
 
-def align(theirs: Sequence[Named], ours: Sequence[Named], rules: Rules) -> Iterator[Parts]:
+def _never() -> bool:
+    return False
+
+
+def align(
+    theirs: Sequence[Named],
+    ours: Sequence[Named],
+    rules: Rules,
+    is_over: Callable[[], bool] = _never,
+) -> Iterator[Parts]:
     """Yield dicts that express each of the subject's tensors (`ours`) by the reference's tensors
-    (`theirs`).
+    (`theirs`), until `is_over` says that there is no more time.
 
     Each tensor of the reference is used once, except for tensors that `rules` leave out.
     """
     for (matrices, vectors), (of_matrices, of_vectors) in list_splits(theirs, ours):
-        alignments = _align_matrices(matrices, vectors, of_matrices, of_vectors, rules)
+        aligner = _Aligner(rules, is_over)
+        alignments = _align_matrices(matrices, vectors, of_matrices, of_vectors, aligner)
         for parts, rest, missing in alignments:
-            for more in _Aligner(rules).align(rest, missing):
+            for more in aligner.align(rest, missing):
                 yield {**parts, **more}
-    yield from _align_flat(theirs, ours, rules)
+    yield from _align_flat(theirs, ours, _Aligner(rules, is_over))
 
 
 def _align_matrices(
@@ -68,14 +78,14 @@ def _align_matrices(
     vectors: Sequence[Named],
     of_matrices: Sequence[Named],
     of_vectors: Sequence[Named],
-    rules: Rules,
+    aligner: _Aligner,
 ) -> Iterator[Folded]:
     """Yield alignments of the matrices, each with the vectors that remain on both sides.
 
     `matrices` and `vectors` are the reference's tensors, `of_matrices` and `of_vectors` the
     subject's.
     """
-    for parts in _Aligner(rules).align(matrices, of_matrices):
+    for parts in aligner.align(matrices, of_matrices):
         yield parts, vectors, of_vectors
     if vectors or of_vectors:
         yield from fold(matrices, vectors, of_matrices, of_vectors)
@@ -85,8 +95,8 @@ def _align_matrices(
 class _Aligner:
     """Aligns two ordered lists of tensors, the reference's and the subject's."""
 
-    def __init__(self, rules: Rules) -> None:
-        self.rules = rules
+    def __init__(self, rules: Rules, is_over: Callable[[], bool]) -> None:
+        self.rules, self.is_over = rules, is_over
 
     def align(
         self,
@@ -102,6 +112,8 @@ class _Aligner:
         """
         if not theirs and not ours:
             yield {}
+            return
+        if self.is_over():
             return
         for count, parts in self._begin(theirs, ours):
             rest = self.align(theirs[count:], ours[len(parts) :], as_built, unused)
@@ -130,6 +142,7 @@ class _Aligner:
             several = ours[:count]
             for parts in (*_list_cuts(theirs[0], several), *list_picks(theirs[0], several)):
                 yield 1, parts
+        yield from list_grids(theirs, ours)
         if is_flat(shape):
             for count in range(2, len(theirs) + 1):
                 terms = [next(list_forms(*one, shape), None) for one in theirs[:count]]
@@ -183,13 +196,14 @@ def _list_cuts(theirs: Named, ours: Sequence[Named]) -> Iterator[Parts]:
             yield parts
 
 
-def _align_flat(theirs: Sequence[Named], ours: Sequence[Named], rules: Rules) -> Iterator[Parts]:
+def _align_flat(
+    theirs: Sequence[Named], ours: Sequence[Named], aligner: _Aligner
+) -> Iterator[Parts]:
     """Yield alignments in which matrices with a single row or column count as vectors."""
     flat_theirs = [one for one in theirs if is_flat(one[1])]
     flat_ours = [one for one in ours if is_flat(one[1])]
     if not any(len(shape) > 1 for _, shape in [*flat_theirs, *flat_ours]):
         return
-    aligner = _Aligner(rules)
     for parts in aligner.align(
         [one for one in theirs if one not in flat_theirs],
         [one for one in ours if one not in flat_ours],

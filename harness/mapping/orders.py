@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, permutations
 
 from harness.evaluating.state import Shape
+from harness.layouts.gate_names import order_by_gates
 from harness.layouts.parts import Named
 from harness.layouts.stacking import group_numbered
 from harness.mapping.aligning import MOST_MIXED
@@ -17,8 +18,8 @@ def list_orders(
     """Yield a list of tensors in orders in which they may correspond to another list.
 
     `used` has the names in the order of their first use. The orders are: as registered; with
-    numbered layers together; in the order of use; and, with `exchange`, those with modules, or
-    tensors, of equal shapes exchanged.
+    gates of an LSTM in the usual order; with numbered layers together; in the order of use; and,
+    with `exchange`, those with modules, or tensors, of equal shapes exchanged.
     """
     seen: set[tuple[str, ...]] = set()
     by_name = dict(names)
@@ -27,7 +28,7 @@ def list_orders(
     grouped = list(group_numbered(names))
     for base in (list(names), in_use):
         exchanged = (_exchange_owners(base), _exchange_tensors(base)) if exchange else ()
-        for order in chain([base], grouped, *exchanged):
+        for order in chain([base, order_by_gates(base)], grouped, *exchanged):
             key = tuple(name for name, _ in order)
             if key not in seen:
                 seen.add(key)

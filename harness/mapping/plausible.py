@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 
 from harness.evaluating.state import Tensors
+from harness.layouts.gate_names import list_gate_clashes
 from harness.layouts.parts import Part, Parts
 
 PARTNERS = (  # how weights are called, and the word for the bias in its place
@@ -23,15 +24,15 @@ def list_contradictions(parts: Mapping[str, Part], named: Parts, theirs: Tensors
     """Return in words which expressions contradict the names of tensors.
 
     A tensor must come from the tensor of its name and shape, if there is one. A bias must come from
-    the bias beside the source of its weight. `named` has the expressions by name, `theirs` are the
-    reference's tensors.
+    the bias beside the source of its weight, and a gate of an LSTM from the gate of its name.
+    `named` has the expressions by name, `theirs` are the reference's tensors.
     """
     clashes = [
         f"{name} = {part.text}"
         for name, part in parts.items()
         if name in named and part.text != named[name].text and not part.adds
     ]
-    return [*clashes, *_list_parted(parts, theirs)]
+    return [*clashes, *_list_parted(parts, theirs), *list_gate_clashes(parts, theirs.all)]
 
 
 def _list_parted(parts: Mapping[str, Part], theirs: Tensors) -> Iterator[str]:

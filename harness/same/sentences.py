@@ -11,7 +11,7 @@ from harness.evaluating.evaluation import BY_INPUT, GRADIENT
 from harness.evaluating.side import is_output
 from harness.locating.located import locate
 from harness.locating.settings import compare_settings
-from harness.mapping.finding import list_shapes
+from harness.mapping.fallback import list_shapes
 from harness.mapping.models import Models
 from harness.matching.result import AS_BUILT, Outside, Result
 from harness.same.evidence import Evidence, Shown, count_answers
@@ -384,13 +384,7 @@ def _describe_statistics(models: Models) -> list[tuple[HintKind, str]]:
 def _describe_exchanged(models: Models) -> list[tuple[HintKind, str]]:
     """Return whether the outputs would agree by a map that contradicts the names of tensors."""
     exchanged = models.mapping.against_names
-    if not exchanged:
-        return []
-    cause = (
-        f"{models.given.name} exchanges tensors against their names: with {exchanged} the outputs"
-        " agree; if it is meant, say so with parameters="
-    )
-    return [(HintKind.LIKELY, cause)]
+    return [(HintKind.LIKELY, exchanged)] if exchanged else []
 
 
 def _compare_settings(models: Models, failures: Sequence[Shown]) -> list[tuple[HintKind, str]]:
