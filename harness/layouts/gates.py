@@ -16,14 +16,15 @@ from harness.layouts.parts import Named, Part, flattened, reordered, unflattened
 
 USUAL = {4: "ifgo", 3: "rzn"}
 OTHERS = {4: ("igfo", "iofg", "ifog", "gifo"), 3: ("zrn",)}
-KERAS = "kernel"  # in the names of Keras' weights, as "recurrent_kernel"
+KERAS = "recurrent"  # in the names of Keras' weights, as "recurrent_kernel"
 
 
 def list_gates(theirs: Sequence[Named], ours: Sequence[Named]) -> Iterator[Layout]:
     """Yield layouts of recurrent tensors of the reference, each with all gates in another order.
 
     The orders of known frameworks may be assumed. A GRU's two are so only if the names of one side
-    alone are those of Keras, since a port that exchanges reset and update differs in nothing else.
+    alone are those of Keras, since a port that exchanges reset and update differs in nothing else,
+    and since queries, keys and values may have the same shapes.
     """
     for gates, size in _list_sizes([*theirs, *ours]):
         held = [one for one in theirs if gates * size in one[1]]
@@ -35,12 +36,12 @@ def list_gates(theirs: Sequence[Named], ours: Sequence[Named]) -> Iterator[Layou
         for taken, said in _list_known(gates, keras[1] and not keras[0]):
             if taken not in seen:
                 seen.add(taken)
+                said = said if evident else _say_taken(taken)
                 yield _make_layout(held, size, taken, said, evident)
         for each in permutations(usual):
             taken = "".join(each)
             if taken not in seen:
-                said = f"the gates {', '.join(usual)} of {{theirs}} are taken as {', '.join(taken)}"
-                yield _make_layout(held, size, taken, said, False)
+                yield _make_layout(held, size, taken, _say_taken(taken), False)
 
 
 def _list_known(gates: int, is_ours: bool) -> Iterator[tuple[str, str]]:
@@ -55,6 +56,18 @@ def _list_known(gates: int, is_ours: bool) -> Iterator[tuple[str, str]]:
             if by_theirs == order:
                 named = "{ours}" if is_ours else "{theirs}" if gates == 3 else "{ours} or {theirs}"
             yield taken, f"{named} stores the gates in the order {', '.join(order)}"
+
+
+def _say_taken(taken: str) -> str:
+    """Say that a model takes gates for others. Thirds may be queries, keys and values too."""
+    usual = USUAL[len(taken)]
+    if len(taken) == 3:
+        order = ", ".join(str(usual.index(gate) + 1) for gate in taken)
+        return (
+            f"the thirds of fused tensors of {{theirs}} (r, z, n of a GRU, or q, k, v of attention)"
+            f" are taken in the order {order}"
+        )
+    return f"the gates {', '.join(usual)} of {{theirs}} are taken as {', '.join(taken)}"
 
 
 def _list_sizes(tensors: Sequence[Named]) -> list[tuple[int, int]]:

@@ -19,7 +19,6 @@ Order = tuple[int, int, int]
 STORED = {
     (1, 0, 2): "q, k and v of each of {heads} heads together",
     (1, 2, 0): "q, k and v of each number of {heads} heads together",
-    (2, 0, 1): "each number of {heads} heads together, for q, k and v",
 }
 
 

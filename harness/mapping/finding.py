@@ -11,7 +11,7 @@ from harness.layouts.parts import Parts
 from harness.mapping.converter import WrongMap, map_by_function
 from harness.mapping.mapping import KEPT, ParameterMap
 from harness.mapping.named import find_by_name
-from harness.mapping.otherwise import hint_at_layout
+from harness.mapping.otherwise import hint_at_mistakes
 from harness.mapping.pair import BY_NAME, Pair, list_left, make_map
 from harness.mapping.searching import Search
 from harness.mapping.words import read_words
@@ -45,7 +45,7 @@ def find_map(pair: Pair, said: Any) -> ParameterMap:
     rest, rest_theirs = list_left(pair, {**words, **named})
     if not rest and (words or not rest_theirs):
         mapping = make_map(pair, words, {**words, **named}, _describe(words, named))
-        return mapping if words else hint_at_layout(pair, mapping, named)
+        return mapping if words else hint_at_mistakes(pair, mapping, named)
     return Search(pair, words, named).find()
 
 

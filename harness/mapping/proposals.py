@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from itertools import islice
 
 from harness.layouts.all import list_layouts
-from harness.layouts.gate_names import order_by_gates
 from harness.layouts.layout import Layout
 from harness.layouts.parts import Named, Parts
+from harness.layouts.roles import order_by_roles
 from harness.mapping.aligning import Rules, align
 from harness.mapping.orders import list_orders
 from harness.mapping.pair import Pair, list_all_left, list_left
@@ -113,7 +113,7 @@ class Proposals:
         """
         in_use = sorted(rest, key=lambda one: _place(one[0], self.pair.used))
         ours = [list(rest)]
-        ours += [order for order in (in_use, order_by_gates(rest)) if order != ours[0]]
+        ours += [order for order in (in_use, order_by_roles(rest)) if order != ours[0]]
         has_kernels = any(len(shape) > 2 for _, shape in [*rest, *rest_theirs])
         for rules in searches:
             if rules.last and not has_kernels:

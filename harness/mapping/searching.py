@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from time import process_time
 
@@ -18,6 +19,7 @@ from harness.waiting.progress import patient, report
 
 MOST = 3_000  # maps that are tried
 SECONDS = 20.0  # of CPU time, for all of them
+SECONDS_AFTER = 1.0  # once a map is known that only contradicts names
 IN_ORDER = "the one in the order in which the parameters are declared"
 LIKELIEST = "the likeliest one by the names of weights and biases, and by their order"
 
@@ -69,10 +71,8 @@ class Search:
             self._keep_likeliest(mapping, (unmapped, *rank))
         agrees = difference <= self.pair.trier.agree
         if clashes or laid_out:
-            if agrees and not self.against_names and layout is not None:
-                self.against_names = describe_layout(self.pair, layout, parts, self.named)
-            elif agrees and not self.against_names:
-                self.against_names = describe_clashes(self.pair, clashes, parts, self.named)
+            if agrees and not self.against_names:
+                self._note_otherwise(proposal, clashes, parts)
             return None
         if self.best is None or difference < self.best[0]:
             self.best = difference, mapping
@@ -80,6 +80,15 @@ class Search:
             return None
         said = layout.describe(self.pair.name, self.pair.name_theirs) if layout else ""
         return self._compare_with_order(mapping, said)
+
+    def _note_otherwise(self, proposal: Proposal, clashes: Sequence[str], parts: Parts) -> None:
+        """Note a map that makes the outputs agree against names; others are searched a little."""
+        self.until = min(self.until, process_time() + SECONDS_AFTER)
+        if proposal.layout is not None:
+            given = proposal.layout, parts, self.named, clashes
+            self.against_names = describe_layout(self.pair, *given)
+        else:
+            self.against_names = describe_clashes(self.pair, clashes, parts, self.named)
 
     def _say(self, said: str) -> None:
         """Say what is tried, if the search takes long."""
