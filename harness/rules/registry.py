@@ -78,25 +78,15 @@ def repeat(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 
 
 @cache
-def list_parameters(operation: Any) -> tuple[tuple[str, Any, bool], ...]:
-    """Return each parameter of an operation: its name, its default and whether it is
-    keyword-only.
-    """
-    return tuple(
-        (argument.name, argument.default_value, argument.kwarg_only)
-        for argument in operation._schema.arguments
-    )
+def list_defaults(operation: Any) -> dict[str, Any]:
+    """Return the default of each parameter of an operation, by name."""
+    return {argument.name: argument.default_value for argument in operation._schema.arguments}
 
 
 def bind(operation: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments of a call by name, defaults included."""
-    arguments = {}
-    for place, (name, default, _) in enumerate(list_parameters(operation)):
-        if place < len(args):
-            arguments[name] = args[place]
-        else:
-            arguments[name] = kwargs.get(name, default)
-    return arguments
+    defaults = list_defaults(operation)
+    return {**defaults, **dict(zip(defaults, args, strict=False)), **kwargs}
 
 
 _make_steps = cache(Steps)
