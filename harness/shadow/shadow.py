@@ -219,4 +219,4 @@ class Shadow:
 
 def _acts(error: Error) -> bool:
     """Is an error other than 0?"""
-    return error is not None and bool((error > 0).any())
+    return error is not None and bool((error != 0).any())
