@@ -16,6 +16,7 @@ from functools import cached_property, partial
 from itertools import zip_longest
 from operator import is_
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -61,6 +62,7 @@ class Nodes:
                     self._add(result, operation, listed, factor)
         for numbers, scenario_errors in held:
             self._add(numbers, None, scenario_errors, 1.0)
+        self._lengths = [result.numel() for result in self.results]
 
     def _add(
         self, result: Tensor, operation: int | None, errors: Sequence[Error], factor: float
@@ -80,15 +82,14 @@ class Nodes:
             if key not in joined:
                 joined[key] = flatten_errors(errors, self.results)
         columns = [joined[key] for key in keys]
-        factors = torch.tensor(self._factors, dtype=torch.float64)
-        lengths = torch.tensor([result.numel() for result in self.results])
-        columns[0] = columns[0] * factors.repeat_interleave(lengths).to(columns[0].device)
+        factors = torch.from_numpy(np.repeat(self._factors, self._lengths))
+        columns[0] = columns[0] * factors.to(columns[0].device)
         return torch.stack(columns).T
 
     @cached_property
     def _errors(self) -> Sequence[Tensor]:
         """The errors of each node, (numbers of its result, K)."""
-        return self._all_errors.split_with_sizes([result.numel() for result in self.results])
+        return self._all_errors.split_with_sizes(self._lengths)
 
     def reach(self, sums: Sequence[Sum], apart: Sequence[int] = ()) -> tuple[Tensor, Tensor]:
         """Return the effect of all errors on N numbers, (N, K), and that of the errors of each node
@@ -99,16 +100,14 @@ class Nodes:
         """
         whole = torch.zeros(len(sums), self.scenarios, dtype=torch.float64)
         parts = torch.zeros(len(sums), len(apart), self.scenarios, dtype=torch.float64)
-        acting = [row for row, terms in enumerate(sums) if any(t.requires_grad for t, _ in terms)]
-        if not acting or not self.results:
+        if not self.results:
             return whole, parts
-        numel = sum(result.numel() for result in self.results)
-        step = max(1, MOST // max(numel, 1))
-        for start in range(0, len(acting), step):
-            rows = acting[start : start + step]
-            found = _differentiate([sums[row] for row in rows], self.results)
+        step = max(1, MOST // max(sum(self._lengths), 1))
+        for start in range(0, len(sums), step):
+            rows = slice(start, start + step)
+            found = _differentiate(sums[rows], self.results)
             slopes = {
-                node: slope.reshape(len(rows), -1)
+                node: slope.reshape(len(slope), -1)
                 for node, slope in enumerate(found)
                 if slope is not None
             }
@@ -158,6 +157,8 @@ def _differentiate(sums: Sequence[Sum], results: Sequence[Tensor]) -> list[Tenso
     batch an operation.
     """
     tensors, weights = _collect(sums)
+    if not tensors:
+        return []
     if len(sums) > 1:
         try:
             return list(
@@ -194,8 +195,7 @@ def _collect(sums: Sequence[Sum]) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
             if id(tensor) not in found:
                 found[id(tensor)] = tensor, weights.new_zeros((len(sums), *tensor.shape))
             found[id(tensor)][1][row].add_(weights)
-    tensors, together = zip(*found.values(), strict=True)
-    return tensors, together
+    return [tensor for tensor, _ in found.values()], [each for _, each in found.values()]
 
 
 def draw_signs(tensor: Tensor, generator: torch.Generator) -> Tensor:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from harness.rules.registry import Error, flatten, flatten_errors
+from harness.rules.registry import Error, flatten, flatten_errors, make_sound
 
 LEAST = 5e-324  # makes 0 / 0 a share of 0
 
@@ -82,6 +82,7 @@ def measure(result: Result) -> Measured:
     if error is None:
         wrong = ~(equal | undefined)
         return Measured(torch.inf if bool(wrong.any()) else 0.0, int(undefined.sum()))
+    error = make_sound(error)
     undefined = undefined | (torch.isinf(error) & ~torch.isfinite(found))
     share = torch.where(equal | undefined, 0.0, abs(found - exact) / error)
     share = share.nan_to_num(nan=torch.inf, posinf=torch.inf)

@@ -91,6 +91,8 @@ def read_place(numbers: Tensor, place: Place) -> Tensor:
 def _find_cut(
     size: tuple[int, ...], stride: tuple[int, ...], offset: int, whole: int
 ) -> Cut | None:
+    if whole == 1:
+        return Cut((), (), (), ())
     axes = [axis for axis, length in enumerate(size) if length != 1 and stride[axis]]
     ordered = sorted(axes, key=lambda axis: -stride[axis])
     steps = [(stride[axis], size[axis]) for axis in ordered]

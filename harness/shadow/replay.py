@@ -49,13 +49,16 @@ class Replay:
     run: Run
     numbers: dict[int, Tensor] = field(default_factory=dict)
     results: list[Results] = field(default_factory=list)
+    _parts: dict[Place, Tensor] = field(default_factory=dict)  # that have been read
 
     def read(self, place: Place) -> Tensor:
         """Return the tensor at a place, as repeated in float64."""
         numbers = self.get(place.version)
         if numbers.shape == place.size and numbers.stride() == place.stride:
             return numbers
-        return read_place(numbers, place)
+        if place not in self._parts:
+            self._parts[place] = read_place(numbers, place)
+        return self._parts[place]
 
     def get(self, version: int) -> Tensor:
         """Return the numbers of a version (the contents of memory between two writes), as repeated
