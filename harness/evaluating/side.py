@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -20,9 +21,11 @@ from harness.evaluating.evaluation import (
     GRADIENT,
     LOSS,
     Question,
+    call_before,
     survey,
 )
 from harness.evaluating.given import COMPARABLE, Given
+from harness.evaluating.hidden import find_hidden
 from harness.evaluating.state import (
     State,
     Tensors,
@@ -35,6 +38,9 @@ from harness.model.devices import held_in
 from harness.model.errors import raised
 from harness.rules.precision import precision_of
 
+# in errors of torch for inputs that need gradients: it writes into them, or NumPy reads them
+NO_SLOPES = ("leaf", "call numpy() on")
+REENTRANT = "When use_reentrant=True"  # begins torch's error where gradients are asked by name
 Shapes = Mapping[str, tuple[int, ...]]
 
 
@@ -51,6 +57,8 @@ class Side:
     cannot be called. `moved` names the buffers that a call in train() changes, and `acting` the
     parameters that some output depends on. `numbers` counts the numbers that one evaluation
     computes. `by_inputs` says whether it can be differentiated by its inputs.
+    `unset` names attributes that cannot be set, although outputs in eval() follow from what a call
+    in train() leaves in them.
     """
 
     builder: Builder
@@ -64,6 +72,7 @@ class Side:
     numbers: int = 0
     by_inputs: bool = True
     dtype: str = "float64"
+    unset: tuple[str, ...] = ()
 
     @property
     def batch(self) -> Batch:
@@ -100,7 +109,10 @@ def build_side(builder: Builder, dtype: str) -> Side:
     built = read_state(module)
     if dtype != "float64":
         module = builder.make(dtype)
-    return Side(builder, module, built, list_tensors(module), dtype=dtype)
+    builder, module, unset = find_hidden(builder, module, dtype)
+    if builder.hidden:
+        built = read_state(builder.make("float64"))
+    return Side(builder, module, built, list_tensors(module), dtype=dtype, unset=unset)
 
 
 def call_in_modes(side: Side, given: Given, modes: Sequence[str]) -> Side:
@@ -109,16 +121,23 @@ def call_in_modes(side: Side, given: Given, modes: Sequence[str]) -> Side:
         try:
             side = _look_in_mode(side, given, mode)
         except Exception as error:  # a user's model may raise anything
-            said = f"{raised(error)}{_advise(error, given.data)}"
-            side.errors[mode] = f"{side.builder.name} {said}"
+            side.errors[mode] = f"{side.builder.name} {_describe(error, given.data)}"
+    if "train" not in modes and side.tensors.buffers:
+        _note_moved(side)
     write_state(side.module, side.built)
     return side
 
 
-def _advise(error: Exception, data: Any) -> str:
+def _describe(error: Exception, data: Any) -> str:
+    """Return an error of a model as the rest of a sentence, with advice if it is a known one."""
+    if isinstance(error, RuntimeError) and str(error).startswith(REENTRANT):
+        return (
+            "has a reentrant checkpoint, which gives gradients to backward() alone: write"
+            " checkpoint(..., use_reentrant=False), which computes the same"
+        )
     if isinstance(error, TypeError) and isinstance(data, list):
-        return " (a list is several batches; several arguments are a tuple)"
-    return ""
+        return f"{raised(error)} (a list is several batches; several arguments are a tuple)"
+    return raised(error)
 
 
 def _look_in_mode(side: Side, given: Given, mode: str) -> Side:
@@ -133,20 +152,33 @@ def _look_in_mode(side: Side, given: Given, mode: str) -> Side:
     try:
         answers, surveyed = survey(side.module, question)
     except RuntimeError as error:
-        if not side.by_inputs or "leaf" not in str(error):
+        if not side.by_inputs or not any(said in str(error) for said in NO_SLOPES):
             raise
-        # it writes into its inputs
         return _look_in_mode(replace(side, by_inputs=False), given, mode)
     side.outputs[mode] = {
         name: tuple(tensor.shape) for name, tensor in answers.items() if is_output(name)
     }
-    for name, tensor in list_live(side.module)[0].items():
+    for name in side.tensors.all:
         slope = answers.get(GRADIENT + name)
         if slope is not None and bool((slope != 0).any()) and name not in side.acting:
             side.acting.append(name)
+    _compare_moved(side, before)
+    return replace(side, numbers=max(side.numbers, surveyed.numbers))
+
+
+def _compare_moved(side: Side, before: State) -> None:
+    """Note the tensors of a model that differ from what they were before a call."""
+    for name, tensor in list_live(side.module)[0].items():
         if not torch.equal(tensor.nan_to_num(), before[name].nan_to_num()):
             side.moved.append(name)
-    return replace(side, numbers=max(side.numbers, surveyed.numbers))
+
+
+def _note_moved(side: Side) -> None:
+    """Call a model in train(), which is not asked, and note the buffers that this changes."""
+    write_state(side.module, side.built)
+    with suppress(Exception):  # a user's model may raise anything
+        call_before(side.module, Question(side.batch, "train"))
+        _compare_moved(side, side.built)
 
 
 def is_output(name: str) -> bool:

@@ -214,7 +214,7 @@ class _Both:
             difference = None
             if ran is not None and ran.shape == actual.shape:
                 difference = recorded_difference
-                if not torch.equal(ran, recorded):
+                if ran is not recorded and not torch.equal(ran, recorded):
                     difference = self._subtract(name, ran, actual)
             actual = self._blank(name, actual)
             expected = self._blank(name, self.expected(name))

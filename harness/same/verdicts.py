@@ -30,6 +30,7 @@ from harness.same.sentences import (
     describe_shape,
     describe_unjudged,
     describe_unruled,
+    describe_unset,
     describe_well_computed,
     describe_widening,
     list_notes,
@@ -83,6 +84,8 @@ def judge_function(judged: Judged) -> Verdict:
         return _fail(judged, evidence.missing)
     if evidence.random:
         return blank(trial, Status.ABSENT, evidence.random)
+    if judged.mode == "eval" and (unset := describe_unset(models)):
+        return blank(trial, Status.VACUOUS, unset)
     failures = evidence.failures()
     if failures:
         return _fail_function(judged, failures)
@@ -101,7 +104,7 @@ def judge_function(judged: Judged) -> Verdict:
         verdict,
         budget_used=worst.compared.factor,
         where=name_element(worst),
-        caveat=describe_limits(models),
+        caveat=describe_limits(models, trial.dtype),
     )
 
 

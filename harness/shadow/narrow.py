@@ -45,7 +45,7 @@ def bound_in_claimed(checked: Checked, dtype: str) -> Sequence[Error]:
 
 def _measure(observed: Observed, checked: Checked, dtype: str) -> list[Error]:
     operation = checked.operation
-    args, kwargs = fill(operation.args, observed.read), fill(operation.kwargs, observed.read)
+    args, kwargs = fill(operation, observed.read)
     exact = repeat_operation(operation, args, kwargs)
     errors: list[Error] = []
     for place, result, bound in zip(
