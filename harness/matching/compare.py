@@ -14,7 +14,8 @@ from torch import Tensor
 
 from harness.evaluating.evaluation import GRADIENT
 from harness.matching.carry import Carry, Tensors, pull_gradients
-from harness.matching.outcomes import WIDEST, Outcome, bits, decide, divide
+from harness.matching.losing import find_costliest, list_lost
+from harness.matching.outcomes import WIDEST, WORSE_BITS, Outcome, bits, decide, divide
 from harness.shadow.adjoint import Sum
 from harness.shadow.elements import (
     Question,
@@ -45,10 +46,11 @@ class Compared:
     `run_factor` is the largest difference between the model's answer, as it ran in its own dtype,
     and its shadow, divided by the rounding error of its operations. `run_resolution` is the latter
     divided by the size of the answer. `bits_lost` is the number of bits that the subject may lose
-    beyond those lost if all its operations ran in the claimed dtype, most of them in `lost_in`.
-    `bits_worse` is the number of bits beyond the reference's loss. It is NaN if the reference's
-    answer has no bit to keep: rounding in the claimed dtype may change it by its size. `unruled`
-    are operations for which no rounding bound is known: then there is no bound.
+    beyond those lost if all its operations ran in the claimed dtype. `lost_in` has the operation in
+    which most of them are lost, and the first one that ran in a narrower dtype. `bits_worse` is the
+    number of bits beyond the reference's loss, most of them in `worse_in` if they are many. It is
+    NaN if the reference's answer has no bit to keep: rounding in the claimed dtype may change it by
+    its size. `unruled` are operations for which no rounding bound is known: then there is no bound.
     """
 
     answer: str
@@ -64,7 +66,8 @@ class Compared:
     run_resolution: float = 0.0
     bits_lost: float = 0.0
     bits_worse: float = math.nan
-    lost_in: Operation | None = None
+    lost_in: tuple[Operation, ...] = ()
+    worse_in: Operation | None = None
     unruled: tuple[Operation, ...] = ()
 
 
@@ -350,7 +353,11 @@ def _conclude(both: _Both, name: str, judged: Sequence[_Judged]) -> Compared:
     resolution = divide(whole.allowed, size)
     where = worst.question.where or (0,) * expected.ndim
     mine, theirs = whole.mine, whole.theirs
-    known = theirs.as_declared <= size
+    worse, worse_in = math.nan, None
+    if theirs.as_declared <= size:
+        worse = bits(mine.in_float64, theirs.in_float64)
+    if worse > WORSE_BITS:
+        worse_in = find_costliest(both.subject, both.weigh(whole.question)[0])
     return Compared(
         name,
         decide(factor, resolution, size, bool(mine.unruled or theirs.unruled), both.leaves(judged)),
@@ -364,7 +371,8 @@ def _conclude(both: _Both, name: str, judged: Sequence[_Judged]) -> Compared:
         max(one.run_factor for one in judged),
         divide(mine.as_run, size),
         bits(mine.as_run, mine.as_declared),
-        bits(mine.in_float64, theirs.in_float64) if known else math.nan,
-        mine.lost[0][1] if mine.lost else None,
+        worse,
+        list_lost(both.subject, mine.lost),
+        worse_in,
         (*mine.unruled, *theirs.unruled),
     )

@@ -10,7 +10,6 @@ from harness.core.verdict import Status
 from harness.evaluating.evaluation import BY_INPUT, GRADIENT
 from harness.evaluating.given import BY_DEFAULT
 from harness.evaluating.side import is_output
-from harness.locating.located import locate
 from harness.locating.settings import compare_settings
 from harness.mapping.finding import list_shapes
 from harness.mapping.models import Models
@@ -303,17 +302,6 @@ def describe_backwards(names: Sequence[str]) -> str:
         f"the backward pass of {list_names(names)} is not the derivative of its forward pass; if it"
         ' is meant, write own_backward="why"'
     )
-
-
-def describe_lost(bits: float, shown: Shown, dtype: str) -> str:
-    """Return the first line of a failure in which precision is lost in a narrower dtype; `bits` is
-    the number of bits lost.
-    """
-    headline = f"{shown.answer} may lose {bits:.0f} bits more than {dtype} must"
-    operation = shown.compared.lost_in
-    if operation is None:
-        return headline
-    return f"{headline}, most of them in {describe_operation(locate(operation))}"
 
 
 def list_notes(

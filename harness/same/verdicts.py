@@ -15,15 +15,16 @@ from harness.judging.comparison import blank, failure, title_of
 from harness.mapping.models import Models
 from harness.matching.calling import Call
 from harness.matching.compare import Compared, is_judged_as_run
+from harness.matching.outcomes import WORSE_BITS
 from harness.matching.result import Result
 from harness.same.call_sentences import describe_call, list_call_notes
 from harness.same.evidence import UNPAIRED, Evidence, Shown
+from harness.same.precision_sentences import describe_lost, describe_run, describe_worse
 from harness.same.sentences import (
     describe_backwards,
     describe_difference,
     describe_function,
     describe_limits,
-    describe_lost,
     describe_outside,
     describe_shape,
     describe_unjudged,
@@ -34,14 +35,12 @@ from harness.same.sentences import (
     name_element,
     name_place,
 )
-from harness.words.naming import format_factor
 from harness.words.wording import with_finding
 
 FUNCTION, COMPUTED, PRECISION = QUESTIONS = ("same-function", "well-computed", "precision-kept")
 LOST_BITS = 1.0  # more than in its own dtype: an operation loses precision
 # where the first question has no answer, the others are not asked
 NOT_JUDGED = (Status.VACUOUS, Status.UNDEFINED, Status.ABSENT)
-WORSE_BITS = 3.0  # more than the reference's operations: the form loses precision, see DECISIONS.md
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,12 +205,7 @@ def judge_computed(judged: Judged) -> Verdict:
     if worst is None:
         return blank(trial, Status.VACUOUS, "no answer has a bound to judge it by")
     if worst.compared.run_factor > 1 and is_judged_as_run(worst.compared):
-        factor = format_factor(worst.compared.run_factor)
-        return _fail(
-            judged,
-            f"{worst.answer}, as {trial.subject.name} ran, errs by {factor} times the"
-            f" {trial.dtype} rounding bound of its own operations ({worst.result.ask.label})",
-        )
+        return _fail(judged, describe_run(worst, trial.subject.name, trial.dtype))
     sentence = describe_well_computed(evidence, trial.dtype)
     if wrong:
         sentence += (
@@ -235,10 +229,7 @@ def judge_precision(judged: Judged) -> Verdict:
     if lost[0] >= LOST_BITS:
         reason = describe_lost(*lost, trial.dtype)
     elif found and worse > WORSE_BITS:
-        reason = (
-            f"{found[1].answer} may lose {worse:.0f} bits more than by the operations of"
-            f" {given.name_reference}: the same function in a form that rounds worse"
-        )
+        reason = describe_worse(worse, found[1], given.name_reference)
     share = max(lost[0] / LOST_BITS, worse / WORSE_BITS)
     if reason and given.precision_lost:
         why = f"precision is lost as declared: {reason} ({given.precision_lost})"

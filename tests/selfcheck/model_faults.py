@@ -355,9 +355,9 @@ def judge_precision(example: Example, net: Net, layer: str, kind: str) -> Outcom
         told += f", {differs[0].answer} differs by {differs[0].factor:.2g}"
     if not lost:
         return Outcome(kind, bool(judged), False, False, told)
-    operation = max(lost, key=lambda one: one.bits_lost).lost_in
-    named = operation is not None and is_inside(operation.layer, layer)
-    place = describe(operation) if operation else ""
+    operation = max(lost, key=lambda one: one.bits_lost).lost_in[0]
+    named = is_inside(operation.layer, layer)
+    place = describe(operation)
     return Outcome(kind, True, not differs, named, f"{told}: {place}")
 
 
