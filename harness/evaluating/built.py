@@ -16,6 +16,7 @@ from harness.core.contract import Dtype
 from harness.core.numpy_errors import users
 from harness.evaluating.data import Batch
 from harness.evaluating.given import find_narrow
+from harness.evaluating.registering import keep_as_built, register_hidden
 from harness.evaluating.state import State
 from harness.model.devices import held_in
 from harness.model.errors import raised
@@ -33,12 +34,14 @@ class Builder:
     `name` is the model's name in messages. `batch` is data with which lazy modules are initialised.
     `narrow` has the dtype in which the model was built last, if that is narrower than those of a
     comparison by default.
+    `hidden` names plain tensors that become buffers, see `hidden.py`.
     """
 
     build: Callable[[], Any]
     name: str
     batch: Batch
     narrow: list[Dtype] = field(default_factory=list, init=False, compare=False)
+    hidden: Sequence[str] = ()
 
     def make(self, dtype: str, device: str = "cpu", seed: int = 0) -> Any:
         """Return a new module in a dtype on a device, built under a seed.
@@ -52,7 +55,9 @@ class Builder:
                 if isinstance(module, torch.nn.Module):
                     self._initialise(module)
                     self.narrow[:] = find_narrow([module])
+                    registered = register_hidden(module, self.hidden)
                     module = module.to(dtype=held_in(dtype), device=device)
+                    keep_as_built(registered, held_in(dtype), device)
             except Exception as error:  # a user's constructor may raise anything
                 raise NotBuilt(f"{self.name} {raised(error)}") from error
         if not isinstance(module, torch.nn.Module):

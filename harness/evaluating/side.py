@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -20,9 +21,11 @@ from harness.evaluating.evaluation import (
     GRADIENT,
     LOSS,
     Question,
+    call_before,
     survey,
 )
 from harness.evaluating.given import COMPARABLE, Given
+from harness.evaluating.hidden import find_hidden
 from harness.evaluating.state import (
     State,
     Tensors,
@@ -54,6 +57,8 @@ class Side:
     cannot be called. `moved` names the buffers that a call in train() changes, and `acting` the
     parameters that some output depends on. `numbers` counts the numbers that one evaluation
     computes. `by_inputs` says whether it can be differentiated by its inputs.
+    `unset` names attributes that cannot be set, although outputs in eval() follow from what a call
+    in train() leaves in them.
     """
 
     builder: Builder
@@ -67,6 +72,7 @@ class Side:
     numbers: int = 0
     by_inputs: bool = True
     dtype: str = "float64"
+    unset: tuple[str, ...] = ()
 
     @property
     def batch(self) -> Batch:
@@ -103,7 +109,10 @@ def build_side(builder: Builder, dtype: str) -> Side:
     built = read_state(module)
     if dtype != "float64":
         module = builder.make(dtype)
-    return Side(builder, module, built, list_tensors(module), dtype=dtype)
+    builder, module, unset = find_hidden(builder, module, dtype)
+    if builder.hidden:
+        built = read_state(builder.make("float64"))
+    return Side(builder, module, built, list_tensors(module), dtype=dtype, unset=unset)
 
 
 def call_in_modes(side: Side, given: Given, modes: Sequence[str]) -> Side:
@@ -113,6 +122,8 @@ def call_in_modes(side: Side, given: Given, modes: Sequence[str]) -> Side:
             side = _look_in_mode(side, given, mode)
         except Exception as error:  # a user's model may raise anything
             side.errors[mode] = f"{side.builder.name} {_describe(error, given.data)}"
+    if "train" not in modes and side.tensors.buffers:
+        _note_moved(side)
     write_state(side.module, side.built)
     return side
 
@@ -147,13 +158,27 @@ def _look_in_mode(side: Side, given: Given, mode: str) -> Side:
     side.outputs[mode] = {
         name: tuple(tensor.shape) for name, tensor in answers.items() if is_output(name)
     }
-    for name, tensor in list_live(side.module)[0].items():
+    for name in side.tensors.all:
         slope = answers.get(GRADIENT + name)
         if slope is not None and bool((slope != 0).any()) and name not in side.acting:
             side.acting.append(name)
+    _compare_moved(side, before)
+    return replace(side, numbers=max(side.numbers, surveyed.numbers))
+
+
+def _compare_moved(side: Side, before: State) -> None:
+    """Note the tensors of a model that differ from what they were before a call."""
+    for name, tensor in list_live(side.module)[0].items():
         if not torch.equal(tensor.nan_to_num(), before[name].nan_to_num()):
             side.moved.append(name)
-    return replace(side, numbers=max(side.numbers, surveyed.numbers))
+
+
+def _note_moved(side: Side) -> None:
+    """Call a model in train(), which is not asked, and note the buffers that this changes."""
+    write_state(side.module, side.built)
+    with suppress(Exception):  # a user's model may raise anything
+        call_before(side.module, Question(side.batch, "train"))
+        _compare_moved(side, side.built)
 
 
 def is_output(name: str) -> bool:

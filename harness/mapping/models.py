@@ -20,9 +20,10 @@ from harness.evaluating.given import CopyOf, Given
 from harness.evaluating.side import NoModel, Side, look_at
 from harness.evaluating.state import write_state
 from harness.evaluating.using import list_used
-from harness.mapping.finding import AS_BUILT, Pair, find_map
+from harness.mapping.finding import AS_BUILT, find_map
 from harness.mapping.freedom import Free, find_free, find_twins
 from harness.mapping.mapping import ParameterMap
+from harness.mapping.pair import Pair
 from harness.mapping.trying import Trier
 from harness.model.devices import held_in
 

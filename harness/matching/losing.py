@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 
 from harness.core.finding import Located
@@ -22,21 +20,10 @@ def find_costliest(shadow: Shadow, number: Sum) -> Operation | None:
     sizes = parts[0, :, 0].nan_to_num(0.0, 0.0, 0.0)
     found: Operation | None = None
     largest = 0.0
-    for size, number in zip(sizes.tolist(), nodes.operations, strict=True):
-        if number is not None and size > largest:  # None is a number that was held rounded
-            found, largest = shadow.checked[number].operation, size
+    for size, place in zip(sizes.tolist(), nodes.operations, strict=True):
+        if place is not None and size > largest:  # None is a number that was held rounded
+            found, largest = shadow.checked[place].operation, size
     return found
-
-
-def list_lost(shadow: Shadow, lost: Sequence[tuple[float, Operation]]) -> tuple[Operation, ...]:
-    """Return the operation in which most is lost by a narrower dtype, and the first of those in
-    which something is; none if nothing is lost.
-    """
-    if not lost:
-        return ()
-    losing = {operation for _, operation in lost}
-    first = next(one.operation for one in shadow.checked if one.operation in losing)
-    return lost[0][1], first
 
 
 def find_endless(shadow: Shadow) -> Located | None:

@@ -1,4 +1,4 @@
-"""The sentences on precision that a model loses."""
+"""The sentences on forms that round worse, and on answers outside the bounds of their dtype."""
 
 from __future__ import annotations
 
@@ -8,20 +8,6 @@ from harness.locating.located import locate
 from harness.same.evidence import Shown
 from harness.words.naming import format_factor
 from harness.words.wording import describe_operation
-
-
-def describe_lost(bits: float, shown: Shown, dtype: str) -> str:
-    """Return the first line of a failure in which precision is lost in a narrower dtype; `bits` is
-    the number of bits lost.
-    """
-    headline = f"{shown.answer} may lose {bits:.0f} bits more than {dtype} must"
-    named = list(dict.fromkeys(shown.compared.lost_in))
-    if not named:
-        return headline
-    most, first = (describe_operation(locate(named[place])) for place in (0, -1))
-    if most == first:
-        return f"{headline}, most of them in {most}"
-    return f"{headline}, most of them in {most}; the first in a narrower dtype is {first}"
 
 
 def describe_worse(bits: float, shown: Shown, other: str) -> str:

@@ -11,7 +11,7 @@ from harness.evaluating.evaluation import BY_INPUT, GRADIENT
 from harness.evaluating.given import BY_DEFAULT
 from harness.evaluating.side import is_output
 from harness.locating.settings import compare_settings
-from harness.mapping.finding import list_shapes
+from harness.mapping.fallback import list_shapes
 from harness.mapping.models import Models
 from harness.matching.result import AS_BUILT, Outside, Result
 from harness.same.evidence import Evidence, Shown, count_answers
@@ -160,6 +160,20 @@ def describe_widening(models: Models) -> str:
         f" same function only as built; if it is meant, write"
         f' parameters={{"{names[0]}": 0.0}} or another constant'
     )
+
+
+def describe_unset(models: Models) -> str:
+    """Return why two models cannot be compared in eval(): one keeps state that cannot be set; "" if
+    none does.
+    """
+    for side in (models.subject, models.reference):
+        if side.unset:
+            return (
+                f"{side.builder.name} keeps {list_names(side.unset)} outside its buffers, and its"
+                " outputs in eval() follow from that: it cannot be set to numbers, so nothing is"
+                " known of states after training; register tensors with self.register_buffer"
+            )
+    return ""
 
 
 def describe_unjudged(models: Models, evidence: Evidence) -> tuple[Status, str] | None:
@@ -324,6 +338,7 @@ def list_notes(
             f" {given.name_reference}, which {verb} there"
         )
         notes.append((HintKind.LIKELY, cause))
+    notes += _describe_statistics(models)
     notes += _describe_circumstances(evidence, failures)
     notes += _compare_settings(models, failures)
     if all(kind is not HintKind.LIKELY for kind, _ in notes):
@@ -350,16 +365,29 @@ def list_notes(
     return notes
 
 
+def _describe_statistics(models: Models) -> list[tuple[HintKind, str]]:
+    """Return the statistics of the reference (real numbers that its calls in train() change) that
+    no buffer of the subject takes.
+    """
+    given, side = models.given, models.reference
+    names = [
+        name
+        for name in models.mapping.unused
+        if name in side.moved and side.built[name].is_floating_point()
+    ]
+    if not names:
+        return []
+    cause = (
+        f"nothing in {given.name} follows from {list_names(names)} of {given.name_reference}, which"
+        " training changes"
+    )
+    return [(HintKind.LIKELY, cause)]
+
+
 def _describe_exchanged(models: Models) -> list[tuple[HintKind, str]]:
     """Return whether the outputs would agree by a map that contradicts the names of tensors."""
     exchanged = models.mapping.against_names
-    if not exchanged:
-        return []
-    cause = (
-        f"{models.given.name} exchanges tensors against their names: with {exchanged} the outputs"
-        " agree; if it is meant, say so with parameters="
-    )
-    return [(HintKind.LIKELY, cause)]
+    return [(HintKind.LIKELY, exchanged)] if exchanged else []
 
 
 def _compare_settings(models: Models, failures: Sequence[Shown]) -> list[tuple[HintKind, str]]:

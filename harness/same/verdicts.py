@@ -17,9 +17,11 @@ from harness.matching.calling import Call
 from harness.matching.compare import Compared, is_judged_as_run
 from harness.matching.outcomes import WORSE_BITS
 from harness.matching.result import Result
+from harness.rules.precision import precision_of
 from harness.same.call_sentences import describe_call, list_call_notes
 from harness.same.evidence import UNPAIRED, Evidence, Shown
-from harness.same.precision_sentences import describe_lost, describe_run, describe_worse
+from harness.same.narrow_sentences import describe_alike, describe_lost, describe_moved
+from harness.same.precision_sentences import describe_run, describe_worse
 from harness.same.sentences import (
     describe_backwards,
     describe_difference,
@@ -29,6 +31,7 @@ from harness.same.sentences import (
     describe_shape,
     describe_unjudged,
     describe_unruled,
+    describe_unset,
     describe_well_computed,
     describe_widening,
     list_notes,
@@ -81,6 +84,8 @@ def judge_function(judged: Judged) -> Verdict:
         return _fail(judged, evidence.missing)
     if evidence.random:
         return blank(trial, Status.ABSENT, evidence.random)
+    if judged.mode == "eval" and (unset := describe_unset(models)):
+        return blank(trial, Status.VACUOUS, unset)
     failures = evidence.failures()
     if failures:
         return _fail_function(judged, failures)
@@ -223,12 +228,10 @@ def judge_precision(judged: Judged) -> Verdict:
         if evidence.unruled():
             return blank(trial, Status.VACUOUS, describe_unruled(evidence))
         return blank(trial, Status.VACUOUS, "no answer has a bound to judge it by")
-    reason = ""
     another = judge_function(judged).status is Status.FAIL  # its form may need other bits
     worse = found[0] if found and not another else 0.0
-    if lost[0] >= LOST_BITS:
-        reason = describe_lost(*lost, trial.dtype)
-    elif found and worse > WORSE_BITS:
+    reason = _explain_lost(judged, lost)
+    if not reason and found and worse > WORSE_BITS:
         reason = describe_worse(worse, found[1], given.name_reference)
     share = max(lost[0] / LOST_BITS, worse / WORSE_BITS)
     if reason and given.precision_lost:
@@ -241,6 +244,8 @@ def judge_precision(judged: Judged) -> Verdict:
         why = f"precision is not judged: it is another function than {given.name_reference}"
         return replace(blank(trial, Status.ABSENT, why), applicable=False)
     passed = f"no precision is lost: at most {lost[0]:.1f} bits by operations in a narrower dtype"
+    if alike := evidence.find_alike(LOST_BITS, precision_of(trial.dtype).stored):
+        passed = f"no more precision is lost: {describe_alike(given, alike)}"
     if found is None:
         passed += (
             f"; its form is not judged, since rounding in {trial.dtype} may change each answer of"
@@ -251,3 +256,14 @@ def judge_precision(judged: Judged) -> Verdict:
     if given.precision_lost:
         passed += f"; declared was: {given.precision_lost}"
     return replace(blank(trial, Status.PASS, passed), budget_used=share)
+
+
+def _explain_lost(judged: Judged, lost: tuple[float, Shown]) -> str:
+    """Return why the subject loses digits in a narrower dtype that the reference does not lose: by
+    its bounds (`lost`), or by the observed roundings; "" if it does not.
+    """
+    dtype, roundoff = judged.trial.dtype, precision_of(judged.trial.dtype).stored
+    if lost[0] >= LOST_BITS:
+        return describe_lost(*lost, dtype)
+    moved = judged.evidence.find_moved(roundoff)
+    return describe_moved(moved, dtype, roundoff) if moved else ""
