@@ -22,7 +22,7 @@ from harness.shadow.rewriting import rewrite
 from harness.shadow.stops import Stops
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Version:
     """The numbers of a storage between two writes; `before` is the number of the version before it.
 
@@ -34,7 +34,7 @@ class Version:
     before: int | None = None  # the version that a write has changed
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Operation:
     """One call of an operation: its arguments and results, in which each tensor is replaced by its
     place in memory.
