@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -127,7 +128,7 @@ def list_largest(numbers: Tensor, lengths: Sequence[int]) -> Any:
     """Return the largest numbers of parts with these lengths along the last axis, as lists; NaN if
     a part has NaN. No part is empty.
     """
-    starts = np.cumsum([0, *lengths[:-1]])
+    starts = [0, *accumulate(lengths[:-1])]
     return np.maximum.reduceat(numbers.cpu().numpy(), starts, -1).tolist()
 
 

@@ -81,7 +81,7 @@ def is_finite(tensor: Tensor) -> bool:
     """Are all numbers of an answer finite? An answer whose sum overflows does not count as
     finite.
     """
-    return math.isfinite(tensor.detach().sum().item())
+    return math.isfinite(tensor.sum().item())
 
 
 def have_same_infinities(one: Tensor, other: Tensor) -> bool:
