@@ -22,7 +22,7 @@ from harness.shadow.rewriting import rewrite
 from harness.shadow.stops import Stops
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Version:
     """The numbers of a storage between two writes; `before` is the number of the version before it.
 
@@ -34,7 +34,7 @@ class Version:
     before: int | None = None  # the version that a write has changed
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Operation:
     """One call of an operation: its arguments and results, in which each tensor is replaced by its
     place in memory.
@@ -121,6 +121,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         super().__init__()  # type: ignore[no-untyped-call]
         self.run = Run()
         self._newest: dict[int, int] = {}  # the newest version of a storage
+        self._places: dict[int, Place] = {}  # the last place of a version, which many share
         self._find_layer = find_layer or (lambda: ("", ""))
         self._made_by: dict[int, int] = {}  # the forward operation of each node of autograd's
         self._stops = Stops(self.run.stops)
@@ -134,7 +135,12 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if tensor.is_neg():
             tensor = tensor.resolve_neg()
         version = self._find_version(tensor)
-        return Place(version, tensor.shape, tensor.stride(), int(tensor.storage_offset()))
+        size, stride, offset = tensor.shape, tensor.stride(), int(tensor.storage_offset())
+        known = self._places.get(version)
+        if known and known.size == size and known.stride == stride and known.offset == offset:
+            return known
+        self._places[version] = place = Place(version, size, stride, offset)
+        return place
 
     def _find_version(self, tensor: Tensor) -> int:
         """Return the number of the newest version of a tensor's memory."""
