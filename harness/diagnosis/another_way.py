@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.calling.watching import shadow_draw
 from harness.comparing.evidence import TOO_WIDE
 from harness.comparing.judge import Judgement, Side, draws_outside, judge
 from harness.core.contract import Array, Bounded, Contract
@@ -198,7 +197,7 @@ class _OwnOperations:
         Raises _Refused if they cannot be judged.
         """
         try:
-            shadow = shadow_draw(self.model, problem, number)
+            shadow = self.comparison.cache.shadow(self.model, problem, number)
         except Exception as error:  # a user's model, or an operation that cannot be repeated
             raise _Refused(f"its own operations cannot be followed: {words_of(error)}") from None
         worst = max(shadow.checked, key=lambda one: one.share)

@@ -38,6 +38,9 @@ from harness.model.devices import held_in
 from harness.model.errors import raised
 from harness.rules.precision import precision_of
 
+# in errors of torch for inputs that need gradients: it writes into them, or NumPy reads them
+NO_SLOPES = ("leaf", "call numpy() on")
+REENTRANT = "When use_reentrant=True"  # begins torch's error where gradients are asked by name
 Shapes = Mapping[str, tuple[int, ...]]
 
 
@@ -118,18 +121,23 @@ def call_in_modes(side: Side, given: Given, modes: Sequence[str]) -> Side:
         try:
             side = _look_in_mode(side, given, mode)
         except Exception as error:  # a user's model may raise anything
-            said = f"{raised(error)}{_advise(error, given.data)}"
-            side.errors[mode] = f"{side.builder.name} {said}"
+            side.errors[mode] = f"{side.builder.name} {_describe(error, given.data)}"
     if "train" not in modes and side.tensors.buffers:
         _note_moved(side)
     write_state(side.module, side.built)
     return side
 
 
-def _advise(error: Exception, data: Any) -> str:
+def _describe(error: Exception, data: Any) -> str:
+    """Return an error of a model as the rest of a sentence, with advice if it is a known one."""
+    if isinstance(error, RuntimeError) and str(error).startswith(REENTRANT):
+        return (
+            "has a reentrant checkpoint, which gives gradients to backward() alone: write"
+            " checkpoint(..., use_reentrant=False), which computes the same"
+        )
     if isinstance(error, TypeError) and isinstance(data, list):
-        return " (a list is several batches; several arguments are a tuple)"
-    return ""
+        return f"{raised(error)} (a list is several batches; several arguments are a tuple)"
+    return raised(error)
 
 
 def _look_in_mode(side: Side, given: Given, mode: str) -> Side:
@@ -144,9 +152,8 @@ def _look_in_mode(side: Side, given: Given, mode: str) -> Side:
     try:
         answers, surveyed = survey(side.module, question)
     except RuntimeError as error:
-        if not side.by_inputs or "leaf" not in str(error):
+        if not side.by_inputs or not any(said in str(error) for said in NO_SLOPES):
             raise
-        # it writes into its inputs
         return _look_in_mode(replace(side, by_inputs=False), given, mode)
     side.outputs[mode] = {
         name: tuple(tensor.shape) for name, tensor in answers.items() if is_output(name)

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from harness.core.finding import HintKind
 from harness.core.verdict import Status
 from harness.evaluating.evaluation import BY_INPUT, GRADIENT
+from harness.evaluating.given import BY_DEFAULT
 from harness.evaluating.side import is_output
-from harness.locating.located import locate
 from harness.locating.settings import compare_settings
 from harness.mapping.fallback import list_shapes
 from harness.mapping.models import Models
@@ -89,18 +89,21 @@ def _describe_left_out(models: Models, evidence: Evidence) -> str:
     if not models.mapping.differentiable:
         parts.append("gradients by parameters, since the map of parameters has no derivative")
     if not models.by_inputs:
-        parts.append("gradients by inputs, since a model writes into its inputs")
+        parts.append("gradients by inputs, since a model writes into them or gives them to NumPy")
     return "; ".join(parts)
 
 
-def describe_limits(models: Models) -> str:
-    """Return the notes on the parameters for the reader, as a sentence; "" if there are none."""
+def describe_limits(models: Models, dtype: str) -> str:
+    """Return the notes on the parameters, and on the dtype of the trial, as a sentence; "" if there
+    are none.
+    """
     mapping, given = models.mapping, models.given
     sentences = []
     if mapping.assumed:
         sentences.append(f"The parameters were {mapping.text}")
     if mapping.remark:
         sentences.append(mapping.remark)
+    sentences += _describe_narrow(models, dtype)
     sums = [name for name, part in (mapping.parts or {}).items() if part.adds]
     if sums:
         verb = "is a sum" if len(sums) == 1 else "are sums"
@@ -124,6 +127,17 @@ def describe_limits(models: Models) -> str:
             f"): both were judged with those of {given.name_reference}"
         )
     return "; ".join(sentences)
+
+
+def _describe_narrow(models: Models, dtype: str) -> list[str]:
+    """Return a sentence for each model that is built in a narrower dtype than it was judged in."""
+    return [
+        f"{side.builder.name} is built in {narrow}, and by default {' and '.join(BY_DEFAULT)} are"
+        f' judged: to judge it as built write dtypes=["{narrow}"]'
+        for side in (models.subject, models.reference)
+        for narrow in side.builder.narrow
+        if narrow != dtype and not models.given.dtypes_named
+    ]
 
 
 def describe_widening(models: Models) -> str:
@@ -302,17 +316,6 @@ def describe_backwards(names: Sequence[str]) -> str:
         f"the backward pass of {list_names(names)} is not the derivative of its forward pass; if it"
         ' is meant, write own_backward="why"'
     )
-
-
-def describe_lost(bits: float, shown: Shown, dtype: str) -> str:
-    """Return the first line of a failure in which precision is lost in a narrower dtype; `bits` is
-    the number of bits lost.
-    """
-    headline = f"{shown.answer} may lose {bits:.0f} bits more than {dtype} must"
-    operation = shown.compared.lost_in
-    if operation is None:
-        return headline
-    return f"{headline}, most of them in {describe_operation(locate(operation))}"
 
 
 def list_notes(

@@ -54,19 +54,20 @@ class Checked:
 def check_operations(run: Run) -> list[Checked]:
     """Judge every operation of a run by its own inputs."""
     observed = Observed(run)
-    checked: list[Checked] = []
+    checked: dict[Operation, Checked] = {}
     waiting: list[tuple[Checked, Result]] = []
     numbers = 0
     with torch.inference_mode():
-        for operation in run.operations:
+        grouped = sorted(run.operations, key=lambda one: one.functional)
+        for operation in grouped:
             one, results = bound_operation(observed, operation)
-            checked.append(one)
+            checked[operation] = one
             waiting += [(one, result) for result in results]
             numbers += sum([result.found.numel() for result in results])
-            if numbers > TOGETHER or operation is run.operations[-1]:
+            if numbers > TOGETHER or operation is grouped[-1]:
                 measure_operations(waiting)
                 waiting, numbers = [], 0
-    return checked
+    return [checked[operation] for operation in run.operations]
 
 
 def measure_operations(waiting: Sequence[tuple[Checked, Result]]) -> None:
@@ -100,7 +101,7 @@ def bound_operation(observed: Observed, operation: Operation) -> tuple[Checked, 
     repeated in float64 from the observed inputs.
     """
     run = observed.run
-    args, kwargs = fill(operation.args, observed.read), fill(operation.kwargs, observed.read)
+    args, kwargs = fill(operation, observed.read)
     exact = repeat_operation(operation, args, kwargs)
     dtype = find_dtype(run, operation)
     if dtype == "":
@@ -149,8 +150,7 @@ def measure_whole(run: Run, operation: Operation) -> float:
 
     If they differ, something else has written into their memory.
     """
-    args, kwargs = fill(operation.args, run.read), fill(operation.kwargs, run.read)
-    results = repeat_as_run(operation, args, kwargs)
+    results = repeat_as_run(operation, *fill(operation, run.read))
     for place, result in zip(operation.results, results, strict=False):
         if place is not None and result is not None and not torch.equal(run.read(place), result):
             return torch.inf

@@ -18,7 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from harness.model.late import import_dynamo_late
 from harness.rules.schemas import DRAWN, HIDDEN_WRITES, Signature, read_signature
 from harness.shadow.places import Place, list_places, view_place
-from harness.shadow.rewriting import Noted, rewrite
+from harness.shadow.rewriting import rewrite
 from harness.shadow.stops import Stops
 
 
@@ -104,14 +104,10 @@ def require_real(tensor: Tensor) -> None:
 READ = "aten::_local_scalar_dense"  # reads a number, as float(tensor) does
 
 
-def _are_new(found: Sequence[Place | None], places: Any, known: int) -> bool:
-    """Did an operation write any number? `known` versions were there when it had read the
-    arguments at `places`.
-    """
-    versions = [place.version for place in found if place is not None]
-    if not versions or max(versions) >= known:
-        return bool(versions)
-    return not {*versions} <= {place.version for place in list_places(places)}
+def _are_others(found: Sequence[Place | None], places: Any) -> bool:
+    """Does an operation return other numbers than it has read at `places`?"""
+    versions = {place.version for place in found if place is not None}
+    return not versions <= {place.version for place in list_places(places)}
 
 
 @import_dynamo_late
@@ -178,7 +174,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 self._note_views(called, args, kwargs, results, version)
             return results
         self._stops.begin()
-        places = self._to_places(args), self._to_places(kwargs)
+        places = self._to_places(args), self._to_places(kwargs) if kwargs else kwargs
         known = len(self.run.versions)
         written = self._list_written(signature, args, kwargs) if signature.written else []
         for tensor in written:
@@ -192,8 +188,9 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             numbers = [self.run.versions[one.version].numbers for one in list_places(places)]
             if any(each.is_floating_point() for each in numbers):
                 self.run.read_numbers.append(self._find_layer()[1])
-        elif signature.name not in DRAWN and _are_new(found, places, known):
-            self._note(Noted(called, *places, found))
+        elif signature.name not in DRAWN:
+            if len(self.run.versions) > known or _are_others(found, places):
+                self._note(called, *places, found)
         return results
 
     def _place_results(
@@ -214,15 +211,22 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Return the arguments of an operation with each tensor replaced by its place in
         memory.
         """
-        if isinstance(given, Tensor):
-            place = self.place(given)
-            self._stops.read(place.version, given.requires_grad)
-            return place
-        if isinstance(given, (tuple, list)):
-            return tuple([self._to_places(each) for each in given])
         if isinstance(given, dict):
-            return {name: self._to_places(value) for name, value in given.items()}
-        return given
+            return dict(zip(given, self._to_places(given.values()), strict=True))
+        return tuple([
+            self._read(each)
+            if isinstance(each, Tensor)
+            else self._to_places(each)
+            if isinstance(each, (tuple, list))
+            else each
+            for each in given
+        ])
+
+    def _read(self, tensor: Tensor) -> Place:
+        """Return the place of a tensor that an operation reads."""
+        place = self.place(tensor)
+        self._stops.read(place.version, tensor.requires_grad)
+        return place
 
     def _list_written(
         self, signature: Signature, args: Sequence[Any], kwargs: Mapping[str, Any]
@@ -240,8 +244,10 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         version = self.run.versions[self.place(tensor).version]
         version.numbers = version.numbers.clone()
 
-    def _note(self, noted: Noted) -> None:
-        """Add an operation to the run, with the module and the user's line that called it."""
+    def _note(self, *call: Any) -> None:
+        """Add an operation to the run, given as it was called, its arguments and results, with the
+        module and the user's line that called it.
+        """
         node = torch._C._current_autograd_node()
         origin = None
         if node is None:
@@ -253,8 +259,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             layer, line = self._find_layer()
         else:
             layer, line = self.run.operations[origin].layer, self.run.operations[origin].line
-        for one in rewrite(noted):
-            operation = Operation(*one, layer, line, node is not None)
+        for operation in rewrite(Operation(*call, layer, line, node is not None)):
             self.run.operations.append(operation)
             if node is None:
                 written = [place.version for place in filter(self._is_real, operation.results)]
