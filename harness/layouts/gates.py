@@ -22,9 +22,9 @@ KERAS = "recurrent"  # in the names of Keras' weights, as "recurrent_kernel"
 def list_gates(theirs: Sequence[Named], ours: Sequence[Named]) -> Iterator[Layout]:
     """Yield layouts of recurrent tensors of the reference, each with all gates in another order.
 
-    The orders of known frameworks may be assumed. A GRU's two are so only if the names of one side
-    alone are those of Keras, since a port that exchanges reset and update differs in nothing else,
-    and since queries, keys and values may have the same shapes.
+    The orders of known frameworks may be assumed. Those of a GRU need evidence: one side alone has
+    Keras' names. A port that exchanges reset and update differs in nothing else, and queries, keys
+    and values may have the same shapes.
     """
     for gates, size in _list_sizes([*theirs, *ours]):
         held = [one for one in theirs if gates * size in one[1]]
@@ -46,8 +46,8 @@ def list_gates(theirs: Sequence[Named], ours: Sequence[Named]) -> Iterator[Layou
 
 
 def _list_known(gates: int, either: str) -> Iterator[tuple[str, str]]:
-    """Yield the gates that stand at the usual places if one model has the order of another
-    framework, and this in words. `either` says whose order it is, if it may be either's.
+    """Yield the gates at the usual places if one model has the order of another framework, and a
+    description. `either` says whose order it is, if it may be either's.
     """
     usual = USUAL[gates]
     for order in OTHERS[gates]:

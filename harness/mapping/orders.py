@@ -22,7 +22,7 @@ def list_orders(
 
     `used` has the names in the order of their first use. The orders are: as registered; with
     gates, or queries, keys and values, in PyTorch's order; with numbered layers together; in the
-    order of use; and with some exchanged, as `exchange` says: tensors of different roles, or all
+    order of use. `exchange` adds orders with some exchanged: tensors of different roles, or all
     modules, or tensors, of equal shapes.
     """
     seen: set[tuple[str, ...]] = set()

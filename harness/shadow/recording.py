@@ -213,14 +213,16 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """
         if isinstance(given, dict):
             return dict(zip(given, self._to_places(given.values()), strict=True))
-        return tuple([
-            self._read(each)
-            if isinstance(each, Tensor)
-            else self._to_places(each)
-            if isinstance(each, (tuple, list))
-            else each
-            for each in given
-        ])
+        return tuple(
+            [
+                self._read(each)
+                if isinstance(each, Tensor)
+                else self._to_places(each)
+                if isinstance(each, (tuple, list))
+                else each
+                for each in given
+            ]
+        )
 
     def _read(self, tensor: Tensor) -> Place:
         """Return the place of a tensor that an operation reads."""

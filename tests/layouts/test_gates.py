@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from harness.core.verdict import Status
+from tests.conftest import Approved
 from tests.layouts import recurrent as m
-from tests.layouts.support import expect_found, judge_eval, read_advice
+from tests.layouts.support import expect_found, find, judge_eval, read_advice
 
 KERAS, IOFG, IGFO, IFOG, GIFO = map(m.keras, ("ifgo", "iofg", "igfo", "ifog", "gifo"))
 LSTMS = (KERAS, IOFG, IGFO, IFOG, GIFO, m.ByGate, m.ByWord)
@@ -61,3 +62,13 @@ def test_exchanged_gates_fail_and_are_named(pair: Any) -> None:
     found = judge_eval(*pair, m.DATA)
     assert found.status is Status.FAIL
     assert NAMED[pair] in found.why
+
+
+def test_the_sentences_on_gates(approved: Approved) -> None:
+    """Found and assumed, or found and refused."""
+    assumed = find(m.Torchs, IOFG, m.DATA)
+    exchanged = find(m.keras("figo"), m.Torchs, m.DATA)
+    named = find(m.ByGateWrong, m.ByGate, m.DATA)
+    update = find(m.GruWrong, m.TorchsGru, m.DATA)
+    maps = assumed, exchanged, named, update
+    approved([each.against_names or each.remark for each in maps], mask_figures=False)
