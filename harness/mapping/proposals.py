@@ -11,7 +11,7 @@ from harness.layouts.layout import Layout
 from harness.layouts.parts import Named, Parts
 from harness.layouts.roles import order_by_roles
 from harness.mapping.aligning import Rules, align
-from harness.mapping.orders import list_orders
+from harness.mapping.orders import Exchange, list_orders
 from harness.mapping.pair import Pair, list_all_left, list_left
 
 SEARCHES = {
@@ -22,6 +22,11 @@ SEARCHES = {
     Rules(as_built=1): "one tensor without a source",
     Rules(as_built=2): "two tensors without a source",
     Rules(unused=1): "one tensor unused",
+}
+EXCHANGED: dict[Exchange, str] = {
+    "nothing": "",
+    "roles": ", and roles exchanged",
+    "all": ", and tensors exchanged",
 }
 PLAIN = [Rules(), Rules(turned=True), Rules(as_built=1)]  # that layouts are combined with
 MOST_AT_FIRST = 600  # maps in which tensors keep their order, before layouts are tried
@@ -67,11 +72,12 @@ class Proposals:
         layouts at the end.
         """
         yield Proposal({**self.words, **self.named}, {})
-        in_order = self._list_orders(exchange=False)
+        in_order = self._list_orders("nothing")
         yield from islice(in_order, MOST_AT_FIRST)
         yield from self._list_laid_out(assumed=True, most=MOST_LAID_OUT)
         yield from in_order
-        yield from self._list_orders(exchange=True)
+        yield from self._list_orders("roles")
+        yield from self._list_orders("all")
         yield from self._list_laid_out(assumed=False, most=MOST_HINTED)
 
     def _list_rests(self) -> Iterator[tuple[Parts, list[Named], list[Named]]]:
@@ -81,7 +87,7 @@ class Proposals:
             for list_rest in (list_left, list_all_left):
                 yield keep, *list_rest(self.pair, keep)
 
-    def _list_orders(self, exchange: bool) -> Iterator[Proposal]:
+    def _list_orders(self, exchange: Exchange) -> Iterator[Proposal]:
         for keep, rest, rest_theirs in self._list_rests():
             for parts in self._list_alignments(rest, rest_theirs, exchange):
                 yield Proposal(keep, parts)
@@ -94,7 +100,7 @@ class Proposals:
                 if layout.assumed is not assumed:
                     continue
                 said = layout.describe(self.pair.name, self.pair.name_theirs)
-                alignments = self._list_alignments(rest, rest_theirs, False, PLAIN, said)
+                alignments = self._list_alignments(rest, rest_theirs, "nothing", PLAIN, said)
                 for parts in islice(alignments, most):
                     yield Proposal(keep, layout.apply(parts), layout)
 
@@ -102,14 +108,14 @@ class Proposals:
         self,
         rest: Sequence[Named],
         rest_theirs: Sequence[Named],
-        exchange: bool,
+        exchange: Exchange,
         searches: Sequence[Rules] = tuple(SEARCHES),
         layout: str = "",
     ) -> Iterator[Parts]:
         """Yield expressions that make the subject's remaining tensors (`rest`) from the reference's
         (`rest_theirs`), the most plausible first, until the time of the search is over.
 
-        `exchange` says that tensors of equal shapes may be exchanged.
+        `exchange` says which tensors of equal shapes may be exchanged.
         """
         in_use = sorted(rest, key=lambda one: _place(one[0], self.pair.used))
         ours = [list(rest)]
@@ -118,7 +124,7 @@ class Proposals:
         for rules in searches:
             if rules.last and not has_kernels:
                 continue
-            said = layout or SEARCHES[rules] + (", and exchanges" if exchange else "")
+            said = layout or SEARCHES[rules] + EXCHANGED[exchange]
             for theirs in list_orders(rest_theirs, self.pair.used_theirs, exchange):
                 self.say(said)
                 for mine in ours:

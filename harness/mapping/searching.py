@@ -91,7 +91,7 @@ class Search:
             self.against_names = describe_clashes(self.pair, clashes, parts, self.named)
 
     def _say(self, said: str) -> None:
-        """Say what is tried, if the search takes long."""
+        """Report the maps that are tried now, if the search takes long."""
         pair = self.pair
         self.listen(
             f"{pair.name} = {pair.name_theirs}: {count_maps(len(self.seen))} tried, now {said}"

@@ -31,13 +31,13 @@ from harness.same.sentences import (
     describe_shape,
     describe_unjudged,
     describe_unruled,
-    describe_unset,
     describe_well_computed,
     describe_widening,
     list_notes,
     name_element,
     name_place,
 )
+from harness.same.unset import describe_unset
 from harness.words.wording import with_finding
 
 FUNCTION, COMPUTED, PRECISION = QUESTIONS = ("same-function", "well-computed", "precision-kept")
