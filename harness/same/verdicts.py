@@ -125,9 +125,9 @@ def _fail_function(judged: Judged, failures: list[Shown]) -> Verdict:
 
 def _fail_call(judged: Judged, call: Call, result: Result) -> Verdict:
     """Return the verdict on models that differ only in a way of calling them."""
-    trial, models = judged.trial, judged.models
-    sentence = describe_call(models, call, result, trial.dtype)
-    if call.raised:
+    models = judged.models
+    sentence = describe_call(models, call, result)
+    if call.said:
         return _fail(judged, sentence)
     where = name_place(call.answer, call.where, result.ask.label)
     return _fail_at(judged, sentence, call, where, list_call_notes(models, call))
