@@ -1,6 +1,6 @@
 """Finds two arrays that are mixed with exchanged weights: z and 1 - z, as in the gate of a GRU.
 
-Of z p + (1 - z) q and (1 - z) p + z q the sum is p + q, in whatever form both are computed.
+The sum of z p + (1 - z) q and (1 - z) p + z q is p + q, in all forms of both.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def is_mixed_otherwise(subject: Replay, reference: Replay, first: Operation) -> 
 
 
 def _follow(side: Replay, first: Operation) -> list[Operation]:
-    """Return an operation and those that read its result, within STEPS."""
+    """Return an operation and the readers of its result, within STEPS."""
     found = {first: None}
     last = [first]
     for _ in range(STEPS):
@@ -62,7 +62,7 @@ def _list_parts(side: Replay, operation: Operation, mixture: Tensor) -> list[Ten
 
 
 def _has_partner(mixture: Tensor, parts: Sequence[Tensor], known: Tensor) -> bool:
-    """Is p + q - mixture one of the arrays `known`, for two of the parts of which it is neither?"""
+    """Is p + q - mixture one of the arrays `known`, for two parts that differ from the mixture?"""
     others = [part for part in parts if not are_equal(part, mixture)]
     return any(
         _is_in(one + other - mixture, known)
