@@ -94,8 +94,8 @@ class Proposals:
                 yield Proposal(keep, parts)
 
     def _list_laid_out(self, assumed: bool, most: int) -> Iterator[Proposal]:
-        """Yield `most` maps of each kind, each with all layouts: those that may be assumed, or the
-        others. The usual layout comes first.
+        """Yield `most` maps of each kind, each in the usual layout first, and then in all others
+        that may be assumed, or may not.
         """
         pair = self.pair
         for keep, rest, rest_theirs in self._list_rests():

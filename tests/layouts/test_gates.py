@@ -48,6 +48,7 @@ NAMED = {
     (m.ByGateWrong, m.ByGate): "W_i.weight = W_f.weight",
     (m.Torchs, m.ByWordWrong): "cat(input_gate.weight[:, 0:4], output_gate.weight[:, 0:4]",
     (m.ByWordWrong, m.Torchs): "output_gate.weight = cat(rnn.weight_ih_l0[6:12], ",
+    (m.ByWordWrong, m.ByGate): "output_gate.weight = cat(W_f.weight, U_f.weight) along 1",
     (m.OwnOtherOrder, m.Torchs): "OwnOtherOrder or Torchs stores the gates in the order i, f, o, g",
     (m.OwnOtherOrder, m.Own): "OwnOtherOrder or Own stores the gates in the order i, f, o, g",
     (m.GruWrong, m.TorchsGru): "are taken in the order 2, 1, 3",
