@@ -148,13 +148,13 @@ class Search:
         """
         tried = f"{describe_tried(len(self.seen), bool(self.against_names))}; this is"
         if self.best is not None and self.best[0] < NEAR:
-            return replace(self.best[1], remark=f"{tried} the nearest")
+            return replace(self.best[1], fallback=f"{tried} the nearest")
         in_order = self._map_in_order()
         if in_order is not None:
-            return replace(in_order, remark=f"{tried} {IN_ORDER}")
+            return replace(in_order, fallback=f"{tried} {IN_ORDER}")
         rest, rest_theirs = list_left(self.pair, {**self.words, **self.named})
         if (self.named or self.words) and not (rest and rest_theirs):
             return make_assumed(self.pair, self.words, {**self.words, **self.named}, {})
         if self.likeliest is not None:
-            return replace(self.likeliest[1], remark=f"{tried} {LIKELIEST}")
+            return replace(self.likeliest[1], fallback=f"{tried} {LIKELIEST}")
         raise refuse(self.pair, len(self.seen), self.against_names, self._is_over())

@@ -21,9 +21,11 @@ from harness.matching.elements import (
     is_finite,
     list_questions,
 )
+from harness.matching.losing import find_costliest
 from harness.matching.narrow import NOTHING, Narrow, find_narrow
-from harness.matching.outcomes import WIDEST, Outcome, bits, decide, divide
+from harness.matching.outcomes import WIDEST, WORSE_BITS, Outcome, bits, decide, divide
 from harness.shadow.adjoint import Sum
+from harness.shadow.local import Observed
 from harness.shadow.recording import Operation
 from harness.shadow.replay import widen
 from harness.shadow.shadow import Reach, Shadow
@@ -46,9 +48,10 @@ class Compared:
     `run_factor` is the largest difference between the model's answer, as it ran in its own dtype,
     and its shadow, divided by the rounding error of its operations. `run_resolution` is the latter
     divided by the size of the answer. `bits_worse` is the number of bits that the subject's form
-    may lose beyond the reference's. It is NaN if the reference's answer has no bit to keep:
-    rounding in the claimed dtype may change it by its size. `narrow` and `narrow_theirs` are the
-    digits that the subject and the reference lose in narrower dtypes than the claimed ones.
+    may lose beyond the reference's, most of them in `worse_in` if they are many. It is NaN if the
+    reference's answer has no bit to keep: rounding in the claimed dtype may change it by its size.
+    `narrow` and `narrow_theirs` are the digits that the subject and the reference lose in narrower
+    dtypes than the claimed ones.
     `unruled` are operations for which no rounding bound is known: then there is no bound.
     """
 
@@ -64,6 +67,7 @@ class Compared:
     run_factor: float = 0.0
     run_resolution: float = 0.0
     bits_worse: float = math.nan
+    worse_in: Operation | None = None
     narrow: Narrow = NOTHING
     narrow_theirs: Narrow = NOTHING
     unruled: tuple[Operation, ...] = ()
@@ -195,7 +199,8 @@ class _Both:
         names = list(subject.watched.answers)
         shadows = {name: subject.read(name).detach() for name in names}
         self.known = {name: reference.read(name).detach() for name in reference.watched.answers}
-        recorded = {name: widen(subject.watched.observed(name)) for name in names}
+        observed = Observed(subject.watched.run)
+        recorded = {name: observed.read(place) for name, place in subject.watched.answers.items()}
         self.shadows = pull_gradients(carry, shadows)
         self.recorded = pull_gradients(carry, recorded)
         self.ran, self.shift = self.recorded, shift
@@ -358,7 +363,11 @@ def _conclude(both: _Both, name: str, judged: Sequence[_Judged]) -> Compared:
     resolution = divide(whole.allowed, size)
     where = worst.question.where or (0,) * expected.ndim
     mine, theirs = whole.mine, whole.theirs
-    known = theirs.as_declared <= size
+    worse, worse_in = math.nan, None
+    if theirs.as_declared <= size:
+        worse = bits(mine.in_float64, theirs.in_float64)
+    if worse > WORSE_BITS:
+        worse_in = find_costliest(both.subject, both.weigh(whole.question)[0])
     return Compared(
         name,
         decide(factor, resolution, size, bool(mine.unruled or theirs.unruled), both.leaves(judged)),
@@ -371,7 +380,8 @@ def _conclude(both: _Both, name: str, judged: Sequence[_Judged]) -> Compared:
         size,
         max(one.run_factor for one in judged),
         divide(mine.as_run, size),
-        bits(mine.in_float64, theirs.in_float64) if known else math.nan,
+        worse,
+        worse_in,
         find_narrow(both.subject, mine, size),
         find_narrow(both.reference, theirs, size),
         (*mine.unruled, *theirs.unruled),

@@ -17,7 +17,8 @@ class Narrow:
 
     `bits` is the number of bits that it may lose by the bounds, most of them in `operation`.
     `share` is the share of the answer's size by which the observed roundings of these operations
-    move it, most of them in `mover`. `dtypes` are the dtypes of the operations.
+    move it, most of them in `mover`. `dtypes` are the dtypes of the operations; `first` is
+    the first of them.
     """
 
     bits: float = 0.0
@@ -25,6 +26,7 @@ class Narrow:
     operation: Operation | None = None
     mover: Operation | None = None
     dtypes: frozenset[str] = frozenset()
+    first: Operation | None = None
 
     def count_beyond(self, other: Narrow) -> float:
         """Return the number of bits that the model may lose. If the other model loses bits in the
@@ -58,4 +60,5 @@ def find_narrow(shadow: Shadow, reach: Reach, size: float) -> Narrow:
         reach.lost[0][1] if reach.lost else None,
         reach.moved[0][1] if reach.moved else None,
         frozenset(find_dtype(run, operation) for operation in operations),
+        min(operations, key=run.operations.index),
     )

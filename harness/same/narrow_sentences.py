@@ -19,7 +19,8 @@ def describe_lost(bits: float, shown: Shown, dtype: str) -> str:
     operation = shown.compared.narrow.operation
     if operation is None:
         return headline
-    return f"{headline}, most of them in {describe_operation(locate(operation))}"
+    most = describe_operation(locate(operation))
+    return f"{headline}, most of them in {most}{_describe_first(shown.compared.narrow, most)}"
 
 
 def describe_moved(shown: Shown, dtype: str, roundoff: float) -> str:
@@ -27,10 +28,11 @@ def describe_moved(shown: Shown, dtype: str, roundoff: float) -> str:
     this roundoff, moves an answer, though the bounds hide it.
     """
     narrow = shown.compared.narrow
+    most = describe_operation(_locate(narrow))
     return (
         f"{shown.answer} loses digits in {_list_dtypes(narrow)}: rounding there may move it"
         f" by {narrow.share:.1g} of its size, {format_factor(narrow.share / roundoff)} times what"
-        f" {dtype} rounds, most of it in {describe_operation(_locate(narrow))}"
+        f" {dtype} rounds, most of it in {most}{_describe_first(narrow, most)}"
     )
 
 
@@ -42,6 +44,12 @@ def describe_alike(given: Given, shown: Shown) -> str:
         f" {describe_operation(_locate(mine))}, {given.name_reference} in"
         f" {describe_operation(_locate(theirs))}; {given.name} loses no more by it"
     )
+
+
+def _describe_first(narrow: Narrow, most: str) -> str:
+    """Return which operation ran in a narrower dtype first, unless it is that of `most`."""
+    first = "" if narrow.first is None else describe_operation(locate(narrow.first))
+    return f"; the first in {_list_dtypes(narrow)} is {first}" if first not in ("", most) else ""
 
 
 def _list_dtypes(narrow: Narrow) -> str:

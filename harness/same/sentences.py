@@ -330,8 +330,8 @@ def list_notes(
     if all(kind is not HintKind.LIKELY for kind, _ in notes):
         notes += next((shown.result.causes for shown in failures if shown.result.causes), ())
     text = f"parameters {mapping.text}"
-    if mapping.remark:
-        text += f" ({mapping.remark})"
+    if remarks := "; ".join(filter(None, [mapping.fallback, mapping.remark])):
+        text += f" ({remarks})"
     notes.append((HintKind.NOTE, text))
     zeros = [name for name in mapping.as_built if name in (mapping.parts or {})]
     built = [name for name in mapping.as_built if name not in zeros]

@@ -21,6 +21,7 @@ from harness.rules.precision import precision_of
 from harness.same.call_sentences import describe_call, list_call_notes
 from harness.same.evidence import UNPAIRED, Evidence, Shown
 from harness.same.narrow_sentences import describe_alike, describe_lost, describe_moved
+from harness.same.precision_sentences import describe_run, describe_worse
 from harness.same.sentences import (
     describe_backwards,
     describe_difference,
@@ -37,7 +38,6 @@ from harness.same.sentences import (
     name_place,
 )
 from harness.same.unset import describe_unset
-from harness.words.naming import format_factor
 from harness.words.wording import with_finding
 
 FUNCTION, COMPUTED, PRECISION = QUESTIONS = ("same-function", "well-computed", "precision-kept")
@@ -125,9 +125,9 @@ def _fail_function(judged: Judged, failures: list[Shown]) -> Verdict:
 
 def _fail_call(judged: Judged, call: Call, result: Result) -> Verdict:
     """Return the verdict on models that differ only in a way of calling them."""
-    trial, models = judged.trial, judged.models
-    sentence = describe_call(models, call, result, trial.dtype)
-    if call.raised:
+    models = judged.models
+    sentence = describe_call(models, call, result)
+    if call.said:
         return _fail(judged, sentence)
     where = name_place(call.answer, call.where, result.ask.label)
     return _fail_at(judged, sentence, call, where, list_call_notes(models, call))
@@ -210,12 +210,7 @@ def judge_computed(judged: Judged) -> Verdict:
     if worst is None:
         return blank(trial, Status.VACUOUS, "no answer has a bound to judge it by")
     if worst.compared.run_factor > 1 and is_judged_as_run(worst.compared):
-        factor = format_factor(worst.compared.run_factor)
-        return _fail(
-            judged,
-            f"{worst.answer}, as {trial.subject.name} ran, errs by {factor} times the"
-            f" {trial.dtype} rounding bound of its own operations ({worst.result.ask.label})",
-        )
+        return _fail(judged, describe_run(worst, trial.subject.name, trial.dtype))
     sentence = describe_well_computed(evidence, trial.dtype)
     if wrong:
         sentence += (
@@ -237,10 +232,7 @@ def judge_precision(judged: Judged) -> Verdict:
     worse = found[0] if found and not another else 0.0
     reason = _explain_lost(judged, lost)
     if not reason and found and worse > WORSE_BITS:
-        reason = (
-            f"{found[1].answer} may lose {worse:.0f} bits more than by the operations of"
-            f" {given.name_reference}: the same function in a form that rounds worse"
-        )
+        reason = describe_worse(worse, found[1], given.name_reference)
     share = max(lost[0] / LOST_BITS, worse / WORSE_BITS)
     if reason and given.precision_lost:
         why = f"precision is lost as declared: {reason} ({given.precision_lost})"

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from harness.rules.registry import Error, flatten_errors
+from harness.shadow.batching import differentiate_rows
 from harness.shadow.replay import Replay
 
 MOST = 2**21  # derivatives that are held at once: 16 MiB, which caches hold in part
@@ -161,16 +162,7 @@ def _differentiate(sums: Sequence[Sum], results: Sequence[Tensor]) -> list[Tenso
         return []
     if len(sums) > 1:
         try:
-            return list(
-                torch.autograd.grad(
-                    tensors,
-                    results,
-                    weights,
-                    retain_graph=True,
-                    allow_unused=True,
-                    is_grads_batched=True,
-                )
-            )
+            return differentiate_rows(tensors, weights, results)
         except RuntimeError:
             pass
     rows = []

@@ -22,7 +22,7 @@ from harness.shadow.rewriting import rewrite
 from harness.shadow.stops import Stops
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Version:
     """The numbers of a storage between two writes; `before` is the number of the version before it.
 
@@ -34,7 +34,7 @@ class Version:
     before: int | None = None  # the version that a write has changed
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Operation:
     """One call of an operation: its arguments and results, in which each tensor is replaced by its
     place in memory.
@@ -121,6 +121,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         super().__init__()  # type: ignore[no-untyped-call]
         self.run = Run()
         self._newest: dict[int, int] = {}  # the newest version of a storage
+        self._places: dict[int, Place] = {}  # the last place of a version, which many share
         self._find_layer = find_layer or (lambda: ("", ""))
         self._made_by: dict[int, int] = {}  # the forward operation of each node of autograd's
         self._stops = Stops(self.run.stops)
@@ -134,7 +135,12 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if tensor.is_neg():
             tensor = tensor.resolve_neg()
         version = self._find_version(tensor)
-        return Place(version, tensor.shape, tensor.stride(), int(tensor.storage_offset()))
+        size, stride, offset = tensor.shape, tensor.stride(), int(tensor.storage_offset())
+        known = self._places.get(version)
+        if known and known.size == size and known.stride == stride and known.offset == offset:
+            return known
+        self._places[version] = place = Place(version, size, stride, offset)
+        return place
 
     def _find_version(self, tensor: Tensor) -> int:
         """Return the number of the newest version of a tensor's memory."""
@@ -188,9 +194,10 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             numbers = [self.run.versions[one.version].numbers for one in list_places(places)]
             if any(each.is_floating_point() for each in numbers):
                 self.run.read_numbers.append(self._find_layer()[1])
-        elif signature.name not in DRAWN:
-            if len(self.run.versions) > known or _are_others(found, places):
-                self._note(called, *places, found)
+        elif signature.name not in DRAWN and (
+            len(self.run.versions) > known or _are_others(found, places)
+        ):
+            self._note(Operation(called, *places, found))
         return results
 
     def _place_results(
@@ -246,10 +253,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         version = self.run.versions[self.place(tensor).version]
         version.numbers = version.numbers.clone()
 
-    def _note(self, *call: Any) -> None:
-        """Add an operation to the run, given as it was called, its arguments and results, with the
-        module and the user's line that called it.
-        """
+    def _note(self, noted: Operation) -> None:
+        """Add an operation to the run, with the module and the user's line that called it."""
         node = torch._C._current_autograd_node()
         origin = None
         if node is None:
@@ -258,10 +263,12 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         else:
             origin = self._made_by.get(node._sequence_nr())
         if origin is None:
-            layer, line = self._find_layer()
+            noted.layer, noted.line = self._find_layer()
         else:
-            layer, line = self.run.operations[origin].layer, self.run.operations[origin].line
-        for operation in rewrite(Operation(*call, layer, line, node is not None)):
+            forward = self.run.operations[origin]
+            noted.layer, noted.line = forward.layer, forward.line
+        noted.backward = node is not None
+        for operation in rewrite(noted):
             self.run.operations.append(operation)
             if node is None:
                 written = [place.version for place in filter(self._is_real, operation.results)]

@@ -1,5 +1,6 @@
 """What a user gives to same(): words in several forms, and names of models."""
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -9,7 +10,8 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from harness.core.verdict import Status
-from harness.same.case import same
+from harness.same.case import SameModels, same
+from harness.same.sentences import describe_limits
 from tests.conftest import Approved
 from tests.same import models as m
 from tests.same.models import DATA, judge
@@ -110,6 +112,13 @@ def test_a_dtype_that_a_function_gives_is_said() -> None:
         "['bfloat16']": {"bfloat16 same-function-eval": False},
         "['float32']": {"float32 same-function-eval": False},
     }
+
+
+def test_a_pass_does_not_say_that_no_map_agrees() -> None:
+    """The search compares outputs by half their digits, and what passes has agreed by more."""
+    models = SameModels.try_models(same(m.Plain, m.Plain, data=DATA).network)  # type: ignore[arg-type]
+    mapping = replace(models.mapping, fallback="none makes the outputs agree")
+    assert describe_limits(replace(models, mapping=mapping), "float64") == ""
 
 
 class Checkpointed(m.Plain):
