@@ -244,7 +244,23 @@ def install_project(with_rpy2: bool) -> None:
     if with_rpy2:
         install_pins(of_r, "--no-build-isolation")
     say("3 of 3: this checkout")
+    install_checkout()
+
+
+def install_checkout() -> None:
     install("--no-deps", "--no-build-isolation", "-e", ".")
+
+
+def has_lost_checkout() -> bool:
+    """Does a .pth file of an editable install name a folder that holds no package any more?
+
+    `git clean -X` and copies of a checkout may leave .venv and lose that folder (build_backend.py).
+    """
+    for file in ROOT.glob(".venv/lib/python*/site-packages/__editable__*.pth"):
+        for line in file.read_text(encoding="utf-8").splitlines():
+            if line.startswith("/") and not any(Path(line).glob("*/__init__.py")):
+                return True
+    return False
 
 
 def set_up() -> None:
@@ -270,17 +286,22 @@ def set_up() -> None:
     old = ""
     if STAMP.exists() and PYTHON.exists():
         old = STAMP.read_text()
-    if old == stamp:
+    lost = has_lost_checkout()
+    if old == stamp and not lost:
         return
     # if anything stops us from here on, the next run sees that .venv is incomplete
     STAMP.unlink(missing_ok=True)
-    if not old.startswith(place) and not run(sys.executable, "-m", "venv", "--clear", ".venv"):
-        sys.exit(1)
-    say(
-        "installing the project and what requirements.txt pins into .venv: 1.6 GB on disk, half"
-        " of it torch; the first time takes one to six minutes"
-    )
-    install_project(with_rpy2)
+    if old == stamp:
+        say("what .venv knows of this checkout is gone: installing the checkout anew")
+        install_checkout()
+    else:
+        if not old.startswith(place) and not run(sys.executable, "-m", "venv", "--clear", ".venv"):
+            sys.exit(1)
+        say(
+            "installing the project and what requirements.txt pins into .venv: 1.6 GB on disk, half"
+            " of it torch; the first time takes one to six minutes"
+        )
+        install_project(with_rpy2)
     half = STAMP.with_suffix(".half")
     half.write_text(stamp)
     half.replace(STAMP)

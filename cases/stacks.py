@@ -25,7 +25,16 @@ def layers(
 
 
 def _affine(W: Tensor, x: Tensor, bias: Tensor | None) -> Tensor:
-    return torch.bmm(W, x) if bias is None else torch.baddbmm(bias.unsqueeze(-1), W, x)
+    """W x + bias: with one input or one output by products of numbers, whose gradients take a
+    fraction of the time of products of matrices so narrow.
+    """
+    if W.shape[2] == 1:
+        z = W * x
+    elif W.shape[1] == 1:
+        z = (W.mT * x).sum(1, keepdim=True)
+    else:
+        z = torch.bmm(W, x)
+    return z if bias is None else z + bias.unsqueeze(-1)
 
 
 def module(g: Activation, hidden: str, output: str) -> Stacked:
@@ -47,17 +56,32 @@ def by_hand_with_ones(g: Activation) -> Stacked:
     """
 
     def stacked(inputs: Sequence[Tensor], p: Mapping[str, Tensor]) -> Tensor:
-        x = inputs[0]
-        ones = x.new_ones(*x.shape[:2], 1)
-        h = g(torch.bmm(torch.cat([ones, x], dim=2), p["w1"]))
-        return torch.bmm(torch.cat([ones, h], dim=2), p["w2"])
+        w1, w2 = p["w1"].mT, p["w2"].mT
+        return layers(g, inputs[0], w1[..., 1:], w1[..., 0], w2[..., 1:], w2[..., 0])
 
     return stacked
 
 
+class Clamped(torch.autograd.Function):
+    """ReLU as the seed question writes it, clamp(min=0), whose derivative at 0 is 1. Its gradient
+    by hand takes a fifteenth of the time of autograd's, which selects by a mask of booleans.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor) -> Tensor:
+        ctx.save_for_backward(z)
+        return z.clamp(min=0)
+
+    @staticmethod
+    def backward(ctx: Any, *slopes: Tensor) -> Any:
+        (z,) = ctx.saved_tensors
+        return torch.ge(z, 0, out=torch.empty_like(z)).mul_(slopes[0])
+
+
 def clamped(z: Tensor) -> Tensor:
     """ReLU as the seed question writes it."""
-    return z.clamp(min=0)
+    result: Tensor = Clamped.apply(z)
+    return result
 
 
 class LogisticLayers(torch.autograd.Function):

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.calling.watching import shadow_draw
 from harness.comparing.judge import Judgement
 from harness.core.contract import Array, Contract
 from harness.core.finding import Located
@@ -33,7 +32,7 @@ def find_first_operations(comparison: Comparison, judgement: Judgement) -> tuple
 
     problem, number = comparison.problems[judgement.stack], judgement.index[0]
     try:
-        shadow = shadow_draw(model, problem, number)
+        shadow = comparison.cache.shadow(model, problem, number)
     except Exception:  # whatever a model raises, it has raised before
         return ()
     answer = shadow.read(comparison.quantity).detach()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from harness.calling.watching import shadow_draw
 from harness.comparing.judge import Judgement
 from harness.core.finding import Hint, HintKind
 from harness.core.verdict import Status
@@ -30,7 +29,7 @@ def find_narrower(comparison: Comparison, judgement: Judgement) -> Hint | None:
 
     problem, number = comparison.problems[judgement.stack], judgement.index[0]
     try:
-        run = shadow_draw(model, problem, number).watched.run
+        run = comparison.cache.shadow(model, problem, number).watched.run
     except Exception:  # whatever a model raises, it has raised before
         return None
     for operation in run.operations:

@@ -70,7 +70,8 @@ def evaluate_in_way(
 @contextmanager
 def _freeze(module: Any, frozen: bool) -> Iterator[None]:
     """Make all parameters of a module need no gradient in this context, if `frozen` says so."""
-    free = [each for each in module.parameters() if frozen and each.requires_grad]
+    leaves = [each for each in module.parameters() if each.is_leaf]  # TorchScript has others
+    free = [each for each in leaves if frozen and each.requires_grad]
     for parameter in free:
         parameter.requires_grad_(False)
     try:

@@ -7,11 +7,15 @@ nnet's order). A contract is the arithmetic that an implementation promises, suc
 Bounds say how far a correct implementation under a contract may be from the exact answers.
 """
 
+from __future__ import annotations
+
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
+from typing import TYPE_CHECKING
 
 from harness.calling.observing import observe
+from harness.calling.watching import Shadows
 from harness.core.contract import Bounds, Contract
 from harness.core.formulation import Formulation
 from harness.core.implementation import Candidate, Implementation, Missing, Observation
@@ -26,6 +30,9 @@ from harness.pytorch.subject import Subject
 from harness.training.trained import Trained, visit_states
 from harness.training.trainer import Population
 from harness.waiting.progress import Say, patient, silent
+
+if TYPE_CHECKING:
+    from harness.shadow.shadow import Shadow
 
 STARTS = 20  # of a population, where --parity-starts does not say
 
@@ -87,6 +94,11 @@ class LiveModel(Key[Model | Missing]):
     subject: str
     dtype: str
     device: str
+
+
+@dataclass(frozen=True)
+class LatestShadows(Key[Shadows]):
+    """Cache key for the latest shadows of the case's models."""
 
 
 @dataclass(frozen=True)
@@ -277,6 +289,10 @@ class Cache(Store):
             return None
         live = self.live(trial.subject, trial.dtype, trial.device)
         return live if isinstance(live, Model) else None
+
+    def shadow(self, model: Model, problem: Problem, number: int) -> Shadow:
+        """Return the shadow of a model's evaluation at one draw (see shadow_draw)."""
+        return self.get_or_make(LatestShadows(), Shadows).get(model, problem, number)
 
     def subject(
         self, subject: Candidate | Trained, problem: Problem, dtype: str, device: str

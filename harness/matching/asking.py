@@ -4,6 +4,7 @@ answers.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -23,6 +24,7 @@ from harness.matching.calling import Call, Called, Caller, is_outside
 from harness.matching.compare import Compared
 from harness.matching.constants import list_rounded
 from harness.matching.fused import compare_as_run
+from harness.matching.losing import find_endless
 from harness.matching.placing import find_first
 from harness.matching.respondent import Ask, Respondent, Setting, compare_draws, digest_answers
 from harness.matching.result import AS_BUILT, Outside, Result
@@ -146,7 +148,7 @@ class Asker:
                 rounded = not any(one.outcome == "differs" for one in rerun)
             if rounded:  # rounding a constant is no work of the operations, whose bits are counted
                 compared = [
-                    replace(one, bits_worse=before.bits_worse)
+                    replace(one, bits_worse=before.bits_worse, worse_in=before.worse_in)
                     for one, before in zip(rerun, compared, strict=True)
                 ]
         calls: Sequence[Call] = ()
@@ -172,6 +174,7 @@ class Asker:
             _find_swapped(subject, reference, compared),
             draws=len(mine.drawn),
             left=find_leaving(subject, reference),
+            endless=find_endless(subject) if any(map(_is_endless, compared)) else None,
             backwards=[describe_function(each) for each in list_wrong_backwards(subject)],
             not_finite=_describe_infinite(mine, theirs, ran, reference),
             fused=fused,
@@ -220,6 +223,11 @@ def describe_function(call: Function) -> str:
     """Return the name of a user's own autograd function, with the line of its forward pass."""
     line = locate(call.operations[0]).line if call.operations else ""
     return f"{call.name} ({line})" if line else call.name
+
+
+def _is_endless(one: Compared) -> bool:
+    """Is an answer, as the subject ran, not finite though its float64 repetition is?"""
+    return math.isinf(one.run_factor)
 
 
 def _is_lacking(one: Compared, subject: Shadow, reference: Shadow) -> bool:

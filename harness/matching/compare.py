@@ -14,15 +14,17 @@ from torch import Tensor
 
 from harness.evaluating.evaluation import GRADIENT
 from harness.matching.carry import Carry, Tensors, pull_gradients
-from harness.matching.outcomes import WIDEST, Outcome, bits, decide, divide
-from harness.shadow.adjoint import Sum
-from harness.shadow.elements import (
+from harness.matching.elements import (
     Question,
     ask_element,
     have_same_infinities,
     is_finite,
     list_questions,
 )
+from harness.matching.losing import find_costliest
+from harness.matching.narrow import NOTHING, Narrow, find_narrow
+from harness.matching.outcomes import WIDEST, WORSE_BITS, Outcome, bits, decide, divide
+from harness.shadow.adjoint import Sum
 from harness.shadow.local import Observed
 from harness.shadow.recording import Operation
 from harness.shadow.replay import widen
@@ -45,11 +47,12 @@ class Compared:
 
     `run_factor` is the largest difference between the model's answer, as it ran in its own dtype,
     and its shadow, divided by the rounding error of its operations. `run_resolution` is the latter
-    divided by the size of the answer. `bits_lost` is the number of bits that the subject may lose
-    beyond those lost if all its operations ran in the claimed dtype, most of them in `lost_in`.
-    `bits_worse` is the number of bits beyond the reference's loss. It is NaN if the reference's
-    answer has no bit to keep: rounding in the claimed dtype may change it by its size. `unruled`
-    are operations for which no rounding bound is known: then there is no bound.
+    divided by the size of the answer. `bits_worse` is the number of bits that the subject's form
+    may lose beyond the reference's, most of them in `worse_in` if they are many. It is NaN if the
+    reference's answer has no bit to keep: rounding in the claimed dtype may change it by its size.
+    `narrow` and `narrow_theirs` are the digits that the subject and the reference lose in narrower
+    dtypes than the claimed ones.
+    `unruled` are operations for which no rounding bound is known: then there is no bound.
     """
 
     answer: str
@@ -63,10 +66,18 @@ class Compared:
     size: float = 0.0
     run_factor: float = 0.0
     run_resolution: float = 0.0
-    bits_lost: float = 0.0
     bits_worse: float = math.nan
-    lost_in: Operation | None = None
+    worse_in: Operation | None = None
+    narrow: Narrow = NOTHING
+    narrow_theirs: Narrow = NOTHING
     unruled: tuple[Operation, ...] = ()
+
+    @property
+    def bits_lost(self) -> float:
+        """The number of bits that the subject may lose in narrower dtypes than the claimed one,
+        beyond the reference's loss in the same dtypes.
+        """
+        return self.narrow.count_beyond(self.narrow_theirs)
 
 
 def compare(
@@ -352,7 +363,11 @@ def _conclude(both: _Both, name: str, judged: Sequence[_Judged]) -> Compared:
     resolution = divide(whole.allowed, size)
     where = worst.question.where or (0,) * expected.ndim
     mine, theirs = whole.mine, whole.theirs
-    known = theirs.as_declared <= size
+    worse, worse_in = math.nan, None
+    if theirs.as_declared <= size:
+        worse = bits(mine.in_float64, theirs.in_float64)
+    if worse > WORSE_BITS:
+        worse_in = find_costliest(both.subject, both.weigh(whole.question)[0])
     return Compared(
         name,
         decide(factor, resolution, size, bool(mine.unruled or theirs.unruled), both.leaves(judged)),
@@ -365,8 +380,9 @@ def _conclude(both: _Both, name: str, judged: Sequence[_Judged]) -> Compared:
         size,
         max(one.run_factor for one in judged),
         divide(mine.as_run, size),
-        bits(mine.as_run, mine.as_declared),
-        bits(mine.in_float64, theirs.in_float64) if known else math.nan,
-        mine.lost[0][1] if mine.lost else None,
+        worse,
+        worse_in,
+        find_narrow(both.subject, mine, size),
+        find_narrow(both.reference, theirs, size),
         (*mine.unruled, *theirs.unruled),
     )

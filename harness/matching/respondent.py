@@ -19,10 +19,11 @@ from harness.evaluating.evaluation import (
     survey,
     watch_evaluation,
 )
+from harness.evaluating.side import Side
 from harness.evaluating.state import State, list_live, read_state, write_state
 from harness.evaluating.survey import Drawn, describe_drawn, draw_otherwise, draw_the_same
 from harness.evaluating.ways import Way, evaluate_in_way
-from harness.mapping.models import Models, Side
+from harness.mapping.models import Models
 from harness.model.devices import held_in
 from harness.shadow.shadow import Shadow
 from harness.shadow.watch import Watched

@@ -41,8 +41,9 @@ class Result:
     name of each answer that is not finite on some side. `digest` is a digest of all answers and
     operations. `backwards` are the subject's own autograd functions whose backward pass is not the
     derivative of their forward pass. `left` is the line of source at which numbers leave torch, as
-    for NumPy. `causes` are likely causes of the first difference. `calls` are other ways of calling
-    both models in which their answers differ, as under torch.no_grad().
+    for NumPy. `endless` is the subject's first operation that made finite numbers infinite or NaN,
+    and would not in float64. `causes` are likely causes of the first difference. `calls` are other
+    ways of calling both models in which their answers differ, as under torch.no_grad().
     """
 
     ask: Ask
@@ -61,5 +62,6 @@ class Result:
     rounded: bool = False  # are constants allowed to be rounded?
     fused: float = 0.0  # how many times a fused kernel is outside what its steps may lose
     left: str = ""
+    endless: Located | None = None
     causes: Sequence[Cause] = ()
     calls: Sequence[Call] = ()

@@ -134,5 +134,5 @@ def list_largest(numbers: Tensor, lengths: Sequence[int]) -> Any:
 
 def flatten(tensors: Sequence[Tensor]) -> Tensor:
     """Return the numbers of all tensors in turn; those of a single tensor are not copied."""
-    flat: Tensor = _flatten_dense_tensors(tensors)
+    flat: Tensor = _flatten_dense_tensors(tensors)  # type: ignore[no-untyped-call]
     return flat

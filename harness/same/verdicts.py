@@ -15,15 +15,18 @@ from harness.judging.comparison import blank, failure, title_of
 from harness.mapping.models import Models
 from harness.matching.calling import Call
 from harness.matching.compare import Compared, is_judged_as_run
+from harness.matching.outcomes import WORSE_BITS
 from harness.matching.result import Result
+from harness.rules.precision import precision_of
 from harness.same.call_sentences import describe_call, list_call_notes
 from harness.same.evidence import UNPAIRED, Evidence, Shown
+from harness.same.narrow_sentences import describe_alike, describe_lost, describe_moved
+from harness.same.precision_sentences import describe_run, describe_worse
 from harness.same.sentences import (
     describe_backwards,
     describe_difference,
     describe_function,
     describe_limits,
-    describe_lost,
     describe_outside,
     describe_shape,
     describe_unjudged,
@@ -34,14 +37,13 @@ from harness.same.sentences import (
     name_element,
     name_place,
 )
-from harness.words.naming import format_factor
+from harness.same.unset import describe_unset
 from harness.words.wording import with_finding
 
 FUNCTION, COMPUTED, PRECISION = QUESTIONS = ("same-function", "well-computed", "precision-kept")
 LOST_BITS = 1.0  # more than in its own dtype: an operation loses precision
 # where the first question has no answer, the others are not asked
 NOT_JUDGED = (Status.VACUOUS, Status.UNDEFINED, Status.ABSENT)
-WORSE_BITS = 3.0  # more than the reference's operations: the form loses precision, see DECISIONS.md
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +84,8 @@ def judge_function(judged: Judged) -> Verdict:
         return _fail(judged, evidence.missing)
     if evidence.random:
         return blank(trial, Status.ABSENT, evidence.random)
+    if judged.mode == "eval" and (unset := describe_unset(models)):
+        return blank(trial, Status.VACUOUS, unset)
     failures = evidence.failures()
     if failures:
         return _fail_function(judged, failures)
@@ -100,7 +104,7 @@ def judge_function(judged: Judged) -> Verdict:
         verdict,
         budget_used=worst.compared.factor,
         where=name_element(worst),
-        caveat=describe_limits(models),
+        caveat=describe_limits(models, trial.dtype),
     )
 
 
@@ -206,12 +210,7 @@ def judge_computed(judged: Judged) -> Verdict:
     if worst is None:
         return blank(trial, Status.VACUOUS, "no answer has a bound to judge it by")
     if worst.compared.run_factor > 1 and is_judged_as_run(worst.compared):
-        factor = format_factor(worst.compared.run_factor)
-        return _fail(
-            judged,
-            f"{worst.answer}, as {trial.subject.name} ran, errs by {factor} times the"
-            f" {trial.dtype} rounding bound of its own operations ({worst.result.ask.label})",
-        )
+        return _fail(judged, describe_run(worst, trial.subject.name, trial.dtype))
     sentence = describe_well_computed(evidence, trial.dtype)
     if wrong:
         sentence += (
@@ -229,16 +228,11 @@ def judge_precision(judged: Judged) -> Verdict:
         if evidence.unruled():
             return blank(trial, Status.VACUOUS, describe_unruled(evidence))
         return blank(trial, Status.VACUOUS, "no answer has a bound to judge it by")
-    reason = ""
     another = judge_function(judged).status is Status.FAIL  # its form may need other bits
     worse = found[0] if found and not another else 0.0
-    if lost[0] >= LOST_BITS:
-        reason = describe_lost(*lost, trial.dtype)
-    elif found and worse > WORSE_BITS:
-        reason = (
-            f"{found[1].answer} may lose {worse:.0f} bits more than by the operations of"
-            f" {given.name_reference}: the same function in a form that rounds worse"
-        )
+    reason = _explain_lost(judged, lost)
+    if not reason and found and worse > WORSE_BITS:
+        reason = describe_worse(worse, found[1], given.name_reference)
     share = max(lost[0] / LOST_BITS, worse / WORSE_BITS)
     if reason and given.precision_lost:
         why = f"precision is lost as declared: {reason} ({given.precision_lost})"
@@ -250,6 +244,8 @@ def judge_precision(judged: Judged) -> Verdict:
         why = f"precision is not judged: it is another function than {given.name_reference}"
         return replace(blank(trial, Status.ABSENT, why), applicable=False)
     passed = f"no precision is lost: at most {lost[0]:.1f} bits by operations in a narrower dtype"
+    if alike := evidence.find_alike(LOST_BITS, precision_of(trial.dtype).stored):
+        passed = f"no more precision is lost: {describe_alike(given, alike)}"
     if found is None:
         passed += (
             f"; its form is not judged, since rounding in {trial.dtype} may change each answer of"
@@ -260,3 +256,14 @@ def judge_precision(judged: Judged) -> Verdict:
     if given.precision_lost:
         passed += f"; declared was: {given.precision_lost}"
     return replace(blank(trial, Status.PASS, passed), budget_used=share)
+
+
+def _explain_lost(judged: Judged, lost: tuple[float, Shown]) -> str:
+    """Return why the subject loses digits in a narrower dtype that the reference does not lose: by
+    its bounds (`lost`), or by the observed roundings; "" if it does not.
+    """
+    dtype, roundoff = judged.trial.dtype, precision_of(judged.trial.dtype).stored
+    if lost[0] >= LOST_BITS:
+        return describe_lost(*lost, dtype)
+    moved = judged.evidence.find_moved(roundoff)
+    return describe_moved(moved, dtype, roundoff) if moved else ""

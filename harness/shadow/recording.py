@@ -194,9 +194,10 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             numbers = [self.run.versions[one.version].numbers for one in list_places(places)]
             if any(each.is_floating_point() for each in numbers):
                 self.run.read_numbers.append(self._find_layer()[1])
-        elif signature.name not in DRAWN:
-            if len(self.run.versions) > known or _are_others(found, places):
-                self._note(called, *places, found)
+        elif signature.name not in DRAWN and (
+            len(self.run.versions) > known or _are_others(found, places)
+        ):
+            self._note(Operation(called, *places, found))
         return results
 
     def _place_results(
@@ -219,14 +220,16 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """
         if isinstance(given, dict):
             return dict(zip(given, self._to_places(given.values()), strict=True))
-        return tuple([
-            self._read(each)
-            if isinstance(each, Tensor)
-            else self._to_places(each)
-            if isinstance(each, (tuple, list))
-            else each
-            for each in given
-        ])
+        return tuple(
+            [
+                self._read(each)
+                if isinstance(each, Tensor)
+                else self._to_places(each)
+                if isinstance(each, (tuple, list))
+                else each
+                for each in given
+            ]
+        )
 
     def _read(self, tensor: Tensor) -> Place:
         """Return the place of a tensor that an operation reads."""
@@ -250,10 +253,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         version = self.run.versions[self.place(tensor).version]
         version.numbers = version.numbers.clone()
 
-    def _note(self, *call: Any) -> None:
-        """Add an operation to the run, given as it was called, its arguments and results, with the
-        module and the user's line that called it.
-        """
+    def _note(self, noted: Operation) -> None:
+        """Add an operation to the run, with the module and the user's line that called it."""
         node = torch._C._current_autograd_node()
         origin = None
         if node is None:
@@ -262,10 +263,12 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         else:
             origin = self._made_by.get(node._sequence_nr())
         if origin is None:
-            layer, line = self._find_layer()
+            noted.layer, noted.line = self._find_layer()
         else:
-            layer, line = self.run.operations[origin].layer, self.run.operations[origin].line
-        for operation in rewrite(Operation(*call, layer, line, node is not None)):
+            forward = self.run.operations[origin]
+            noted.layer, noted.line = forward.layer, forward.line
+        noted.backward = node is not None
+        for operation in rewrite(noted):
             self.run.operations.append(operation)
             if node is None:
                 written = [place.version for place in filter(self._is_real, operation.results)]

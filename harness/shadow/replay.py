@@ -234,10 +234,16 @@ def fill(operation: Operation, read: Callable[[Place], Tensor]) -> tuple[Any, An
 
 
 def _fill(given: Iterable[Any], read: Callable[[Place], Tensor]) -> Any:
-    return tuple([
-        read(each) if type(each) is Place else _fill(each, read) if type(each) is tuple else each
-        for each in given
-    ])
+    return tuple(
+        [
+            read(each)
+            if type(each) is Place
+            else _fill(each, read)
+            if type(each) is tuple
+            else each
+            for each in given
+        ]
+    )
 
 
 def _widen_dtypes(values: Iterable[Any]) -> list[Any]:

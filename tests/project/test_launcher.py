@@ -35,7 +35,11 @@ def build_editable(folder, config_settings=None, metadata_directory=None):
     if os.environ.get("BUILD") == "slow":
         pathlib.Path("building").touch()
         time.sleep(float(os.environ["SECONDS"]))
+    package = pathlib.Path(".editable/small").absolute()
+    package.mkdir(parents=True, exist_ok=True)
+    (package / "__init__.py").touch()
     with zipfile.ZipFile(f"{folder}/small-1-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("__editable__.small-1.pth", str(package.parent))
         metadata = "Metadata-Version: 2.1\\nName: small\\nVersion: 1\\n"
         kind = "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n"
         wheel.writestr("small-1.dist-info/METADATA", metadata)
@@ -197,6 +201,19 @@ def test_the_second_run_starts_at_once(checkout: Checkout) -> None:
     answer = checkout.run("verify")
     assert getrusage(RUSAGE_CHILDREN).ru_utime - begin < 1
     assert (answer.returncode, answer.stderr) == (0, "")
+
+
+def test_a_lost_folder_of_the_editable_install_is_made_again(checkout: Checkout) -> None:
+    """If .venv is there and the folder of its .pth file is not, this checkout alone is installed
+    again.
+    """
+    shutil.rmtree(checkout.root / ".editable")
+    first, second = checkout.run("verify"), checkout.run("verify")
+    assert (checkout.root / ".editable" / "small").exists()
+    assert said(first.stderr) == [
+        "run.py: what .venv knows of this checkout is gone: installing the checkout anew"
+    ]
+    assert (second.returncode, second.stderr) == (0, "")
 
 
 # hypothesis alone takes a second to import
