@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.comparing.evidence import TOO_WIDE
-from harness.comparing.judge import Judgement, Side, draws_outside, judge
+from harness.comparing.judge import Judgement, Side, budget, draws_outside, judge
 from harness.core.contract import Array, Bounded, Contract
 from harness.core.implementation import Missing
 from harness.core.problem import QUANTITIES, Problem
@@ -122,7 +122,8 @@ class _OwnOperations:
         for number in np.flatnonzero(outside):
             apart = abs(mine.answer[number] - mine.oracle.value[number])
             places = np.flatnonzero(~(apart <= mine.oracle.error[number]))
-            flat[number, places] = self._bound_elements(problem, int(number), places)
+            far = apart.ravel()[places]
+            flat[number, places] = self._bound_elements(problem, int(number), places, far)
             demanded = mine.oracle.error[number].ravel()[places] == 0
             if problem.exact and demanded.any():
                 self.objection = (
@@ -131,12 +132,15 @@ class _OwnOperations:
                 )
         return replace(mine, oracle=Bounded(mine.oracle.value, error))
 
-    def _bound_elements(self, problem: Problem, number: int, places: NDArray[np.intp]) -> Array:
+    def _bound_elements(
+        self, problem: Problem, number: int, places: NDArray[np.intp], far: Array
+    ) -> Array:
         """Return bounds on the elements `places` of a draw's answer (flattened), from the model's
         own operations.
 
-        `number` is the draw's position. Raises _Refused unless the shadow equals the oracle's
-        answer at these elements, and in a sum of all elements with random signs.
+        `number` is the draw's position, and `far` says how far the answer is from the oracle's at
+        these elements. Raises _Refused unless the shadow equals the oracle's answer there and in a
+        sum of all elements with random signs, and the answer is within its bounds.
         """
         shadow = self._shadow(problem, number)
         exact = self._oracle_in_float64(problem)
@@ -146,18 +150,23 @@ class _OwnOperations:
         (whole,) = shadow.reach([answer @ signs])
         _expect_kept(whole)
         _expect_same(float(apart @ signs.cpu().numpy()), whole, float(error.sum()))
-        reaches: list[Reach] = []
+        bounds: list[Array] = []
+        done = 0
         for few in _split_growing(places):  # a wrong model is refused at one of the first
-            reaches += shadow.reach([answer[place] for place in few])
-            for place, reach in zip(few.tolist(), reaches[-len(few) :], strict=True):
+            reaches = shadow.reach([answer[place] for place in few])
+            for place, reach in zip(few.tolist(), reaches, strict=True):
                 _expect_same(float(apart[place]), reach, float(error[place]))
-        own = np.array([reach.as_run + reach.in_float64 for reach in reaches])
-        if self.comparison.quantity == "loss" and own[0] > TOO_WIDE * abs(value[0]):
-            raise _Refused(
-                "its own operations compute the same loss, but may lose"
-                f" {own[0] / abs(value[0]):.0%} of it in {problem.called(number)}"
-            )
-        return np.asarray(error[places] + own)
+            own = np.array([reach.as_run + reach.in_float64 for reach in reaches])
+            if self.comparison.quantity == "loss" and own[0] > TOO_WIDE * abs(value[0]):
+                raise _Refused(
+                    "its own operations compute the same loss, but may lose"
+                    f" {own[0] / abs(value[0]):.0%} of it in {problem.called(number)}"
+                )
+            bounds.append(error[few] + own)
+            if (budget(far[done : done + len(few)], bounds[-1]) > 1).any():
+                raise _Refused("")
+            done += len(few)
+        return np.concatenate(bounds)
 
     def expect_few_bits(self) -> None:
         """Raise _Refused if the model's own operations lose many more bits than the network's.

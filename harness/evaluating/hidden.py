@@ -33,9 +33,10 @@ class Hidden:
 
 def find_hidden(builder: Builder, module: Any, dtype: str) -> tuple[Builder, Any, tuple[str, ...]]:
     """Return a builder and a module of this dtype whose hidden tensors are buffers, and the names
-    of attributes that cannot be set although the outputs in eval() follow from them.
+    of attributes that cannot be set.
 
-    They are the ones given if the model hides no state, or if it cannot be called.
+    Only attributes are named on which outputs in eval() depend. The builder and module are the
+    given ones if the model hides no state, or if it cannot be called.
     """
     batch = cast_batch(builder.batch, held_in(dtype), "cpu")
     built = read_state(module)
@@ -90,7 +91,7 @@ def _are_alike(old: Any, new: Any) -> bool:
 
 def _list_attributes(module: Any) -> Iterator[tuple[str, Any]]:
     """Yield the names and values of tensors, numbers, lists and dicts among the attributes of a
-    module and its parts, except for what torch itself keeps.
+    module and its parts, except for torch's own.
     """
     if isinstance(module, torch.jit.ScriptModule):
         return

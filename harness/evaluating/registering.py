@@ -29,10 +29,10 @@ def register_hidden(module: Any, names: Sequence[str]) -> Registered:
 
 
 def keep_as_built(registered: Registered, dtype: torch.dtype, device: str) -> None:
-    """Undo what moving a module to a dtype and device has done to tensors that torch does not move.
+    """Give registered tensors back their wider dtype and their device.
 
-    They keep their wider dtype and their device, as in the user's own program. In float64, in which
-    models are only compared, they are float64.
+    In the user's own program torch does not move them. In float64, in which models are only
+    compared, they are float64.
     """
     for (part, attribute), tensor in registered.items():
         if torch.promote_types(tensor.dtype, dtype) == tensor.dtype or device != "cpu":

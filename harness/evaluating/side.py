@@ -57,8 +57,8 @@ class Side:
     cannot be called. `moved` names the buffers that a call in train() changes, and `acting` the
     parameters that some output depends on. `numbers` counts the numbers that one evaluation
     computes. `by_inputs` says whether it can be differentiated by its inputs.
-    `unset` names attributes that cannot be set, although outputs in eval() follow from what a call
-    in train() leaves in them.
+    `unset` names attributes that cannot be set, although a call in train() changes them and outputs
+    in eval() follow from them.
     """
 
     builder: Builder
@@ -167,7 +167,7 @@ def _look_in_mode(side: Side, given: Given, mode: str) -> Side:
 
 
 def _compare_moved(side: Side, before: State) -> None:
-    """Note the tensors of a model that differ from what they were before a call."""
+    """Note the tensors of a model that a call has changed; `before` are their earlier numbers."""
     for name, tensor in list_live(side.module)[0].items():
         if not torch.equal(tensor.nan_to_num(), before[name].nan_to_num()):
             side.moved.append(name)

@@ -1,4 +1,4 @@
-"""All layouts in which numbers stand at other places."""
+"""Lists all layouts that put numbers at other places."""
 
 from __future__ import annotations
 

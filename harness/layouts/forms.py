@@ -30,8 +30,10 @@ def list_forms(
 
 
 def _list_reshaped(name: str, found: Shape, wanted: Shape) -> Iterator[Part]:
-    """Yield the same numbers in another shape, if the shapes differ in axes of length 1 or have an
-    end in common; the matrix of a kernel of size 1 may be transposed.
+    """Yield the same numbers in another shape, if it is plausible.
+
+    The shapes may differ in axes of length 1, or have an end in common. The matrix of a kernel of
+    size 1 may be transposed.
     """
     without, others = _drop_ones(found), _drop_ones(wanted)
     if without == others or _keeps_an_end(found, wanted):

@@ -22,9 +22,9 @@ KERAS = "recurrent"  # in the names of Keras' weights, as "recurrent_kernel"
 def list_gates(theirs: Sequence[Named], ours: Sequence[Named]) -> Iterator[Layout]:
     """Yield layouts of recurrent tensors of the reference, each with all gates in another order.
 
-    The orders of known frameworks may be assumed. A GRU's two are so only if the names of one side
-    alone are those of Keras, since a port that exchanges reset and update differs in nothing else,
-    and since queries, keys and values may have the same shapes.
+    The orders of known frameworks may be assumed. Those of a GRU need evidence: one side alone has
+    Keras' names. A port that exchanges reset and update differs in nothing else, and queries, keys
+    and values may have the same shapes.
     """
     for gates, size in _list_sizes([*theirs, *ours]):
         held = [one for one in theirs if gates * size in one[1]]
@@ -33,7 +33,8 @@ def list_gates(theirs: Sequence[Named], ours: Sequence[Named]) -> Iterator[Layou
         keras = [any(KERAS in name for name, _ in side) for side in (theirs, ours)]
         evident = gates == 4 or keras[0] is not keras[1]
         usual, seen = USUAL[gates], {USUAL[gates]}
-        for taken, said in _list_known(gates, keras[1] and not keras[0]):
+        either = {(True, False): "{theirs}", (False, True): "{ours}"}.get((keras[0], keras[1]))
+        for taken, said in _list_known(gates, either or "{ours} or {theirs}"):
             if taken not in seen:
                 seen.add(taken)
                 said = said if evident else _say_taken(taken)
@@ -44,17 +45,15 @@ def list_gates(theirs: Sequence[Named], ours: Sequence[Named]) -> Iterator[Layou
                 yield _make_layout(held, size, taken, _say_taken(taken), False)
 
 
-def _list_known(gates: int, is_ours: bool) -> Iterator[tuple[str, str]]:
-    """Yield the gates that stand at the usual places if one model has the order of another
-    framework, and this in words. `is_ours` says whose order it is, if it may be either's.
+def _list_known(gates: int, either: str) -> Iterator[tuple[str, str]]:
+    """Yield the gates at the usual places if one model has the order of another framework, and a
+    description. `either` says whose order it is, if it may be either's.
     """
     usual = USUAL[gates]
     for order in OTHERS[gates]:
         by_theirs = "".join(usual[order.index(gate)] for gate in usual)
         for taken, owner in ((by_theirs, "{theirs}"), (order, "{ours}")):
-            named = owner
-            if by_theirs == order:
-                named = "{ours}" if is_ours else "{theirs}" if gates == 3 else "{ours} or {theirs}"
+            named = owner if by_theirs != order else either
             yield taken, f"{named} stores the gates in the order {', '.join(order)}"
 
 

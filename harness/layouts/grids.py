@@ -1,6 +1,7 @@
-"""Proposes tensors that are blocks of one matrix, cut along the other axis than those that it
-consists of: a matrix for each gate, on inputs and state together, against one for inputs and one
-for the state that hold all gates. Of vectors, sums are cut.
+"""Proposes tensors that are blocks of one matrix, which consists of others along the other axis.
+
+An LSTM may have a matrix for each gate, on inputs and state together. Another has one matrix for
+inputs and one for the state, each with all gates. Of vectors, sums are cut.
 """
 
 from __future__ import annotations

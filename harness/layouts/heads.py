@@ -8,18 +8,13 @@ and BLOOM store the three of each head together, see `query_key_value` in transf
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
+from harness.evaluating.state import Shape
 from harness.layouts.layout import Layout
 from harness.layouts.parts import Named, Part, flattened, permuted, unflattened, whole
 
 Change = Callable[[Part], Part]
-Order = tuple[int, int, int]
-# the axes "three", "head" and "in the head" (0, 1, 2 in the usual layout), as they are stored
-STORED = {
-    (1, 0, 2): "q, k and v of each of {heads} heads together",
-    (1, 2, 0): "q, k and v of each number of {heads} heads together",
-}
 
 
 def list_heads(theirs: Sequence[Named], ours: Sequence[Named]) -> Iterator[Layout]:
@@ -27,34 +22,23 @@ def list_heads(theirs: Sequence[Named], ours: Sequence[Named]) -> Iterator[Layou
     and values head by head. How many heads there are is not known: all divisors are tried.
     """
     for fused, length in _list_fused(theirs):
-        for order, heads in _list_orders(length):
-            views = {
-                name: _take_apart(len(shape), shape.index(length), length, heads, order)(
-                    whole(name)
-                )
-                for name, shape in fused
-            }
-            yield Layout(f"{{theirs}} stores {_say(fused, order, heads)}", views)
+        for heads in _list_divisors(length // 3):
+            views = {name: _separate(shape, length, heads)(whole(name)) for name, shape in fused}
+            yield Layout(f"{{theirs}} {_say(fused, heads, length)}", views)
     for fused, length in _list_fused(ours):
-        for order, heads in _list_orders(length):
-            changes: Mapping[str, Change] = {
-                name: _put_together(len(shape), shape.index(length), length, heads, order)
-                for name, shape in fused
-            }
-            yield Layout(f"{{ours}} stores {_say(fused, order, heads)}", ours=changes)
+        for heads in _list_divisors(length // 3):
+            changes = {name: _interleave(shape, length, heads) for name, shape in fused}
+            yield Layout(f"{{ours}} {_say(fused, heads, length)}", ours=changes)
 
 
-def _say(fused: Sequence[Named], order: Order, heads: int) -> str:
-    return f"{STORED[order].format(heads=heads)} in {fused[0][0]}"
+def _say(fused: Sequence[Named], heads: int, length: int) -> str:
+    whose = f"of {heads} heads" if 3 * heads < length else "number"
+    return f"stores q, k and v of each {whose} together in {fused[0][0]}"
 
 
-def _list_orders(length: int) -> Iterator[tuple[Order, int]]:
-    """Yield how a fused axis of this length may be stored, and the number of heads."""
-    width = length // 3
-    for order in STORED:
-        for heads in range(2, width + 1):
-            if width % heads == 0:
-                yield order, heads
+def _list_divisors(width: int) -> list[int]:
+    """Return the numbers of heads that so many numbers may have; each number may be a head."""
+    return [heads for heads in range(2, width + 1) if width % heads == 0]
 
 
 def _list_fused(tensors: Sequence[Named]) -> Iterator[tuple[list[Named], int]]:
@@ -83,24 +67,23 @@ def _name_group(name: str) -> str:
     return re.sub(r"\d+", "#", name.rpartition(".")[0])
 
 
-def _take_apart(axes: int, axis: int, length: int, heads: int, order: Order) -> Change:
-    """Return the change from a stored layout to the usual one, along one of so many axes."""
-    usual = 3, heads, length // 3 // heads
-    stored = [usual[each] for each in order]
-    back = [order.index(each) for each in range(3)]
-    return _permute_along(axes, axis, stored, back)
+def _separate(shape: Shape, length: int, heads: int) -> Change:
+    """Return the change of a tensor from heads side by side to all q, all k, all v."""
+    return _swap(shape.index(length), len(shape), (heads, 3, length // 3 // heads))
 
 
-def _put_together(axes: int, axis: int, length: int, heads: int, order: Order) -> Change:
-    """Return the change from the usual layout to a stored one."""
-    return _permute_along(axes, axis, [3, heads, length // 3 // heads], order)
+def _interleave(shape: Shape, length: int, heads: int) -> Change:
+    """Return the change of a tensor from all q, all k, all v to heads side by side."""
+    return _swap(shape.index(length), len(shape), (3, heads, length // 3 // heads))
 
 
-def _permute_along(axes: int, axis: int, lengths: Sequence[int], order: Sequence[int]) -> Change:
-    """Return the change that splits an axis of a tensor, permutes the pieces and joins them."""
-    places = [*range(axis), *(axis + each for each in order), *range(axis + 3, axes + 2)]
+def _swap(axis: int, axes: int, lengths: Sequence[int]) -> Change:
+    """Return the change that splits an axis of a tensor in three, swaps the first two, and joins
+    all.
+    """
+    order = [*range(axis), axis + 1, axis, *range(axis + 2, axes + 2)]
 
     def change(part: Part) -> Part:
-        return flattened(permuted(unflattened(part, axis, lengths), places), axis, axis + 2)
+        return flattened(permuted(unflattened(part, axis, lengths), order), axis, axis + 2)
 
     return change

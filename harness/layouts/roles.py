@@ -1,8 +1,8 @@
-"""What a name says of a tensor's role in its layer: which gate of an LSTM or GRU, or queries, keys
-or values of attention.
+"""Reads a tensor's role in its layer from its name: a gate of an LSTM or GRU, or queries, keys or
+values of attention.
 
-The names are those of tutorials and books: W_f, U_f, W_xf, Wf, forget_gate, W_hf, q_proj, key. In a
-tensor that holds all of them they stand in PyTorch's order, if it is called as PyTorch calls it.
+Names of tutorials and books are known: W_f, U_f, W_xf, Wf, forget_gate, W_hf, q_proj, key. A tensor
+with PyTorch's name for all roles together has them in PyTorch's order.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def list_groups(names: Sequence[str]) -> list[list[str]]:
 
 
 def _read_roles(name: str) -> Iterator[tuple[str, str]]:
-    """Yield a name with "#" in place of what may mean a role, and the role."""
+    """Yield a name with "#" in place of a word or letter that may mean a role, and the role."""
     for match in re.finditer(r"[A-Za-z]+", name):
         word = match[0].lower()
         letter = LETTER.fullmatch(word)
@@ -127,7 +127,7 @@ def _sort(layer: str) -> str:
 
 
 def _is_fused(name: str) -> bool:
-    """Is a tensor called as PyTorch, or most models, call one that holds all roles?"""
+    """Is this the usual name of a tensor with all roles together?"""
     return bool(GATES.search(name) or HEADS.search(name))
 
 

@@ -38,8 +38,8 @@ class Rules:
     """Relaxations of an alignment (an assignment of the reference's tensors to the subject's).
 
     `turned` says that square matrices are transposed, and kernels of equal lengths too. `last` says
-    that those whose shapes fit both ways get the outputs on the last axis. `as_built` is the number
-    of the subject's tensors that may have no source (matrices stay as built, vectors are 0).
+    that kernels get the outputs on the last axis, if their shapes fit both ways. `as_built` is the
+    number of the subject's tensors that may have no source (matrices stay as built, vectors are 0).
     `unused` is the number of the reference's tensors that may stay unused.
     """
 

@@ -34,9 +34,11 @@ def _name_kind(name: str) -> str:
 
 
 def list_turn_clashes(parts: Mapping[str, Part], theirs: Mapping[str, Shape]) -> Iterator[str]:
-    """Yield square matrices that are transposed although those that are not square are not, or the
-    other way round, among matrices whose names differ in numbers only; `theirs` has the shapes of
-    the reference's tensors.
+    """Yield square matrices that are transposed although the oblong ones are not, or the other way
+    round.
+
+    Matrices are compared if their names differ in numbers only. `theirs` has the shapes of the
+    reference's tensors.
     """
     groups: dict[tuple[str, str], list[tuple[str, bool]]] = {}
     for name, part in parts.items():

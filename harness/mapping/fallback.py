@@ -1,4 +1,4 @@
-"""What is left if no map of parameters makes the outputs agree: the order, or a refusal."""
+"""Falls back on the order of parameters, or refuses, if no map makes the outputs agree."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def count_maps(count: int) -> str:
 
 
 def describe_tried(count: int, against_names: bool = False) -> str:
-    """Return a sentence on so many maps, of which none makes the outputs agree; `against_names`
-    says that one does, which contradicts names.
+    """Return a sentence on so many maps: none makes the outputs agree. `against_names` says that
+    one does, but contradicts names.
     """
     none = "none that follows the names makes" if against_names else "none makes"
     if count == 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, permutations
+from typing import Literal
 
 from harness.evaluating.state import Shape
 from harness.layouts.parts import Named
@@ -11,16 +12,18 @@ from harness.layouts.roles import exchange_roles, order_by_roles
 from harness.layouts.stacking import group_numbered
 from harness.mapping.aligning import MOST_MIXED
 
+Exchange = Literal["nothing", "roles", "all"]
+
 
 def list_orders(
-    names: Sequence[Named], used: Sequence[str], exchange: bool = True
+    names: Sequence[Named], used: Sequence[str], exchange: Exchange = "all"
 ) -> Iterator[list[Named]]:
     """Yield a list of tensors in orders in which they may correspond to another list.
 
     `used` has the names in the order of their first use. The orders are: as registered; with
     gates, or queries, keys and values, in PyTorch's order; with numbered layers together; in the
-    order of use; and, with `exchange`, those with roles, modules, or tensors, of equal shapes
-    exchanged.
+    order of use. `exchange` adds orders with some exchanged: tensors of different roles, or all
+    modules, or tensors, of equal shapes.
     """
     seen: set[tuple[str, ...]] = set()
     by_name = dict(names)
@@ -28,8 +31,11 @@ def list_orders(
     in_use += [one for one in names if one[0] not in used]
     grouped = list(group_numbered(names))
     for base in (list(names), in_use):
-        kinds = (_exchange_roles, _exchange_owners, _exchange_tensors) if exchange else ()
-        exchanged = [exchange_kind(base) for exchange_kind in kinds]
+        exchanged = []
+        if exchange == "roles":
+            exchanged = [_exchange_roles(base)]
+        elif exchange == "all":
+            exchanged = [_exchange_owners(base), _exchange_tensors(base)]
         for order in chain([base, order_by_roles(base)], grouped, *exchanged):
             key = tuple(name for name, _ in order)
             if key not in seen:

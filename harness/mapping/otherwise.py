@@ -1,4 +1,4 @@
-"""Says with what other map, against names, the outputs would agree, and the line that means it."""
+"""Describes a map against names with which the outputs would agree, and the line that says it."""
 
 from __future__ import annotations
 

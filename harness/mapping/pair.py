@@ -84,7 +84,7 @@ def make_map(
 
 
 def make_assumed(pair: Pair, words: Parts, keep: Parts, parts: Parts) -> ParameterMap:
-    """Return the map of the expressions that are kept and of those that are assumed (`parts`)."""
+    """Return the map that consists of kept expressions (`keep`) and assumed ones (`parts`)."""
     names = {**keep, **parts}
     text_of_parts = describe_parts(
         {name: each for name, each in names.items() if name not in words}

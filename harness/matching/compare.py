@@ -25,6 +25,7 @@ from harness.matching.losing import find_costliest
 from harness.matching.narrow import NOTHING, Narrow, find_narrow
 from harness.matching.outcomes import WIDEST, WORSE_BITS, Outcome, bits, decide, divide
 from harness.shadow.adjoint import Sum
+from harness.shadow.local import Observed
 from harness.shadow.recording import Operation
 from harness.shadow.replay import widen
 from harness.shadow.shadow import Reach, Shadow
@@ -198,7 +199,8 @@ class _Both:
         names = list(subject.watched.answers)
         shadows = {name: subject.read(name).detach() for name in names}
         self.known = {name: reference.read(name).detach() for name in reference.watched.answers}
-        recorded = {name: widen(subject.watched.observed(name)) for name in names}
+        observed = Observed(subject.watched.run)
+        recorded = {name: observed.read(place) for name, place in subject.watched.answers.items()}
         self.shadows = pull_gradients(carry, shadows)
         self.recorded = pull_gradients(carry, recorded)
         self.ran, self.shift = self.recorded, shift

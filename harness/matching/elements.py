@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from harness.rules.registry import flatten
+from harness.rules.registry import flatten, list_largest
 from harness.shadow.adjoint import draw_signs
 
 NOISE = 2.0**-49  # of the largest element: smaller differences of one element are not looked into
@@ -51,11 +51,11 @@ def list_questions(
     share = difference / (size + abs(actual) + LEAST)
     lengths = [each.numel() for each, _ in answers.values()]
     signs = draw_signs(expected, generator).split_with_sizes(lengths)
-    figures = torch.stack([size, difference, share]).split_with_sizes(lengths, 1)
-    largest: list[list[float]] = torch.stack([each.amax(1) for each in figures]).tolist()
+    figures = torch.stack([size, difference, share])
+    largest = zip(*list_largest(figures, lengths), strict=True)
     questions = []
     for (name, (like, _)), weights, (_, apart, shares), (most, most_apart, most_share) in zip(
-        answers.items(), signs, figures, largest, strict=True
+        answers.items(), signs, figures.split_with_sizes(lengths, 1), largest, strict=True
     ):
         questions.append(Question(name, weights.reshape(like.shape)))
         if like.numel() == 1:
@@ -81,7 +81,7 @@ def is_finite(tensor: Tensor) -> bool:
     """Are all numbers of an answer finite? An answer whose sum overflows does not count as
     finite.
     """
-    return math.isfinite(tensor.detach().sum().item())
+    return math.isfinite(tensor.sum().item())
 
 
 def have_same_infinities(one: Tensor, other: Tensor) -> bool:

@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import accumulate
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch._utils import _flatten_dense_tensors
@@ -122,7 +124,15 @@ def flatten_errors(errors: Iterable[Error], results: Sequence[Tensor]) -> Tensor
     return make_sound(flatten(full))
 
 
+def list_largest(numbers: Tensor, lengths: Sequence[int]) -> Any:
+    """Return the largest numbers of parts with these lengths along the last axis, as lists; NaN if
+    a part has NaN. No part is empty.
+    """
+    starts = [0, *accumulate(lengths[:-1])]
+    return np.maximum.reduceat(numbers.cpu().numpy(), starts, -1).tolist()
+
+
 def flatten(tensors: Sequence[Tensor]) -> Tensor:
     """Return the numbers of all tensors in turn; those of a single tensor are not copied."""
-    flat: Tensor = _flatten_dense_tensors(tensors)
+    flat: Tensor = _flatten_dense_tensors(tensors)  # type: ignore[no-untyped-call]
     return flat

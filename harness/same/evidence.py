@@ -163,8 +163,10 @@ class Evidence:
         return self._find_bits(lambda one: one.bits_lost)
 
     def find_moved(self, roundoff: float) -> Shown | None:
-        """Return the answer that roundings in a narrower dtype move most, if they move one by more
-        than `roundoff` of its size and by much more than the reference's roundings do.
+        """Return the answer that roundings in a narrower dtype move most, or None.
+
+        They must move it by more than `roundoff` of its size, and by much more than the reference's
+        roundings do.
         """
         moved = [
             shown

@@ -160,20 +160,6 @@ def describe_widening(models: Models) -> str:
     )
 
 
-def describe_unset(models: Models) -> str:
-    """Return why two models cannot be compared in eval(): one keeps state that cannot be set; "" if
-    none does.
-    """
-    for side in (models.subject, models.reference):
-        if side.unset:
-            return (
-                f"{side.builder.name} keeps {list_names(side.unset)} outside its buffers, and its"
-                " outputs in eval() follow from that: it cannot be set to numbers, so nothing is"
-                " known of states after training; register tensors with self.register_buffer"
-            )
-    return ""
-
-
 def describe_unjudged(models: Models, evidence: Evidence) -> tuple[Status, str] | None:
     """Return a status and a reason if some answer was never judged, or if no answer proves
     anything.

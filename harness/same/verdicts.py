@@ -32,12 +32,12 @@ from harness.same.sentences import (
     describe_shape,
     describe_unjudged,
     describe_unruled,
-    describe_unset,
     describe_well_computed,
     describe_widening,
     name_element,
     name_place,
 )
+from harness.same.unset import describe_unset
 from harness.words.wording import with_finding
 
 FUNCTION, COMPUTED, PRECISION = QUESTIONS = ("same-function", "well-computed", "precision-kept")
@@ -125,9 +125,9 @@ def _fail_function(judged: Judged, failures: list[Shown]) -> Verdict:
 
 def _fail_call(judged: Judged, call: Call, result: Result) -> Verdict:
     """Return the verdict on models that differ only in a way of calling them."""
-    trial, models = judged.trial, judged.models
-    sentence = describe_call(models, call, result, trial.dtype)
-    if call.raised:
+    models = judged.models
+    sentence = describe_call(models, call, result)
+    if call.said:
         return _fail(judged, sentence)
     where = name_place(call.answer, call.where, result.ask.label)
     return _fail_at(judged, sentence, call, where, list_call_notes(models, call))

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from harness.rules.registry import Error, flatten_errors
+from harness.shadow.batching import differentiate_rows
 from harness.shadow.replay import Replay
 
 MOST = 2**21  # derivatives that are held at once: 16 MiB, which caches hold in part
@@ -118,6 +119,7 @@ class Nodes:
                     parts[rows, place] = _weigh(slopes[node], self._errors[node]).cpu()
         return whole, parts
 
+    @torch.inference_mode()
     def _weigh_all(self, slopes: Mapping[int, Tensor]) -> Tensor:
         """Return the effect of all errors on N numbers, (N, K).
 
@@ -161,16 +163,7 @@ def _differentiate(sums: Sequence[Sum], results: Sequence[Tensor]) -> list[Tenso
         return []
     if len(sums) > 1:
         try:
-            return list(
-                torch.autograd.grad(
-                    tensors,
-                    results,
-                    weights,
-                    retain_graph=True,
-                    allow_unused=True,
-                    is_grads_batched=True,
-                )
-            )
+            return differentiate_rows(tensors, weights, results)
         except RuntimeError:
             pass
     rows = []

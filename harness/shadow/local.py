@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -29,7 +30,7 @@ from harness.shadow.replay import (
 TOGETHER = 2**16  # numbers of results that are measured at once
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Checked:
     """One judged operation: the error bound of each result (`errors`), and the largest error
     divided by its bound (`share`).
@@ -166,5 +167,11 @@ def find_dtype(run: Run, operation: Operation) -> str:
         if place is not None:
             tensor = run.versions[place.version].numbers
             if tensor.is_floating_point():
-                return str(tensor.dtype).removeprefix("torch.")
+                return name_dtype(tensor.dtype)
     return ""
+
+
+@cache
+def name_dtype(dtype: torch.dtype) -> str:
+    """Return the name of a dtype, as "float32"."""
+    return str(dtype).removeprefix("torch.")

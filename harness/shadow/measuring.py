@@ -13,7 +13,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from harness.rules.registry import Error, flatten, flatten_errors, make_sound
+from harness.rules.registry import (
+    Error,
+    flatten,
+    flatten_errors,
+    list_largest,
+    make_sound,
+)
 
 LEAST = 5e-324  # makes 0 / 0 a share of 0
 
@@ -65,8 +71,7 @@ def _measure_together(results: Sequence[Result]) -> list[float]:
     found, exact = flatten([each.found for each in results]), [each.exact for each in results]
     errors = flatten_errors([each.error for each in results], exact)
     shares = (found - flatten(exact)).abs_().div_(errors + LEAST)
-    parts = shares.split_with_sizes([each.found.numel() for each in results])
-    largest: list[float] = torch.stack([part.max() for part in parts]).tolist()
+    largest: list[float] = list_largest(shares, [each.numel() for each in exact])
     return largest
 
 

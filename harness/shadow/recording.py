@@ -8,7 +8,6 @@ a version. So views need no rule, and a write through one view is seen through a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -17,77 +16,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from harness.model.late import import_dynamo_late
 from harness.rules.schemas import DRAWN, HIDDEN_WRITES, Signature, read_signature
-from harness.shadow.places import Place, list_places, view_place
+from harness.shadow.places import Place, list_places
 from harness.shadow.rewriting import rewrite
+from harness.shadow.run import Operation as Operation
+from harness.shadow.run import Run as Run
+from harness.shadow.run import Version
 from harness.shadow.stops import Stops
-
-
-@dataclass(eq=False)
-class Version:
-    """The numbers of a storage between two writes; `before` is the number of the version before it.
-
-    `numbers` is contiguous and holds the whole storage, in the shape of the tensor that showed it,
-    or flat.
-    """
-
-    numbers: Tensor
-    before: int | None = None  # the version that a write has changed
-
-
-@dataclass(eq=False)
-class Operation:
-    """One call of an operation: its arguments and results, in which each tensor is replaced by its
-    place in memory.
-
-    `layer` is the name of the module that ran it, `line` the user's line of source that called it.
-    A `backward` operation belongs to the layer and line of the forward operation whose gradient it
-    computes.
-    """
-
-    called: Any
-    args: Sequence[Any]
-    kwargs: Mapping[str, Any]
-    results: tuple[Place | None, ...]
-    layer: str = ""
-    line: str = ""
-    backward: bool = False
-    signature: Signature = field(init=False)  # the facts of the operation's schema
-    places: list[Place] = field(init=False)  # of all tensors among the arguments
-
-    def __post_init__(self) -> None:
-        self.signature = read_signature(self.called)
-        self.places = list_places(self.args)
-        if self.kwargs:
-            self.places += list_places(self.kwargs)
-
-    @property
-    def name(self) -> str:
-        """The name of the operation in its schema, as "aten::addmm"."""
-        return self.signature.name
-
-    @property
-    def functional(self) -> str:
-        """The name of the operation that computes the same without writing into its arguments:
-        "aten::add" for "aten::add_".
-        """
-        return self.signature.functional
-
-
-@dataclass(eq=False)
-class Run:
-    """A recorded run: the operations in their order, and the versions of all memory."""
-
-    versions: list[Version] = field(default_factory=list)
-    operations: list[Operation] = field(default_factory=list)
-    # the user's lines where numbers left torch, or came from operations that nobody saw
-    read_numbers: list[str] = field(default_factory=list)
-    # views made on the way forward, each with the number of operations that ran before
-    views: list[tuple[int, Operation]] = field(default_factory=list)
-    stops: list[Operation] = field(default_factory=list)  # where gradients are cut off
-
-    def read(self, place: Place) -> Tensor:
-        """Return the tensor at a place, as it was observed."""
-        return view_place(self.versions[place.version].numbers, place)
 
 
 class Unwatched(RuntimeError):
@@ -121,6 +55,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         super().__init__()  # type: ignore[no-untyped-call]
         self.run = Run()
         self._newest: dict[int, int] = {}  # the newest version of a storage
+        self._places: dict[int, Place] = {}  # the last place of a version, which many share
         self._find_layer = find_layer or (lambda: ("", ""))
         self._made_by: dict[int, int] = {}  # the forward operation of each node of autograd's
         self._stops = Stops(self.run.stops)
@@ -134,7 +69,12 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if tensor.is_neg():
             tensor = tensor.resolve_neg()
         version = self._find_version(tensor)
-        return Place(version, tensor.shape, tensor.stride(), int(tensor.storage_offset()))
+        size, stride, offset = tensor.shape, tensor.stride(), int(tensor.storage_offset())
+        known = self._places.get(version)
+        if known and known.size == size and known.stride == stride and known.offset == offset:
+            return known
+        self._places[version] = place = Place(version, size, stride, offset)
+        return place
 
     def _find_version(self, tensor: Tensor) -> int:
         """Return the number of the newest version of a tensor's memory."""
@@ -188,9 +128,10 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             numbers = [self.run.versions[one.version].numbers for one in list_places(places)]
             if any(each.is_floating_point() for each in numbers):
                 self.run.read_numbers.append(self._find_layer()[1])
-        elif signature.name not in DRAWN:
-            if len(self.run.versions) > known or _are_others(found, places):
-                self._note(called, *places, found)
+        elif signature.name not in DRAWN and (
+            len(self.run.versions) > known or _are_others(found, places)
+        ):
+            self._note(Operation(called, *places, found))
         return results
 
     def _place_results(
@@ -213,14 +154,16 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """
         if isinstance(given, dict):
             return dict(zip(given, self._to_places(given.values()), strict=True))
-        return tuple([
-            self._read(each)
-            if isinstance(each, Tensor)
-            else self._to_places(each)
-            if isinstance(each, (tuple, list))
-            else each
-            for each in given
-        ])
+        return tuple(
+            [
+                self._read(each)
+                if isinstance(each, Tensor)
+                else self._to_places(each)
+                if isinstance(each, (tuple, list))
+                else each
+                for each in given
+            ]
+        )
 
     def _read(self, tensor: Tensor) -> Place:
         """Return the place of a tensor that an operation reads."""
@@ -244,10 +187,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         version = self.run.versions[self.place(tensor).version]
         version.numbers = version.numbers.clone()
 
-    def _note(self, *call: Any) -> None:
-        """Add an operation to the run, given as it was called, its arguments and results, with the
-        module and the user's line that called it.
-        """
+    def _note(self, noted: Operation) -> None:
+        """Add an operation to the run, with the module and the user's line that called it."""
         node = torch._C._current_autograd_node()
         origin = None
         if node is None:
@@ -256,10 +197,12 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         else:
             origin = self._made_by.get(node._sequence_nr())
         if origin is None:
-            layer, line = self._find_layer()
+            noted.layer, noted.line = self._find_layer()
         else:
-            layer, line = self.run.operations[origin].layer, self.run.operations[origin].line
-        for operation in rewrite(Operation(*call, layer, line, node is not None)):
+            forward = self.run.operations[origin]
+            noted.layer, noted.line = forward.layer, forward.line
+        noted.backward = node is not None
+        for operation in rewrite(noted):
             self.run.operations.append(operation)
             if node is None:
                 written = [place.version for place in filter(self._is_real, operation.results)]

@@ -130,7 +130,8 @@ def repeat_operation(operation: Operation, args: Any, kwargs: Any) -> Results:
     name = operation.functional
     called = REPEATED.get(name) or QUICK.get(name) or find_functional(operation)
     outputs = operation.signature.outputs
-    args = _widen_dtypes(args)
+    if operation.signature.typed:
+        args = _widen_dtypes(args)
     if kwargs:
         given = {name: value for name, value in kwargs.items() if name not in outputs}
         kwargs = dict(zip(given, _widen_dtypes(given.values()), strict=True))
@@ -234,10 +235,16 @@ def fill(operation: Operation, read: Callable[[Place], Tensor]) -> tuple[Any, An
 
 
 def _fill(given: Iterable[Any], read: Callable[[Place], Tensor]) -> Any:
-    return tuple([
-        read(each) if type(each) is Place else _fill(each, read) if type(each) is tuple else each
-        for each in given
-    ])
+    return tuple(
+        [
+            read(each)
+            if type(each) is Place
+            else _fill(each, read)
+            if type(each) is tuple
+            else each
+            for each in given
+        ]
+    )
 
 
 def _widen_dtypes(values: Iterable[Any]) -> list[Any]:

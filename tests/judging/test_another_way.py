@@ -7,9 +7,14 @@ import torch
 from torch import Tensor, nn
 
 from harness import Case, Status, Subject, Verdict
+from harness.calling import watching
+from harness.calling.watching import shadow_draw
 from harness.core.contract import DTYPES
+from harness.core.problem import Problem
 from harness.judging.cache import Cache
+from harness.model.module import Model
 from harness.running.trial import run
+from harness.shadow.shadow import Shadow
 from reference import Network, numpy_net, probes
 from tests.conftest import Approved
 
@@ -116,6 +121,24 @@ WIDE = [(*each, dtype) for each in [*RIGHT, (TwiceLogistic, TANH)] for dtype in 
 def test_another_formulation_passes(model: type[nn.Module], network: Network, dtype: str) -> None:
     """The same function in other operations is inside what these may lose, in every dtype."""
     assert Counter(verdict.status for verdict in judge(model, network, dtype)) == {Status.PASS: 4}
+
+
+@pytest.mark.parametrize(("kept", "made_again"), [(watching.MOST_NUMBERS, False), (0, True)])
+def test_each_shadow_is_made_once_while_there_is_room(
+    monkeypatch: pytest.MonkeyPatch, kept: int, made_again: bool
+) -> None:
+    """All trials share it, and its numbers are those of a shadow that is made anew."""
+    made: list[tuple[Problem, int]] = []
+
+    def note(model: Model, problem: Problem, number: int) -> Shadow:
+        made.append((problem, number))
+        return shadow_draw(model, problem, number)
+
+    used = [verdict.budget_used for verdict in judge(HalfTanh, LOGISTIC)]
+    monkeypatch.setattr(watching, "shadow_draw", note)
+    monkeypatch.setattr(watching, "MOST_NUMBERS", kept)
+    assert [verdict.budget_used for verdict in judge(HalfTanh, LOGISTIC)] == used
+    assert (len(made) > len(set(made))) is made_again
 
 
 def test_a_form_that_loses_a_loss_fails(approved: Approved) -> None:

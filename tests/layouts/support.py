@@ -40,7 +40,13 @@ def read_line(line: str) -> Any:
 def judge_eval(model: Any, reference: Any, data: Any, parameters: Any = None) -> Verdict:
     """The verdict on whether two models are the same function, in eval() and float64."""
     case = same(
-        model, reference, data=data, dtypes=["float64"], modes=["eval"], parameters=parameters
+        model,
+        reference,
+        data=data,
+        dtypes=["float64"],
+        modes=["eval"],
+        parameters=parameters,
+        draws=1,
     )
     return judge(case)["float64 same-function-eval"]
 

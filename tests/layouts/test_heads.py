@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from harness.core.verdict import Status
-from tests.layouts.support import expect_found, judge_eval, read_advice
+from tests.conftest import Approved
+from tests.layouts.support import expect_found, find, judge_eval, read_advice
 
 WIDTH, HEADS = 8, 2
 DATA = (2, 5, WIDTH)
@@ -207,3 +208,23 @@ def test_a_layout_against_names_fails_and_is_named(pair: Any) -> None:
     assert found.status is Status.FAIL
     assert NAMED[pair] in found.why
     assert judge_eval(*pair, DATA, read_advice(found.why)).status is Status.PASS
+
+
+def test_the_sentences_on_heads(approved: Approved) -> None:
+    """Found and assumed, or found and refused."""
+    assumed = find(Interleaved, Apart, DATA)
+    refused = find(NotByHead, Interleaved, DATA), find(KeysFirst, Apart, DATA)
+    approved([assumed.remark, *(each.against_names for each in refused)], mask_figures=False)
+
+
+class ByNumber(Interleaved):
+    """Queries, keys and values of each number together."""
+
+    def read(self, x: Tensor) -> Any:
+        fused = self.query_key_value(x).unflatten(-1, (HEADS, -1, 3))
+        return fused.transpose(1, 2).unbind(-1)
+
+
+def test_numbers_of_a_head_may_be_together(approved: Approved) -> None:
+    """As in einops' "(h d qkv)"; then the number of heads does not matter."""
+    approved(find(Joined, ByNumber, DATA).remark, mask_figures=False)

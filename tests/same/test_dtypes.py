@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -51,6 +52,15 @@ class Layer(nn.Module):
 
     def forward(self, x: Tensor) -> Any:
         return self.out(self.rnn(x, torch.zeros(1, x.shape[1], 8))[0][-1])
+
+
+class NumpyTable(Steps):
+    """Its table is an array of NumPy, in float64."""
+
+    table = np.linspace(0.5, 1, 8)
+
+    def start(self, x: Tensor) -> Tensor:
+        return super().start(x) + torch.from_numpy(self.table)
 
 
 class OffBy1e6(StepsFromFloat32):
@@ -109,8 +119,13 @@ def test_the_reference_may_run_in_a_dtype_of_its_own() -> None:
     assert {each.status for each in found.values()} == {Status.PASS}
 
 
-def test_float64_that_is_written_in_is_judged_in_float64(approved: Approved) -> None:
-    found = ask(StepsFromFloat64, Steps)
+@pytest.mark.parametrize(
+    ("model", "reference"), [(StepsFromFloat64, Steps), (NumpyTable, NumpyTable)]
+)
+def test_float64_that_is_written_in_is_judged_in_float64(
+    model: Any, reference: Any, approved: Approved
+) -> None:
+    found = ask(model, reference)
     assert found[f"float64 {FUNCTION}"].status is Status.PASS
     assert not found[f"float32 {FUNCTION}"].applicable
     approved(found[f"float32 {FUNCTION}"].why)
