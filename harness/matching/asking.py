@@ -25,7 +25,7 @@ from harness.matching.compare import Compared
 from harness.matching.constants import find_tables, list_rounded
 from harness.matching.fused import compare_as_run
 from harness.matching.losing import find_endless
-from harness.matching.placing import find_first
+from harness.matching.placing import find_firsts
 from harness.matching.respondent import Ask, Respondent, Setting, compare_draws, digest_answers
 from harness.matching.result import AS_BUILT, Outside, Result
 from harness.model.errors import raised
@@ -158,11 +158,12 @@ class Asker:
         if not any(one.outcome == "differs" or is_outside(one) for one in compared):
             calls = caller.list_calls(subject, reference, carry)
         name = theirs.side.builder.name
-        found = {
-            one.answer: find_first(subject, reference, one)
+        differing = [
+            one
             for one in compared
             if one.outcome == "differs" or _is_lacking(one, subject, reference)
-        }
+        ]
+        found = find_firsts(subject, reference, differing)
         first = {
             answer: locate_first(reference, operations, name)
             for answer, operations in found.items()
