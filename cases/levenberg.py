@@ -1,9 +1,11 @@
-"""Levenberg-Marquardt for networks with one hidden layer, from many starts at once.
+"""Levenberg-Marquardt (Gauss-Newton for classes) for one hidden layer, from many starts at once.
 
 The network is f = V [1, h], h = g(z), z = W [1, x]: hidden units g (logistic or tanh) and linear
 outputs. Its weights theta stand in the order of R's nnet: the rows of W (H, 1 + I), each with its
-bias first, and then the rows of V (O, 1 + H). The loss is nnet's: the sum of squares of r = f - y
-over rows and outputs, plus decay |theta|^2.
+bias first, and then the rows of V (O, 1 + H). The loss is nnet's: an error E of f and the targets
+y, summed over rows and outputs, plus decay |theta|^2. E is (f - y)^2 ("squares"); or, for classes,
+-y log(p / y) - (1 - y) log((1 - p) / (1 - y)) with the logistic p of f ("entropy"), or -y log(p)
+with the softmax p of f ("softmax").
 
 With x_0 = h_0 = 1 the Jacobian J of f is
 
@@ -13,14 +15,16 @@ and the second derivative of f along a direction (dW, dV) is, with dz = dW [1, x
 
     f''_o = sum over j of  2 dV_oj g'(z_j) dz_j + V_oj g''(z_j) dz_j^2.
 
-With A = J'J + decay I + damping S, a step is v + a, where A v = -(J'r + decay theta) and
-A a = -J'f''/2 along v. Here a is the geodesic acceleration (Transtrum and Sethna,
-arXiv:1201.5885), which is left out if it is not small beside v. A step that does not lower the loss
-is not taken (Marquardt 1963). The damping follows the ratio of the gain to what the linear model
-predicts.
+Let r and B be half of E's first and second derivatives by f: f - y and 1 for squares, (p - y) / 2
+and p (1 - p) / 2 for entropy, (p - y) / 2 and (diag(p) - p p') / 2 for softmax. Then J'BJ is half
+of the Gauss-Newton matrix (Schraudolph 2002). With A = J'BJ + decay I + damping S, a step is v + a,
+where A v = -(J'r + decay theta) and A a = -J'B f''/2 along v. Here a is the geodesic acceleration
+(Transtrum and Sethna, arXiv:1201.5885), which is left out if it is not small beside v. A step that
+does not lower the loss is not taken (Marquardt 1963). The damping follows the ratio of the gain to
+what the quadratic model predicts.
 
 The diagonal matrix S limits what a step changes in z: for W_jk it has the sum of x_k^2 over the
-rows. The model is linear in V, so V may move nearly freely: its elements of S are the number of
+rows. The outputs are linear in V, so V may move nearly freely: its elements of S are the number of
 rows times 0.01, 0.1 or 1. Which is best depends on the problem, so the starts take turns.
 
 In shapes, N counts starts, D lanes (the starts that are being fitted), H hidden units, I inputs, O
@@ -35,6 +39,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+ERRORS = ("squares", "entropy", "softmax")
 LOOK = 4  # steps between two looks at which lanes have ended
 ACCELERATED = 0.75  # the largest length of an acceleration, relative to the step's, both by S
 FIRST, LAST = 0.02, 1e16  # the damping at the start, and the one at which a lane has ended
@@ -42,7 +47,7 @@ FIRST, LAST = 0.02, 1e16  # the damping at the start, and the one at which a lan
 
 class Problems(NamedTuple):
     """The problems of the lanes: inputs below a row of ones (D, 1 + I, R) and targets (D, O, R), or
-    without D if all lanes share them; the diagonal of S (D, T); and the decay.
+    without D if all lanes share them; the diagonal of S (D, T); the decay; and the error.
     """
 
     inputs: Tensor
@@ -50,6 +55,7 @@ class Problems(NamedTuple):
     scale: Tensor
     decay: float = 0.0
     tanh: bool = False
+    error: str = "squares"
 
     def of(self, lanes: Tensor) -> Problems:
         """Return the problems of these lanes only."""
@@ -93,22 +99,47 @@ def find_loss(theta: Tensor, at: Problems) -> Tensor:
     W, V = at.split(theta)
     z = W @ at.inputs
     h = z.tanh() if at.tanh else z.sigmoid()
-    r = torch.baddbmm(V[:, :, :1] - at.targets, V[:, :, 1:], h)
-    loss = r.square().sum((1, 2))
+    y = at.targets
+    if at.error == "squares":
+        loss = torch.baddbmm(V[:, :, :1] - y, V[:, :, 1:], h).square().sum((1, 2))
+    else:
+        f = torch.baddbmm(V[:, :, :1], V[:, :, 1:], h)
+        loss = (find_entropy(f, y) if at.error == "entropy" else find_surprise(f, y)).sum(1)
     return loss + at.decay * theta.square().sum(1) if at.decay else loss
 
 
-def linearise(theta: Tensor, at: Problems) -> tuple[Tensor, Tensor, Callable[[Tensor], Tensor]]:
-    """Return the residuals (D, O R, 1) and the transposed Jacobian (D, T, O R) at the weights (D,
-    T), and the function that returns f''/2 (D, O R, 1) along a direction (D, T).
+def find_entropy(f: Tensor, y: Tensor) -> Tensor:
+    """Return the entropy error (D, R) of outputs and targets (D, O, R)."""
+    own = torch.xlogy(y, y) + torch.xlogy(1 - y, 1 - y)
+    return (torch.logaddexp(f, torch.zeros_like(f)) - y * f + own).sum(1)
+
+
+def find_surprise(f: Tensor, y: Tensor) -> Tensor:
+    """Return the softmax error (D, R) of outputs and targets (D, O, R)."""
+    return (y * (f.logsumexp(1, keepdim=True) - f)).sum(1)
+
+
+def weigh(Jt: Tensor, p: Tensor, error: str) -> Tensor:
+    """Return J'B (D, T, O R) of J' and the probabilities (D, O, R)."""
+    if error == "entropy":
+        return Jt * (p * (1 - p) / 2).flatten(1).unsqueeze(1)
+    part = Jt.unflatten(2, p.shape[1:]) * p.unsqueeze(1)
+    return ((part - part.sum(2, keepdim=True) * p.unsqueeze(1)) / 2).flatten(2)
+
+
+def linearise(
+    theta: Tensor, at: Problems
+) -> tuple[Tensor, Tensor, Tensor, Callable[[Tensor], Tensor]]:
+    """Return r (D, O R, 1), J' and J'B (D, T, O R) at the weights (D, T), and the function that
+    returns f''/2 (D, O R, 1) along a direction (D, T).
     """
     W, V = at.split(theta)
     z = W @ at.inputs
     h = z.tanh() if at.tanh else z.sigmoid()
     slope = 1 - h * h if at.tanh else h * (1 - h)
     ones_h = torch.cat([torch.ones_like(h[:, :1]), h], dim=1)
-    r = torch.bmm(V, ones_h) - at.targets
-    lanes, outputs, _ = r.shape
+    f = torch.bmm(V, ones_h)
+    lanes, outputs, _ = f.shape
     V = V[:, :, 1:]
 
     def differentiate(output: int) -> Tensor:
@@ -127,22 +158,26 @@ def linearise(theta: Tensor, at: Problems) -> tuple[Tensor, Tensor, Callable[[Te
 
     of_outputs = [differentiate(output) for output in range(outputs)]
     Jt = torch.cat(of_outputs, dim=2) if outputs > 1 else of_outputs[0]
-    return r.reshape(lanes, -1, 1), Jt, curve
+    if at.error == "squares":
+        return (f - at.targets).reshape(lanes, -1, 1), Jt, Jt, curve
+    p = f.sigmoid() if at.error == "entropy" else f.softmax(1)
+    r = (p - at.targets) / 2
+    return r.reshape(lanes, -1, 1), Jt, weigh(Jt, p, at.error), curve
 
 
 def take_step(lanes: Lanes, at: Problems) -> Lanes:
     """Return the lanes after one step each: one evaluation of the Jacobian and one of the loss."""
     theta, loss, damping, _ = lanes
-    r, Jt, curve = linearise(theta, at)
+    r, Jt, JtB, curve = linearise(theta, at)
     slope = torch.bmm(Jt, r)
     if at.decay:
         slope = slope + at.decay * theta.unsqueeze(2)
-    A = torch.bmm(Jt, Jt.mT)
+    A = torch.bmm(JtB, Jt.mT)
     A.diagonal(dim1=1, dim2=2).add_(damping.unsqueeze(1) * at.scale).add_(at.decay)
     # cholesky_ex raises no error. Where it fails, the trial's loss is not lower, and damping grows.
     L = torch.linalg.cholesky_ex(A).L
     v = torch.cholesky_solve(slope, L)
-    a = torch.cholesky_solve(torch.bmm(Jt, curve(v.squeeze(2))), L).squeeze(2)
+    a = torch.cholesky_solve(torch.bmm(JtB, curve(v.squeeze(2))), L).squeeze(2)
     gain, v = (slope * v).sum((1, 2)), v.squeeze(2)
     length, bent = (v * v * at.scale).sum(1), (a * a * at.scale).sum(1)
     predicted = damping * length + gain
@@ -174,7 +209,7 @@ def unpack(theta: Tensor, inputs: int, outputs: int) -> tuple[Tensor, Tensor, Te
     return W[:, :, 1:], W[:, :, 0], V[:, :, 1:], V[:, :, 0]
 
 
-def expect_data(x: Tensor, y: Tensor, starts: Tensor) -> None:
+def expect_data(x: Tensor, y: Tensor, starts: Tensor, error: str) -> None:
     """Raise ValueError unless shapes, dtypes and numbers are those that fit asks for."""
     expected = "expected starts (N, T), x (R, I) and y (R, O), or (N, R, I) and (N, R, O)"
     shapes = " and ".join(str(tuple(each.shape)) for each in (starts, x, y))
@@ -190,10 +225,22 @@ def expect_data(x: Tensor, y: Tensor, starts: Tensor) -> None:
         raise ValueError(f"starts, x and y are {starts.dtype}, {x.dtype}, {y.dtype}: expected one")
     if not (x.isfinite().all() and y.isfinite().all()):
         raise ValueError("x or y has a number that is not finite: leave such rows out")
+    if error not in ERRORS:
+        raise ValueError(f"error is {error!r}, expected one of {', '.join(ERRORS)}")
+    if error != "squares" and not ((y >= 0) & (y <= 1)).all():
+        raise ValueError(f"y of {error} lies from {y.min():g} to {y.max():g}, expected 0 to 1")
+    if error == "softmax" and not torch.allclose(y.sum(-1), torch.ones_like(y[..., 0])):
+        raise ValueError("the rows of y do not add up to 1: softmax expects shares of classes")
 
 
 def pose(
-    x: Tensor, y: Tensor, starts: Tensor, dampings: Sequence[float], decay: float, tanh: bool
+    x: Tensor,
+    y: Tensor,
+    starts: Tensor,
+    dampings: Sequence[float],
+    decay: float,
+    tanh: bool,
+    error: str = "squares",
 ) -> Problems:
     """Return the problems of all starts, see fit."""
     inputs = torch.cat([torch.ones_like(x[..., :1]), x], dim=-1).mT.contiguous()
@@ -205,7 +252,7 @@ def pose(
     turns = torch.arange(len(starts), device=starts.device) % len(dampings)
     of_V = y.shape[-2] * starts.new_tensor(dampings)[turns, None].expand(-1, count * (1 + hidden))
     scale = torch.cat([of_W, of_V], dim=1)
-    return Problems(inputs, y.mT.contiguous(), scale, decay, tanh)
+    return Problems(inputs, y.mT.contiguous(), scale, decay, tanh, error)
 
 
 def begin(starts: Tensor, at: Problems) -> Lanes:
@@ -222,6 +269,7 @@ def fit(
     dampings: Sequence[float] = (0.01, 0.1, 1.0),
     decay: float = 0.0,
     tanh: bool = False,
+    error: str = "squares",
     until: float = 0.0,
     least_gain: float = 1e-8,
     steps: int = 1000,
@@ -229,7 +277,8 @@ def fit(
     step: Callable[[Lanes, Problems], Lanes] = take_step,
 ) -> Fits:
     """Fit the network from all starts (N, T) to inputs x (R, I) and targets y (R, O), or to data of
-    each start, (N, R, I) and (N, R, O).
+    each start, (N, R, I) and (N, R, O). `error` is "squares", "entropy" (each output is yes or no)
+    or "softmax" (a row has the shares of classes, which add up to 1).
 
     A start has ended if its loss is at most `until` or not finite, if a step is predicted to lower
     its loss by no more than `least_gain` of it, or after `steps` steps, which is looked at every
@@ -242,9 +291,9 @@ def fit(
         raise ValueError(
             f"width is {width} and decay is {decay}, expected at least 1 and at least 0"
         )
-    expect_data(x, y, starts)
+    expect_data(x, y, starts, error)
     with torch.inference_mode():
-        everything = pose(x, y, starts, dampings, decay, tanh)
+        everything = pose(x, y, starts, dampings, decay, tanh, error)
         numbers, waiting = torch.arange(len(starts), device=x.device).tensor_split([width])
         at, age = everything.of(numbers), torch.zeros_like(numbers)
         lanes = begin(starts[numbers], at)

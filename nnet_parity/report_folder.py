@@ -38,6 +38,7 @@ HEADS = {  # how the files of a report begin
 }
 HEAD_BYTES = 4_096
 SCRIPTS = "reproducers"
+OLDER_SCRIPTS = "older"  # there, the folder of those that no run of the last day has written
 SCRIPT_MARK = b"Written by nnet-parity, which removes it"  # in the first lines of each script
 LOCK_PATIENCE = 30.0  # seconds that a run waits for another that exchanges its report
 DAY = 86_400.0  # seconds
@@ -205,11 +206,11 @@ def _remove_older(folder: Path) -> None:
 
 
 def _remove_scripts(folder: Path, now: float) -> None:
-    """Remove scripts of failures: old ones and, if there are many, those that are not of the last
-    day.
+    """Move scripts of failures that are not of the last day into a folder of their own, and remove
+    old ones; if there are many, all that are not of the last day.
 
-    Texts on a terminal of the last day may still name the others. Folders among them are from an
-    older version, which had one for each run.
+    Texts on a terminal of the last day may still name the others. Folders with other names are from
+    an older version, which had one for each run.
     """
     for half in folder.glob("**/.nnet-parity-*.half"):  # of a writer that was killed
         if now - half.stat().st_mtime > DAY:
@@ -219,7 +220,10 @@ def _remove_scripts(folder: Path, now: float) -> None:
     for number, script in enumerate(sorted(scripts, key=ages.__getitem__)):
         if ages[script] > OLD_SCRIPT or (number >= MOST_SCRIPTS and ages[script] > DAY):
             script.unlink()
-    for place in [*folder.glob("[0-9a-f]" * 8), folder]:
+        elif ages[script] > DAY and script.parent == folder:
+            (folder / OLDER_SCRIPTS).mkdir(exist_ok=True)
+            script.replace(folder / OLDER_SCRIPTS / script.name)
+    for place in [*folder.glob("[0-9a-f]" * 8), folder / OLDER_SCRIPTS, folder]:
         with suppress(OSError):
             place.rmdir()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -12,8 +12,11 @@ from torch.nn.parameter import is_lazy
 
 from harness.calling.copies import copy_hooks, deep_copy
 from harness.calling.modes import has_modes
+from harness.core.contract import Dtype
 from harness.core.numpy_errors import users
 from harness.evaluating.data import Batch
+from harness.evaluating.given import find_narrow
+from harness.evaluating.registering import keep_as_built, register_hidden
 from harness.evaluating.state import State
 from harness.model.devices import held_in
 from harness.model.errors import raised
@@ -29,11 +32,16 @@ class Builder:
     """Builds a model from a user's class or function, with the same numbers for the same seed.
 
     `name` is the model's name in messages. `batch` is data with which lazy modules are initialised.
+    `narrow` has the dtype in which the model was built last, if that is narrower than those of a
+    comparison by default.
+    `hidden` names plain tensors that become buffers, see `hidden.py`.
     """
 
     build: Callable[[], Any]
     name: str
     batch: Batch
+    narrow: list[Dtype] = field(default_factory=list, init=False, compare=False)
+    hidden: Sequence[str] = ()
 
     def make(self, dtype: str, device: str = "cpu", seed: int = 0) -> Any:
         """Return a new module in a dtype on a device, built under a seed.
@@ -46,7 +54,10 @@ class Builder:
                 module = self.build()
                 if isinstance(module, torch.nn.Module):
                     self._initialise(module)
+                    self.narrow[:] = find_narrow([module])
+                    registered = register_hidden(module, self.hidden)
                     module = module.to(dtype=held_in(dtype), device=device)
+                    keep_as_built(registered, held_in(dtype), device)
             except Exception as error:  # a user's constructor may raise anything
                 raise NotBuilt(f"{self.name} {raised(error)}") from error
         if not isinstance(module, torch.nn.Module):

@@ -26,7 +26,8 @@ class Given:
     """The arguments of `same`; see there.
 
     `hold` says that both models are built modules, with numbers of their own. `reference_dtype` is
-    the dtype of the reference, "" for that of the trial.
+    the dtype of the reference, "" for that of the trial. `dtypes_named` says that the user named
+    the dtypes, so that both models must run in them.
     """
 
     build: Callable[[], Any]
@@ -44,6 +45,7 @@ class Given:
     reference_dtype: str = ""
     precision_lost: str = ""
     own_backward: str = ""
+    dtypes_named: bool = False
 
     def __post_init__(self) -> None:
         if self.loss is not None and not callable(self.loss):
@@ -196,10 +198,16 @@ def find_dtypes(models: Sequence[Any]) -> Sequence[Dtype]:
     """Return the default dtypes of a comparison: float64 and float32, or the narrower dtype in
     which a module is stored.
     """
-    for model in models:
-        if is_module(model):
-            kinds = {str(each.dtype).removeprefix("torch.") for each in model.parameters()}
-            for dtype in sorted(set(COMPARABLE) - set(BY_DEFAULT)):
-                if dtype in kinds:
-                    return [dtype]
-    return BY_DEFAULT
+    return find_narrow([model for model in models if is_module(model)]) or BY_DEFAULT
+
+
+def find_narrow(modules: Sequence[Any]) -> list[Dtype]:
+    """Return the dtype narrower than float32 in which one of the modules stores parameters, as a
+    list of one; empty if there is none.
+    """
+    for module in modules:
+        kinds = {str(each.dtype).removeprefix("torch.") for each in module.parameters()}
+        for dtype in sorted(set(COMPARABLE) - set(BY_DEFAULT)):
+            if dtype in kinds:
+                return [dtype]
+    return []

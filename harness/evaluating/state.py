@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -20,13 +20,15 @@ class Tensors:
     """The names and shapes of a module's tensors.
 
     A tensor with several names is listed under the first; `other_names` maps the others to the
-    first. `frozen` are the parameters that need no gradient.
+    first. `frozen` are the parameters that need no gradient. `starts` has the number of buffers
+    whose elements are all equal, as listed.
     """
 
     parameters: Mapping[str, Shape]
     buffers: Mapping[str, Shape]
     other_names: Mapping[str, str]
     frozen: tuple[str, ...] = ()
+    starts: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def all(self) -> dict[str, Shape]:
@@ -73,13 +75,15 @@ def list_tensors(module: Any) -> Tensors:
     named = list_parameters(module)
     parameters: dict[str, Shape] = {}
     buffers: dict[str, Shape] = {}
-    frozen = []
+    frozen, starts = [], {}
     for name, tensor in live.items():
         of_kind = parameters if name in named else buffers
         of_kind[name] = tuple(tensor.shape)
         if of_kind is parameters and not tensor.requires_grad:
             frozen.append(name)
-    return Tensors(parameters, buffers, other_names, tuple(frozen))
+        if of_kind is buffers and tensor.numel() and bool((tensor == tensor.flatten()[0]).all()):
+            starts[name] = float(tensor.flatten()[0])
+    return Tensors(parameters, buffers, other_names, tuple(frozen), starts)
 
 
 def read_state(module: Any) -> State:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from harness.core.numpy_errors import users
@@ -25,21 +26,22 @@ class Uses(TorchFunctionMode):
     def __torch_function__(
         self, called: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
     ) -> Any:
-        for tensor in _list_tensors((args, kwargs)):
+        for tensor in list_arguments((args, kwargs)):
             name = self._names.get(id(tensor))
             if name is not None and name not in self.names:
                 self.names.append(name)
         return called(*args, **(kwargs or {}))
 
 
-def _list_tensors(given: Any) -> Iterator[Any]:
+def list_arguments(given: Any) -> Iterator[Tensor]:
+    """Yield the tensors in nested arguments or results."""
     if isinstance(given, torch.Tensor):
         yield given
     elif isinstance(given, tuple | list):
         for each in given:
-            yield from _list_tensors(each)
+            yield from list_arguments(each)
     elif isinstance(given, dict):
-        yield from _list_tensors(tuple(given.values()))
+        yield from list_arguments(tuple(given.values()))
 
 
 def list_used(module: Any, batch: Batch) -> list[str]:

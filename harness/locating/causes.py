@@ -1,8 +1,8 @@
 """Finds likely causes of a difference: relations of the first operation that differs to an
 operation of the reference.
 
-They show the usual mistakes in attention: a missing scale, a transposed matrix, a softmax
-along another axis, a norm after a layer instead of before it.
+They show usual mistakes: a missing scale, a residual that is not added, a transposed matrix, a
+softmax along another axis, a norm after a layer instead of before it, exchanged weights of a gate.
 """
 
 from __future__ import annotations
@@ -11,22 +11,33 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from harness.core.finding import HintKind
+from harness.locating.alike import (
+    FEWEST,
+    are_equal,
+    find_factor,
+    hold_equal,
+    list_readers,
+    list_results,
+    name_kind,
+    read_inputs,
+    read_results,
+)
 from harness.locating.located import locate
+from harness.locating.mixing import is_mixed_otherwise
+from harness.locating.skipping import find_skip
 from harness.rules.registry import bind
 from harness.shadow.places import Place
 from harness.shadow.recording import Operation
+from harness.shadow.replay import Replay
 from harness.shadow.shadow import Shadow
 from harness.words.wording import describe_operation
 
-NEAR = 1e-10  # of the largest number of an array: arrays that are nearer are equal
 # operations that read an array beside the one that transforms it
 BESIDE = ("aten::add", "aten::clone", "aten::copy", "aten::sub")
 AXES = ("dim", "axis")
-FEWEST = 3  # numbers of a result that may tell a factor
 Cause = tuple[HintKind, str]
 
 
@@ -36,44 +47,72 @@ class Causes:
     `name` is the reference's name.
     """
 
-    def __init__(self, subject: Shadow, reference: Shadow, first: Operation, name: str) -> None:
+    def __init__(self, subject: Replay, reference: Replay, first: Operation, name: str) -> None:
         self.subject, self.reference, self.name = subject, reference, name
         self.first, self.said = first, describe_shortly(first)
         self.inputs = read_inputs(subject, first)
 
     def find(self) -> list[Cause]:
         """Return the first kind of cause that fits, as a list of one; empty if none does."""
-        found = [*self._find_factor(), *self._find_arguments(), *self._find_transposed()]
-        likely = [(HintKind.LIKELY, sentence) for sentence in found[:1]]
-        return likely or [(HintKind.NOTE, sentence) for sentence in [*self._find_order()][:1]]
+        for search in (
+            self._find_mixture,
+            self._find_factor,
+            self._find_arguments,
+            self._find_factor_of_input,
+            self._find_transposed,
+        ):
+            for sentence in search():
+                return [(HintKind.LIKELY, sentence)]
+        return [(HintKind.NOTE, sentence) for sentence in [*self._find_order()][:1]]
 
     def _list_alike(self) -> Iterator[tuple[Operation, list[Tensor]]]:
         """Yield the reference's operations of the same kind and pass, with their inputs."""
-        for operation in self.reference.watched.run.operations:
+        for operation in self.reference.run.operations:
             alike = name_kind(operation) == name_kind(self.first)
             if alike and operation.backward == self.first.backward:
                 yield operation, read_inputs(self.reference, operation)
 
     def _find_factor(self) -> Iterator[str]:
-        """Yield whether the result is a multiple of a result of the reference."""
-        mine = next(self._list_results(self.subject, [self.first]), None)
-        if mine is None or mine.numel() < FEWEST or not bool(torch.isfinite(mine).all()):
+        """Yield whether the result is a multiple of a result of the reference, and is used as that
+        one is.
+        """
+        mine = next(iter(read_results(self.subject, self.first)), None)
+        if mine is None or mine.numel() < FEWEST:
             return
-        operations = self.reference.watched.run.operations
-        for theirs in self._list_results(self.reference, operations):
-            factor = find_factor(mine, theirs)
-            if factor is not None:
-                digits = 7 if abs(factor - 1) > 1e-6 else 13
-                yield f"the result of {self.said} is {factor:.{digits}g} times that of {self.name}"
+        operations = self.reference.run.operations
+        for theirs, result in list_results(self.reference, operations, self.first.backward):
+            factor = find_factor(mine, result)
+            if factor is not None and not self._is_used_otherwise(theirs):
+                yield f"the result of {self.said} is {_format(factor)} times that of {self.name}"
                 return
 
-    def _list_results(self, side: Shadow, operations: Sequence[Operation]) -> Iterator[Tensor]:
-        for operation in operations:
-            for place in operation.results:
-                if place is not None and operation.backward == self.first.backward:
-                    tensor = side.replay.read(place).detach()
-                    if tensor.is_floating_point():
-                        yield tensor
+    def _is_used_otherwise(self, theirs: Operation) -> bool:
+        """Is the result of an operation of the reference read beside other numbers than the result
+        of the subject's, by an operation of the same kind?
+        """
+        pairs = [
+            (
+                _read_beside(self.subject, reader, self.first),
+                _read_beside(self.reference, other, theirs),
+            )
+            for reader in list_readers(self.subject, self.first)
+            for other in list_readers(self.reference, theirs)
+            if name_kind(reader) == name_kind(other)
+        ]
+        return bool(pairs) and not any(_fit(*pair) for pair in pairs)
+
+    def _find_factor_of_input(self) -> Iterator[str]:
+        """Yield whether one input is a multiple of that of an operation of the same kind, and the
+        others are equal.
+        """
+        for _, inputs in self._list_alike():
+            if len(inputs) != len(self.inputs):
+                continue
+            pairs = zip(self.inputs, inputs, strict=True)
+            apart = [pair for pair in pairs if not are_equal(*pair)]
+            factor = find_factor(*apart[0]) if len(apart) == 1 else None
+            if factor is not None and apart[0][0].numel() >= FEWEST:
+                yield f"an input of {self.said} is {_format(factor)} times that in {self.name}"
 
     def _find_arguments(self) -> Iterator[str]:
         """Yield sentences on arguments that differ from those of an operation of the same kind
@@ -88,6 +127,15 @@ class Causes:
                             f"{argument} of {self.said} is {own[argument]}, in {self.name}"
                             f" {others[argument]}"
                         )
+
+    def _find_mixture(self) -> Iterator[str]:
+        """Yield whether two arrays are mixed with exchanged weights."""
+        forward = not self.first.backward
+        if forward and is_mixed_otherwise(self.subject, self.reference, self.first):
+            yield (
+                f"{self.said} belongs to a mixture of two arrays, by z and 1 - z; in {self.name}"
+                " they are exchanged"
+            )
 
     def _find_transposed(self) -> Iterator[str]:
         """Yield whether an input is the transpose of that of an operation of the same kind."""
@@ -110,7 +158,7 @@ class Causes:
         """Return the operations of the reference that transform these numbers."""
         return [
             operation
-            for operation in self.reference.watched.run.operations
+            for operation in self.reference.run.operations
             if operation.backward == self.first.backward
             and operation.functional not in BESIDE
             and any(hold_equal(numbers, each) for each in read_inputs(self.reference, operation))
@@ -120,28 +168,43 @@ class Causes:
 def list_causes(
     subject: Shadow, reference: Shadow, first: Sequence[Operation], name: str
 ) -> list[Cause]:
-    """Return likely causes for a difference that begins at the operations `first`; none if the
-    first of them is the reference's.
+    """Return likely causes for a difference that begins at the operations `first`.
+
+    If they are the reference's, that is an operation that the subject skips, or none.
     """
-    if not first or first[0] not in subject.watched.run.operations:
+    if not first:
         return []
-    return Causes(subject, reference, first[0], name).find()
+    if first[0] in subject.watched.run.operations:
+        return Causes(subject.replay, reference.replay, first[0], name).find()
+    skip = find_skip(subject.replay, reference.replay, first)
+    if skip is None:
+        return []
+    skipped, reader = describe_shortly(skip.skipped), describe_shortly(skip.reader)
+    return [(HintKind.LIKELY, f"{name} computes {skipped} before {reader}, the model does not")]
+
+
+def _format(factor: float) -> str:
+    return f"{factor:.{7 if abs(factor - 1) > 1e-6 else 13}g}"
+
+
+def _read_beside(side: Replay, reader: Operation, operation: Operation) -> list[Tensor]:
+    """Return the floating-point arrays that a reader of an operation's result reads besides."""
+    versions = {place.version for place in filter(None, operation.results)}
+    arrays = [side.read(place).detach() for place in reader.places if place.version not in versions]
+    return [array for array in arrays if array.is_floating_point()]
+
+
+def _fit(mine: Sequence[Tensor], theirs: Sequence[Tensor]) -> bool:
+    """Are the arrays of two sides equal, or multiples of each other?"""
+    return len(mine) == len(theirs) and all(
+        are_equal(one, other) or find_factor(one, other) is not None
+        for one, other in zip(mine, theirs, strict=True)
+    )
 
 
 def describe_shortly(operation: Operation) -> str:
     """Return an operation in words, without its line of source: "tanh in hidden"."""
     return describe_operation(replace(locate(operation), source=""))
-
-
-def name_kind(operation: Operation) -> str:
-    """Return the name of an operation without its variant: "softmax" for "aten::_safe_softmax"."""
-    return operation.functional.removeprefix("aten::").removeprefix("_").removeprefix("safe_")
-
-
-def read_inputs(side: Shadow, operation: Operation) -> list[Tensor]:
-    """Return the floating-point arrays that an operation reads, as repeated in float64."""
-    tensors = [side.replay.read(place).detach() for place in operation.places]
-    return [tensor for tensor in tensors if tensor.is_floating_point()]
 
 
 def read_arguments(operation: Operation, inputs: Sequence[Tensor]) -> dict[str, Any]:
@@ -166,34 +229,3 @@ def is_plain(value: Any) -> bool:
     if isinstance(value, list | tuple) and not isinstance(value, Place):
         return all(isinstance(each, int | float) for each in value)
     return isinstance(value, int | float)
-
-
-def are_equal(one: Tensor, other: Tensor) -> bool:
-    """Are two arrays equal, within rounding?"""
-    if one.shape != other.shape or not one.numel():
-        return False
-    return bool((abs(one - other) <= NEAR * abs(other).max()).all())
-
-
-def hold_equal(one: Tensor, other: Tensor) -> bool:
-    """Are the numbers of two arrays equal in their order, though the shapes may differ?"""
-    return are_equal(one.flatten(), other.flatten())
-
-
-def find_factor(mine: Tensor, theirs: Tensor) -> float | None:
-    """Return c if the numbers of `mine` are c times those of `theirs`, in any order, and c is not
-    1; else None.
-
-    An array of equal numbers has no factor: it is a multiple of every other such array.
-    """
-    if mine.numel() != theirs.numel() or not bool(theirs.any()):
-        return None
-    one, other = mine.flatten().sort().values, theirs.flatten().sort().values
-    if one[0] == one[-1]:
-        return None
-    size = float(torch.linalg.vector_norm(one) / torch.linalg.vector_norm(other))
-    if not size or are_equal(one, other):
-        return None
-    if are_equal(one, size * other):
-        return size
-    return -size if are_equal(one, -size * other.flip(0)) else None

@@ -14,6 +14,7 @@ from math import prod
 import torch
 from torch import Tensor
 
+from harness.locating.alike import find_scales
 from harness.shadow.places import Place, list_places
 from harness.shadow.recording import Operation
 from harness.shadow.replay import Replay
@@ -27,7 +28,7 @@ Written = tuple[int, int]  # the number of an operation, and that of a version t
 class Pool:
     """All numbers that one model has computed, sorted.
 
-    A number is looked up with a tolerance: `near` times the largest number of its tensor.
+    A number is looked up with a tolerance: `near` times the scale of its tensor's numbers.
     """
 
     def __init__(self, tensors: Iterable[Tensor], near: float) -> None:
@@ -50,7 +51,9 @@ class Pool:
         above = self.numbers[after.clamp(max=last)]
         below = self.numbers[(after - 1).clamp(min=0)]
         distance = torch.minimum(abs(above - numbers), abs(below - numbers))
-        return bool((distance <= self.near * abs(numbers).max()).all())
+        scales = find_scales(numbers)
+        allowed = torch.maximum(self.near * scales, NOISE * scales.max())
+        return bool((distance <= allowed).all())
 
 
 def list_numbers(replay: Replay) -> list[Tensor]:

@@ -11,11 +11,19 @@ from harness.shadow.recording import Operation
 
 def locate(operation: Operation) -> Located:
     """Return an operation with its layer and line."""
-    file, _, number = operation.line.rpartition(":")
-    source = linecache.getline(file, int(number)).strip() if file else ""
-    line = f"{shorten_path(file)}:{number}" if file else ""
+    line, source = read_line(operation.line)
     name = operation.functional.removeprefix("aten::")
     return Located(name, operation.layer, line, source, operation.backward)
+
+
+def read_line(line: str) -> tuple[str, str]:
+    """Return a line of a file, as "/folder/net.py:12", with a shorter path, and its text; both are
+    "" if the line is.
+    """
+    file, _, number = line.rpartition(":")
+    if not file:
+        return "", ""
+    return f"{shorten_path(file)}:{number}", linecache.getline(file, int(number)).strip()
 
 
 def shorten_path(file: str) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
+from harness.locating.alike import FEWEST, NEAR, find_factor, list_readers, read_results
 from harness.locating.arrivals import is_one_of
-from harness.locating.causes import FEWEST, NEAR, find_factor
 from harness.shadow.recording import Operation
 from harness.shadow.replay import Replay
 
@@ -38,7 +38,7 @@ def _follow(subject: Replay, reference: Replay, operation: Operation) -> Operati
 
 def _find_scale(side: Replay, operation: Operation) -> Operation | None:
     """Return the factor that alone reads a result, if there is one."""
-    readers = _list_readers(side, operation)
+    readers = list_readers(side, operation)
     return readers[0] if len(readers) == 1 and _is_scale(side, readers[0]) else None
 
 
@@ -56,20 +56,9 @@ def _has_scale(subject: Replay, reference: Replay, scale: Operation) -> bool:
 def _measure(side: Replay, scale: Operation) -> tuple[Tensor, float]:
     """Return the array that a factor reads, and the size of the factor."""
     (given,) = [each for each in map(side.read, scale.places) if each.numel() > 1]
-    result = next(_list_results(side, scale))
+    result = read_results(side, scale)[0]
     norm = torch.linalg.vector_norm
     return given.detach(), float(norm(result) / norm(given.detach()))
-
-
-def _list_readers(side: Replay, operation: Operation) -> list[Operation]:
-    """Return the operations that read a result on the same way, forward or back."""
-    versions = {place.version for place in operation.results if place is not None}
-    return [
-        each
-        for each in side.run.operations
-        if each.backward == operation.backward
-        and any(place.version in versions for place in each.places)
-    ]
 
 
 def _is_scale(side: Replay, operation: Operation) -> bool:
@@ -81,17 +70,10 @@ def _is_scale(side: Replay, operation: Operation) -> bool:
 def _is_multiple(subject: Replay, reference: Replay, operation: Operation) -> bool:
     """Is a result of the subject a multiple of a result of the reference, and equal to none?"""
     theirs = reference.run.operations
-    others = [each for one in theirs for each in _list_results(reference, one)]
+    others = [each for one in theirs for each in read_results(reference, one)]
     return any(
         mine.numel() >= FEWEST
         and not is_one_of(mine, others)
         and any(find_factor(mine, each) is not None for each in others)
-        for mine in _list_results(subject, operation)
+        for mine in read_results(subject, operation)
     )
-
-
-def _list_results(side: Replay, operation: Operation) -> Iterator[Tensor]:
-    for place in filter(None, operation.results):
-        tensor = side.read(place).detach()
-        if tensor.is_floating_point():
-            yield tensor

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from harness.locating.alike import read_inputs
 from harness.locating.arrivals import is_one_of
-from harness.locating.causes import read_inputs
 from harness.shadow.recording import Operation
 from harness.shadow.shadow import Shadow
 
@@ -22,7 +22,9 @@ def list_stops(
     many numbers as one of them gives come before others, which count only if the subject lacks the
     gradient `answer` itself.
     """
-    shared = [each for stop in reference.watched.run.stops for each in read_inputs(reference, stop)]
+    shared = [
+        each for stop in reference.watched.run.stops for each in read_inputs(reference.replay, stop)
+    ]
     sizes = {
         reference.replay.read(place).numel()
         for operation in lacking
@@ -32,7 +34,7 @@ def list_stops(
     fitting: dict[tuple[str, str], Operation] = {}
     others: dict[tuple[str, str], Operation] = {}
     for stop in subject.watched.run.stops:
-        arrays = read_inputs(subject, stop)
+        arrays = read_inputs(subject.replay, stop)
         if not any(is_one_of(each, shared) for each in arrays):
             fits = any(each.numel() in sizes for each in arrays)
             (fitting if fits else others).setdefault((stop.layer, stop.line), stop)

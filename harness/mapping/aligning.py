@@ -9,25 +9,26 @@ layer's bias comes between its matrix and the next one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import permutations
 
 from harness.evaluating.state import Shape
-from harness.mapping.folding import Folded, fold, unfold
-from harness.mapping.parts import (
+from harness.layouts.folding import Folded, fold, unfold
+from harness.layouts.forms import is_flat, list_forms
+from harness.layouts.grids import list_grids
+from harness.layouts.parts import (
     Named,
     Part,
     Parts,
     added,
     cut,
     joined,
-    reshaped,
     transposed,
     whole,
     zeros,
 )
-from harness.mapping.stacking import list_picks, list_splits, list_stacks
+from harness.layouts.stacking import list_picks, list_splits, list_stacks
 
 MOST_MIXED = 3  # tensors that are joined in every order
 
@@ -36,28 +37,40 @@ MOST_MIXED = 3  # tensors that are joined in every order
 class Rules:
     """Relaxations of an alignment (an assignment of the reference's tensors to the subject's).
 
-    `turned` says that square matrices are transposed. `as_built` is the number of the subject's
-    tensors that may have no source (matrices stay as built, vectors are 0). `unused` is the number
-    of the reference's tensors that may stay unused.
+    `turned` says that square matrices are transposed, and kernels of equal lengths too. `last` says
+    that kernels get the outputs on the last axis, if their shapes fit both ways. `as_built` is the
+    number of the subject's tensors that may have no source (matrices stay as built, vectors are 0).
+    `unused` is the number of the reference's tensors that may stay unused.
     """
 
     turned: bool = False
+    last: bool = False
     as_built: int = 0
     unused: int = 0
 
 
-def align(theirs: Sequence[Named], ours: Sequence[Named], rules: Rules) -> Iterator[Parts]:
+def _never() -> bool:
+    return False
+
+
+def align(
+    theirs: Sequence[Named],
+    ours: Sequence[Named],
+    rules: Rules,
+    is_over: Callable[[], bool] = _never,
+) -> Iterator[Parts]:
     """Yield dicts that express each of the subject's tensors (`ours`) by the reference's tensors
-    (`theirs`).
+    (`theirs`), until `is_over` says that there is no more time.
 
     Each tensor of the reference is used once, except for tensors that `rules` leave out.
     """
     for (matrices, vectors), (of_matrices, of_vectors) in list_splits(theirs, ours):
-        alignments = _align_matrices(matrices, vectors, of_matrices, of_vectors, rules)
+        aligner = _Aligner(rules, is_over)
+        alignments = _align_matrices(matrices, vectors, of_matrices, of_vectors, aligner)
         for parts, rest, missing in alignments:
-            for more in _Aligner(rules).align(rest, missing):
+            for more in aligner.align(rest, missing):
                 yield {**parts, **more}
-    yield from _align_flat(theirs, ours, rules)
+    yield from _align_flat(theirs, ours, _Aligner(rules, is_over))
 
 
 def _align_matrices(
@@ -65,14 +78,14 @@ def _align_matrices(
     vectors: Sequence[Named],
     of_matrices: Sequence[Named],
     of_vectors: Sequence[Named],
-    rules: Rules,
+    aligner: _Aligner,
 ) -> Iterator[Folded]:
     """Yield alignments of the matrices, each with the vectors that remain on both sides.
 
     `matrices` and `vectors` are the reference's tensors, `of_matrices` and `of_vectors` the
     subject's.
     """
-    for parts in _Aligner(rules).align(matrices, of_matrices):
+    for parts in aligner.align(matrices, of_matrices):
         yield parts, vectors, of_vectors
     if vectors or of_vectors:
         yield from fold(matrices, vectors, of_matrices, of_vectors)
@@ -82,8 +95,8 @@ def _align_matrices(
 class _Aligner:
     """Aligns two ordered lists of tensors, the reference's and the subject's."""
 
-    def __init__(self, rules: Rules) -> None:
-        self.rules = rules
+    def __init__(self, rules: Rules, is_over: Callable[[], bool]) -> None:
+        self.rules, self.is_over = rules, is_over
 
     def align(
         self,
@@ -99,6 +112,8 @@ class _Aligner:
         """
         if not theirs and not ours:
             yield {}
+            return
+        if self.is_over():
             return
         for count, parts in self._begin(theirs, ours):
             rest = self.align(theirs[count:], ours[len(parts) :], as_built, unused)
@@ -118,7 +133,7 @@ class _Aligner:
         if not theirs or not ours:
             return
         name, shape = ours[0]
-        for part in list_forms(*theirs[0], shape, self.rules.turned):
+        for part in list_forms(*theirs[0], shape, self.rules.turned, self.rules.last):
             yield 1, {name: part}
         for count in range(2, len(theirs) + 1):
             for part in (*list_joints(theirs[:count], shape), *list_stacks(theirs[:count], shape)):
@@ -127,37 +142,13 @@ class _Aligner:
             several = ours[:count]
             for parts in (*_list_cuts(theirs[0], several), *list_picks(theirs[0], several)):
                 yield 1, parts
+        yield from list_grids(theirs, ours)
         if is_flat(shape):
             for count in range(2, len(theirs) + 1):
-                terms = [next(list_forms(*one, shape, False), None) for one in theirs[:count]]
+                terms = [next(list_forms(*one, shape), None) for one in theirs[:count]]
                 fitting = [term for term in terms if term is not None]
                 if len(fitting) == count:
                     yield count, {name: added(fitting)}
-
-
-def list_forms(name: str, found: Shape, wanted: Shape, turned: bool) -> Iterator[Part]:
-    """Yield expressions that give the tensor `name` (shape `found`) the shape `wanted`; `turned`
-    says that square matrices are transposed.
-    """
-    is_square = len(found) == 2 and found[0] == found[1]
-    if found == wanted and not (turned and is_square):
-        yield whole(name)
-    if len(found) == 2 and found[::-1] == wanted and (turned or not is_square):
-        yield transposed(whole(name))
-    if found != wanted and _count(found) == _count(wanted):
-        without = tuple(length for length in found if length != 1)
-        merged = without == tuple(length for length in wanted if length != 1)
-        if merged or _keeps_an_end(found, wanted):
-            yield reshaped(whole(name), wanted)
-
-
-def _keeps_an_end(found: Shape, wanted: Shape) -> bool:
-    """May two shapes of one array differ in the axes between, as those of a convolution's matrix or
-    of a head's?
-    """
-    if min(len(found), len(wanted)) < 2 or len(found) == len(wanted):
-        return False
-    return found[0] == wanted[0] or found[-1] == wanted[-1]
 
 
 def list_joints(theirs: Sequence[Named], wanted: Shape) -> Iterator[Part]:
@@ -192,38 +183,30 @@ def _do_join(shapes: Sequence[Shape], wanted: Shape, axis: int) -> bool:
 def _list_cuts(theirs: Named, ours: Sequence[Named]) -> Iterator[Parts]:
     """Yield expressions that cut one tensor of the reference into several of the subject's."""
     name, shape = theirs
-    for axis in range(len(shape)):
-        if not _do_join([wanted for _, wanted in ours], shape, axis):
-            continue
-        parts, start = {}, 0
-        for own, wanted in ours:
-            parts[own] = cut(whole(name), axis, start, start + wanted[axis])
-            start += wanted[axis]
-        yield parts
+    for turn in (False, True) if len(shape) == 2 else (False,):
+        shapes = [wanted[::-1] if turn else wanted for _, wanted in ours]
+        for axis in range(len(shape)):
+            if not _do_join(shapes, shape, axis):
+                continue
+            parts, start = {}, 0
+            for (own, _), wanted in zip(ours, shapes, strict=True):
+                part = cut(whole(name), axis, start, start + wanted[axis])
+                parts[own] = transposed(part) if turn else part
+                start += wanted[axis]
+            yield parts
 
 
-def _align_flat(theirs: Sequence[Named], ours: Sequence[Named], rules: Rules) -> Iterator[Parts]:
+def _align_flat(
+    theirs: Sequence[Named], ours: Sequence[Named], aligner: _Aligner
+) -> Iterator[Parts]:
     """Yield alignments in which matrices with a single row or column count as vectors."""
     flat_theirs = [one for one in theirs if is_flat(one[1])]
     flat_ours = [one for one in ours if is_flat(one[1])]
     if not any(len(shape) > 1 for _, shape in [*flat_theirs, *flat_ours]):
         return
-    aligner = _Aligner(rules)
     for parts in aligner.align(
         [one for one in theirs if one not in flat_theirs],
         [one for one in ours if one not in flat_ours],
     ):
         for more in aligner.align(flat_theirs, flat_ours):
             yield {**parts, **more}
-
-
-def is_flat(shape: Shape) -> bool:
-    """Is at most one axis longer than 1?"""
-    return sum(length != 1 for length in shape) < 2
-
-
-def _count(shape: Shape) -> int:
-    total = 1
-    for length in shape:
-        total *= length
-    return total

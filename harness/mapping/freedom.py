@@ -11,8 +11,6 @@ from torch import Tensor
 from harness.evaluating.state import State
 from harness.mapping.mapping import ParameterMap
 
-SAME = 1e-9  # of a gradient's size: two gradients that are this near are one
-
 
 @dataclass(frozen=True)
 class Free:
@@ -38,32 +36,36 @@ class Free:
 
 
 def find_free(
-    mapping: ParameterMap, acting: Collection[str], gradients: Sequence[Mapping[str, Tensor]]
+    mapping: ParameterMap,
+    acting: Collection[str],
+    gradients: Sequence[Mapping[str, Tensor]],
+    near: float,
 ) -> list[Free]:
     """Return the free parameters of the subject that have no source in the reference.
 
     `acting` names the parameters that influence an output. `gradients` are gradients by the
-    subject's parameters, by name, one dict for each of several parameter values.
+    subject's parameters, by name, one dict for each of several parameter values; they are equal up
+    to the relative difference `near`.
     """
     lacking = [name for name in mapping.as_built if name in acting]
     stated = [name for name in mapping.constants if name in acting and name not in lacking]
     free = []
     for name in lacking:
         others = [other for other in acting if other not in lacking and other not in stated]
-        merged = next((other for other in others if _are_one(name, other, gradients)), "")
+        merged = next((other for other in others if _are_one(name, other, gradients, near)), "")
         free.append(Free(name, merged))
     free += [Free(name, said=True) for name in stated]
     return free
 
 
-def _are_one(name: str, other: str, gradients: Sequence[Mapping[str, Tensor]]) -> bool:
+def _are_one(name: str, other: str, gradients: Sequence[Mapping[str, Tensor]], near: float) -> bool:
     """Are the gradients by the parameters `name` and `other` equal in every dict of `gradients`?"""
     for of in gradients:
         if name not in of or other not in of or of[name].numel() != of[other].numel():
             return False
         mine, theirs = of[name].reshape(-1), of[other].reshape(-1)
         size = float(abs(theirs).max())
-        if not size or float(abs(mine - theirs).max()) > SAME * size:
+        if not size or float(abs(mine - theirs).max()) > near * size:
             return False
     return bool(gradients)
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from harness.evaluating.state import State
-from harness.mapping.parts import Part
+from harness.layouts.parts import Part
 
 Given = Mapping[str, Tensor]
 KEPT = "as built: each model keeps its own numbers"
@@ -25,8 +25,9 @@ class ParameterMap:
     the subject, if the map consists of expressions. `as_built` names the subject's tensors without
     a source, `constants` those with values from the user, and `unused` the reference's tensors that
     are not used. `differentiable` is False for a user's function that computes outside torch, as in
-    NumPy. `remark` is a further note for the reader. `against_names` has expressions that
-    contradict the names of tensors, with which the outputs of both models would agree.
+    NumPy. `remark` is a further note for the reader. `fallback` says which map this is if none was
+    found that makes the outputs agree. `against_names` is a sentence on a map that contradicts the
+    names of tensors, with which the outputs of both models would agree.
     """
 
     make: Callable[[State], State]
@@ -39,6 +40,7 @@ class ParameterMap:
     unused: tuple[str, ...] = ()
     differentiable: bool = True
     remark: str = ""
+    fallback: str = ""
     against_names: str = ""
 
     @property

@@ -1,11 +1,9 @@
-"""Builds both models of a comparison and examines them: their outputs, their parameters, and which
-outputs depend on which parameters.
-"""
+"""Builds both models of a comparison, looks at each, and maps their parameters."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -13,70 +11,29 @@ import torch
 from torch.nn.parameter import is_lazy
 
 from harness.core.numpy_errors import users
-from harness.evaluating.built import Builder, cast_batch, make_loss, set_mode
+from harness.evaluating.built import Builder, make_loss, set_mode
 from harness.evaluating.constants import describe_constants, list_own_constants, list_stored
 from harness.evaluating.data import Batch, make_batches
 from harness.evaluating.draws import draw_state
-from harness.evaluating.evaluation import (
-    BUFFER,
-    BY_INPUT,
-    GRADIENT,
-    LOSS,
-    Question,
-    name_arguments,
-    survey,
-)
+from harness.evaluating.evaluation import GRADIENT, Question, name_arguments, survey
 from harness.evaluating.given import CopyOf, Given
-from harness.evaluating.state import (
-    State,
-    Tensors,
-    list_live,
-    list_tensors,
-    read_state,
-    write_state,
-)
+from harness.evaluating.side import NoModel, Side, look_at
+from harness.evaluating.state import write_state
 from harness.evaluating.using import list_used
-from harness.mapping.finding import AS_BUILT, Pair, find_map
+from harness.mapping.finding import AS_BUILT, find_map
 from harness.mapping.freedom import Free, find_free, find_twins
 from harness.mapping.mapping import ParameterMap
+from harness.mapping.pair import Pair
 from harness.mapping.trying import Trier
-from harness.model.errors import raised
+from harness.model.devices import held_in
 
-Shapes = Mapping[str, tuple[int, ...]]
 GIB = 2**30
 COPIES = 12  # of all parameters of a model, in float64, while two are compared
 BYTES = 100  # that a comparison takes for each number that a model computes, see DECISIONS.md
 
 
-class NoModel(ValueError):
-    """Raised with the reason why two models cannot be compared."""
-
-
 class TooLarge(NoModel):
     """Raised if comparing two models would take too much memory."""
-
-
-@dataclass(frozen=True, eq=False)
-class Side:
-    """One of the two models, in float64 on the CPU.
-
-    `built` are its tensors by name as it was built. `outputs` has the shapes of its outputs by
-    name, for each mode ("train" or "eval"); `errors` says for a mode why the model cannot be
-    called. `moved` names the buffers that a call in train() changes, and `acting` the parameters
-    that some output depends on. `numbers` counts the numbers that one evaluation computes.
-    `by_inputs` says whether it can be differentiated by its inputs.
-    """
-
-    builder: Builder
-    module: Any
-    built: State
-    tensors: Tensors
-    outputs: dict[str, Shapes] = field(default_factory=dict)
-    errors: dict[str, str] = field(default_factory=dict)
-    moved: list[str] = field(default_factory=list)
-    acting: list[str] = field(default_factory=list)
-    numbers: int = 0
-    by_inputs: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,69 +122,6 @@ def make_generator(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(1 + seed)
 
 
-def look_at(builder: Builder, given: Given) -> Side:
-    """Build a model in float64 and examine its evaluations. Raises NoModel if it cannot be built or
-    called.
-    """
-    module = builder.make("float64")
-    built = read_state(module)
-    side = Side(builder, module, built, list_tensors(module))
-    for mode in given.modes:
-        try:
-            side = _look_in_mode(side, given, mode)
-        except Exception as error:  # a user's model may raise anything
-            side.errors[mode] = f"{builder.name} {raised(error)}{_advise(error, given.data)}"
-    write_state(module, built)
-    if not side.outputs:
-        raise NoModel(next(iter(side.errors.values())))
-    return side
-
-
-def _advise(error: Exception, data: Any) -> str:
-    if isinstance(error, TypeError) and isinstance(data, list):
-        return " (a list is several batches; several arguments are a tuple)"
-    if isinstance(error, RuntimeError) and "ouble" in str(error):
-        return (
-            " (every model is first called in float64: let it make its own tensors in the dtype of"
-            " its inputs, as in torch.zeros(3, dtype=x.dtype))"
-        )
-    return ""
-
-
-def _look_in_mode(side: Side, given: Given, mode: str) -> Side:
-    """Evaluate a model once in a mode ("train" or "eval"), and return its side with the
-    observations added.
-    """
-    batch = cast_batch(side.builder.batch, torch.float64, "cpu")
-    loss = make_loss(given.loss, torch.float64, "cpu")
-    names = side.tensors.parameters
-    write_state(side.module, draw_state(side.built, names, 11))
-    before = {name: tensor.clone() for name, tensor in list_live(side.module)[0].items()}
-    question = Question(batch, mode, loss=loss, by_inputs=side.by_inputs)
-    try:
-        answers, surveyed = survey(side.module, question)
-    except RuntimeError as error:
-        if not side.by_inputs or "leaf" not in str(error):
-            raise
-        # it writes into its inputs
-        return _look_in_mode(replace(side, by_inputs=False), given, mode)
-    side.outputs[mode] = {
-        name: tuple(tensor.shape) for name, tensor in answers.items() if is_output(name)
-    }
-    for name, tensor in list_live(side.module)[0].items():
-        slope = answers.get(GRADIENT + name)
-        if slope is not None and bool((slope != 0).any()) and name not in side.acting:
-            side.acting.append(name)
-        if not torch.equal(tensor.nan_to_num(), before[name].nan_to_num()):
-            side.moved.append(name)
-    return replace(side, numbers=max(side.numbers, surveyed.numbers))
-
-
-def is_output(name: str) -> bool:
-    """Is this the name of an output of the model (not of a gradient or buffer)?"""
-    return name != LOSS and not name.startswith((GRADIENT, BY_INPUT, BUFFER))
-
-
 def _map(given: Given, subject: Side, reference: Side) -> ParameterMap:
     """Return the map from the reference's parameters to the subject's, found by trying if
     necessary. Raises WrongMap.
@@ -237,7 +131,6 @@ def _map(given: Given, subject: Side, reference: Side) -> ParameterMap:
     ]
     if not modes:
         raise NoModel("; ".join([*subject.errors.values(), *reference.errors.values()]))
-    batch = cast_batch(subject.builder.batch, torch.float64, "cpu")
     for side in (subject, reference):
         set_mode(side.module, modes[0])
     drawn = [*reference.tensors.parameters, *reference.moved]
@@ -245,11 +138,11 @@ def _map(given: Given, subject: Side, reference: Side) -> ParameterMap:
     pair = Pair(
         subject.tensors,
         reference.tensors,
-        Trier(subject.module, reference.module, batch, states),
+        Trier(subject, reference, states),
         subject.acting,
         reference.acting,
-        list_used(subject.module, batch),
-        list_used(reference.module, batch),
+        list_used(subject.module, subject.batch),
+        list_used(reference.module, reference.batch),
         given.name,
         given.name_reference,
     )
@@ -340,12 +233,11 @@ def _list_free(given: Given, subject: Side, reference: Side, mapping: ParameterM
     gradients = []
     if set(mapping.as_built) & set(subject.acting):
         mode = next(iter(subject.outputs))
-        batch = cast_batch(subject.builder.batch, torch.float64, "cpu")
-        loss = make_loss(given.loss, torch.float64, "cpu")
+        loss = make_loss(given.loss, held_in(subject.dtype), "cpu")
         for seed in (31, 32):
             state = draw_state(reference.built, reference.tensors.parameters, seed)
             write_state(subject.module, {**subject.built, **mapping.convert(state)})
-            question = Question(batch, mode, loss=loss, by_inputs=subject.by_inputs)
+            question = Question(subject.batch, mode, loss=loss, by_inputs=subject.by_inputs)
             answers, _ = survey(subject.module, question)
             gradients.append(
                 {
@@ -358,7 +250,7 @@ def _list_free(given: Given, subject: Side, reference: Side, mapping: ParameterM
     twins = find_twins(mapping, reference.built, subject.acting)
     if given.parameters is not None:
         twins = [replace(twin, said=True) for twin in twins]
-    return [*find_free(mapping, subject.acting, gradients), *twins]
+    return [*find_free(mapping, subject.acting, gradients, subject.nearness), *twins]
 
 
 def _list_differing(subject: Side, reference: Side, mapping: ParameterMap) -> tuple[str, ...]:

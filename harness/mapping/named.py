@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from harness.evaluating.state import Tensors
-from harness.mapping.parts import Parts, list_sources, whole
+from harness.layouts.parts import Parts, list_sources, whole
+from harness.layouts.statistics import name_statistic
 
 
 def find_by_name(ours: Tensors, theirs: Tensors, words: Parts) -> Parts:
@@ -30,21 +34,33 @@ def find_buffers(ours: Tensors, theirs: Tensors, parts: Parts) -> Parts:
     """Return a buffer of the reference for each buffer of the subject that has no expression in
     `parts`, by the subject's name.
 
-    Buffers are paired in order if they have the same name in their modules (as "running_mean"), and
-    the same shapes.
+    Buffers are paired in order if they are of one kind, and have the same shapes. Their kinds are
+    first the names in their modules (as "running_mean"), then the numbers that they start with.
     """
-    used = list_sources(list(parts.values()))
-    buffers: Parts = {}
-    kinds = {name.rpartition(".")[2] for name in ours.buffers}
-    for kind in sorted(kinds):
-        mine = [name for name in _list_kind(ours, kind) if name not in parts]
-        other = [name for name in _list_kind(theirs, kind) if name not in used]
-        shapes = [ours.buffers[name] for name in mine]
-        if shapes == [theirs.buffers[name] for name in other]:
-            buffers |= {name: whole(source) for name, source in zip(mine, other, strict=True)}
-    return buffers
+    found = dict(parts)
+    for list_kinds in (_list_names_of_kinds, _list_starts):
+        used = list_sources(list(found.values()))
+        mine = list_kinds(ours, [name for name in ours.buffers if name not in found])
+        others = list_kinds(theirs, [name for name in theirs.buffers if name not in used])
+        for kind, names in mine.items():
+            sources = others.get(kind, [])
+            if [ours.all[name] for name in names] == [theirs.all[name] for name in sources]:
+                found |= {name: whole(source) for name, source in zip(names, sources, strict=True)}
+    return {name: part for name, part in found.items() if name not in parts}
 
 
-def _list_kind(tensors: Tensors, kind: str) -> list[str]:
-    """Return the names of the buffers whose name in their module is `kind`."""
-    return [name for name in tensors.buffers if name.rpartition(".")[2] == kind]
+def _list_names_of_kinds(tensors: Tensors, names: Sequence[str]) -> dict[Any, list[str]]:
+    """Return the names of buffers, by their names in their modules, as PyTorch calls them."""
+    kinds: dict[Any, list[str]] = {}
+    for name in names:
+        kinds.setdefault(name_statistic(name.rpartition(".")[2]), []).append(name)
+    return kinds
+
+
+def _list_starts(tensors: Tensors, names: Sequence[str]) -> dict[Any, list[str]]:
+    """Return the names of buffers, by the number with which all elements start, and the shape."""
+    kinds: dict[Any, list[str]] = {}
+    for name in names:
+        if name in tensors.starts:
+            kinds.setdefault((tensors.starts[name], tensors.all[name]), []).append(name)
+    return kinds

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, permutations
+from typing import Literal
 
 from harness.evaluating.state import Shape
+from harness.layouts.parts import Named
+from harness.layouts.roles import exchange_roles, order_by_roles
+from harness.layouts.stacking import group_numbered
 from harness.mapping.aligning import MOST_MIXED
-from harness.mapping.parts import Named
-from harness.mapping.stacking import group_numbered
+
+Exchange = Literal["nothing", "roles", "all"]
 
 
 def list_orders(
-    names: Sequence[Named], used: Sequence[str], exchange: bool = True
+    names: Sequence[Named], used: Sequence[str], exchange: Exchange = "all"
 ) -> Iterator[list[Named]]:
     """Yield a list of tensors in orders in which they may correspond to another list.
 
     `used` has the names in the order of their first use. The orders are: as registered; with
-    numbered layers together; in the order of use; and, with `exchange`, those with modules, or
-    tensors, of equal shapes exchanged.
+    gates, or queries, keys and values, in PyTorch's order; with numbered layers together; in the
+    order of use. `exchange` adds orders with some exchanged: tensors of different roles, or all
+    modules, or tensors, of equal shapes.
     """
     seen: set[tuple[str, ...]] = set()
     by_name = dict(names)
@@ -26,12 +31,23 @@ def list_orders(
     in_use += [one for one in names if one[0] not in used]
     grouped = list(group_numbered(names))
     for base in (list(names), in_use):
-        exchanged = (_exchange_owners(base), _exchange_tensors(base)) if exchange else ()
-        for order in chain([base], grouped, *exchanged):
+        exchanged = []
+        if exchange == "roles":
+            exchanged = [_exchange_roles(base)]
+        elif exchange == "all":
+            exchanged = [_exchange_owners(base), _exchange_tensors(base)]
+        for order in chain([base, order_by_roles(base)], grouped, *exchanged):
             key = tuple(name for name, _ in order)
             if key not in seen:
                 seen.add(key)
                 yield order
+
+
+def _exchange_roles(names: Sequence[Named]) -> Iterator[list[Named]]:
+    """Yield orders in which tensors of different roles are exchanged, as gates of an LSTM."""
+    shapes, ordered = dict(names), [name for name, _ in order_by_roles(names)]
+    for order in exchange_roles(ordered):
+        yield [(order.get(name, name), shapes[order.get(name, name)]) for name in ordered]
 
 
 def _exchange_owners(names: Sequence[Named]) -> Iterator[list[Named]]:

@@ -9,7 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 
 from harness.evaluating.state import Tensors
-from harness.mapping.parts import Part, Parts
+from harness.layouts.parts import Part, Parts
+from harness.layouts.roles import list_role_clashes
+from harness.mapping.clashes import list_kind_clashes, list_number_clashes, list_turn_clashes
 
 PARTNERS = (  # how weights are called, and the word for the bias in its place
     (re.compile("weight|kernel"), "bias"),
@@ -23,15 +25,23 @@ def list_contradictions(parts: Mapping[str, Part], named: Parts, theirs: Tensors
     """Return in words which expressions contradict the names of tensors.
 
     A tensor must come from the tensor of its name and shape, if there is one. A bias must come from
-    the bias beside the source of its weight. `named` has the expressions by name, `theirs` are the
-    reference's tensors.
+    the bias beside the source of its weight, and a gate of an LSTM from the gate of its name. All
+    matrices of one kind are transposed, or none.
+    `named` has the expressions by name, `theirs` are the reference's tensors.
     """
     clashes = [
         f"{name} = {part.text}"
         for name, part in parts.items()
         if name in named and part.text != named[name].text and not part.adds
     ]
-    return [*clashes, *_list_parted(parts, theirs)]
+    clashes += [
+        *_list_parted(parts, theirs),
+        *list_kind_clashes(parts),
+        *list_turn_clashes(parts, theirs.all),
+        *list_number_clashes(parts, theirs.all),
+        *list_role_clashes(parts, theirs.all),
+    ]
+    return list(dict.fromkeys(clashes))
 
 
 def _list_parted(parts: Mapping[str, Part], theirs: Tensors) -> Iterator[str]:

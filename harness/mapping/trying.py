@@ -1,6 +1,4 @@
-"""Tries maps of parameters: compares the outputs of both models in float64, at random
-parameters.
-"""
+"""Tries maps of parameters: compares the outputs of both models at random parameters."""
 
 from __future__ import annotations
 
@@ -14,10 +12,10 @@ from torch import Tensor
 from harness.core.numpy_errors import users
 from harness.evaluating.data import Batch
 from harness.evaluating.outputs import name_outputs
+from harness.evaluating.side import Side
 from harness.evaluating.state import State, write_state
 from harness.mapping.mapping import ParameterMap
 
-AGREE = 1e-8  # of the outputs' size: far from what rounding in float64 does, and from chance
 NEAR = 1e-2
 
 
@@ -33,16 +31,19 @@ class Trier:
     """Measures the difference between the outputs of the subject, with its parameters set by a map,
     and those of the reference.
 
-    `calls` counts the evaluations.
+    `agree` is the difference, of the outputs' size, up to which they agree. `calls` counts the
+    evaluations.
     """
 
-    def __init__(self, model: Any, reference: Any, batch: Batch, states: Sequence[State]) -> None:
-        self.model, self.batch = model, batch
+    def __init__(self, subject: Side, reference: Side, states: Sequence[State]) -> None:
+        self.model, self.batch = subject.module, subject.batch
+        self.agree = max(subject.nearness, reference.nearness)
         self.calls = 0
         self.tried = []
         for state in states:
-            write_state(reference, state)
-            self.tried.append(Tried(state, list_outputs(reference, batch)))
+            write_state(reference.module, state)
+            outputs = list_outputs(reference.module, reference.batch)
+            self.tried.append(Tried(state, outputs))
 
     def measure(self, mapping: ParameterMap) -> float:
         """Return the largest difference of an output of both models, divided by the output's size;
@@ -57,7 +58,7 @@ class Trier:
             except Exception:  # a user's model may raise anything
                 return float("inf")
             largest = max(largest, measure_outputs(outputs, tried.outputs))
-            if largest > NEAR:
+            if largest > max(NEAR, self.agree):
                 break
         return largest
 

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from harness.core.numpy_errors import users
 from harness.evaluating.state import Shape, State, Tensors, name_all
+from harness.layouts.parts import Part, joined
 from harness.mapping.converter import WrongMap, as_tensor, draw_numbers, find_used
-from harness.mapping.parts import Part, joined
 from harness.model.errors import raised
 from harness.pytorch.parameters import SPELLED, parse_index
 from harness.text.harmless import shown

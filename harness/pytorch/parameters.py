@@ -218,7 +218,11 @@ def _find_candidates(block: str, blocks: Shapes, free: Shapes, network: Family) 
         called = _names_of(each, network)
         shape = blocks[each.name]
         so_named = [
-            name for name in free if name.lower() in called and _fit(name, free[name], shape)
+            name
+            for name in free
+            if name.lower() in called
+            and _fit(name, free[name], shape)
+            and not (each.role == "bias" and _has_bias_beside(name, free))
         ]
         names += [name.lower() for name in so_named]
         if each.name == block:
@@ -229,6 +233,14 @@ def _find_candidates(block: str, blocks: Shapes, free: Shapes, network: Family) 
             fits.append((name, text))
     whole = [text for name, text in fits if text == name]
     return whole or [text for _, text in fits]
+
+
+def _has_bias_beside(name: str, free: Shapes) -> bool:
+    """Is this parameter the weight of a layer that has a bias too? Then it is no bias itself,
+    though its layer is called "b".
+    """
+    layer, dot, last = name.rpartition(".")
+    return last == "weight" and f"{layer}{dot}bias" in free
 
 
 def _find_unnamed(block: str, blocks: Shapes, free: Shapes, names: Sequence[str]) -> list[str]:

@@ -90,6 +90,8 @@ class _Writer:
     def compose(self) -> str:
         """Return the text of the script. Raises Unwritten."""
         models, given = self.models, self.models.given
+        if models.subject.builder.hidden or models.reference.builder.hidden:
+            raise Unwritten("a model keeps state outside its parameters and buffers")
         model = self._write_model(given.build)
         reference = self._write_model(given.build_reference)
         loss = "None" if given.loss is None else self.source.expression(given.loss)

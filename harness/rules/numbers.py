@@ -107,9 +107,11 @@ def count_terms(x: Tensor, axes: Sequence[int]) -> int:
     return terms
 
 
-def count_rounded(x: Tensor, axes: Sequence[int], keepdim: bool = False) -> Tensor:
+def count_rounded(x: Tensor, axes: Sequence[int], keepdim: bool = False) -> Tensor | int:
     """Return the number of terms other than 0 of each sum over some axes: adding 0 is exact."""
-    counts: Tensor = torch.count_nonzero(x, tuple(axes))
+    if x.all():
+        return count_terms(x, axes)
+    counts: Tensor = torch.count_nonzero(x, tuple(axes)).double()
     if keepdim:
         for axis in sorted(axes):
             counts = counts.unsqueeze(axis)

@@ -7,13 +7,16 @@ None if the result is exact.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import accumulate
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
+from torch._utils import _flatten_dense_tensors
 
 from harness.rules.precision import Precision
 from harness.rules.steps import Steps
@@ -77,25 +80,15 @@ def repeat(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 
 
 @cache
-def list_parameters(operation: Any) -> tuple[tuple[str, Any, bool], ...]:
-    """Return each parameter of an operation: its name, its default and whether it is
-    keyword-only.
-    """
-    return tuple(
-        (argument.name, argument.default_value, argument.kwarg_only)
-        for argument in operation._schema.arguments
-    )
+def list_defaults(operation: Any) -> dict[str, Any]:
+    """Return the default of each parameter of an operation, by name."""
+    return {argument.name: argument.default_value for argument in operation._schema.arguments}
 
 
 def bind(operation: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments of a call by name, defaults included."""
-    arguments = {}
-    for place, (name, default, _) in enumerate(list_parameters(operation)):
-        if place < len(args):
-            arguments[name] = args[place]
-        else:
-            arguments[name] = kwargs.get(name, default)
-    return arguments
+    defaults = list_defaults(operation)
+    return {**defaults, **dict(zip(defaults, args, strict=False)), **kwargs}
 
 
 _make_steps = cache(Steps)
@@ -105,14 +98,13 @@ def bound_errors(call: Call, precision: Precision) -> list[Error] | None:
     """Return a bound on the rounding error of each result of a call; None if its operation has no
     rule.
 
-    NaN in an error becomes infinity: there is no bound.
+    NaN in an error says, as infinity does, that there is no bound; see `make_sound`.
     """
     bound = RULES.get(call.name)
     if bound is None:
         return None
     errors = bound(_make_steps(precision), call)
-    listed = [errors] if errors is None or isinstance(errors, Tensor) else list(errors)
-    return [None if error is None else make_sound(error) for error in listed]
+    return [errors] if errors is None or isinstance(errors, Tensor) else list(errors)
 
 
 def make_sound(error: Tensor) -> Tensor:
@@ -120,8 +112,27 @@ def make_sound(error: Tensor) -> Tensor:
     return torch.nan_to_num(error, nan=torch.inf, posinf=torch.inf)
 
 
-def flatten_error(error: Error, result: Tensor) -> Tensor:
-    """Return the errors of a result's numbers in turn, a flat tensor; None counts as 0."""
-    if error is None:
-        return torch.zeros_like(result, requires_grad=False).reshape(-1)
-    return (error if error.shape == result.shape else error.expand(result.shape)).reshape(-1)
+def flatten_errors(errors: Iterable[Error], results: Sequence[Tensor]) -> Tensor:
+    """Return the errors of all results' numbers in turn, a flat tensor; None counts as 0, and NaN
+    as infinity.
+    """
+    full = []
+    for error, result in zip(errors, results, strict=True):
+        if error is None:
+            error = torch.zeros_like(result, requires_grad=False)
+        full.append(error if error.shape == result.shape else error.expand(result.shape))
+    return make_sound(flatten(full))
+
+
+def list_largest(numbers: Tensor, lengths: Sequence[int]) -> Any:
+    """Return the largest numbers of parts with these lengths along the last axis, as lists; NaN if
+    a part has NaN. No part is empty.
+    """
+    starts = [0, *accumulate(lengths[:-1])]
+    return np.maximum.reduceat(numbers.cpu().numpy(), starts, -1).tolist()
+
+
+def flatten(tensors: Sequence[Tensor]) -> Tensor:
+    """Return the numbers of all tensors in turn; those of a single tensor are not copied."""
+    flat: Tensor = _flatten_dense_tensors(tensors)  # type: ignore[no-untyped-call]
+    return flat

@@ -31,9 +31,9 @@ def bound_products(
     if plus is not None:
         size = size + abs(plus)
         terms = terms + 1
-    error = steps.u * size
     if is_ordinary(size, steps.u, steps.tiny, steps.largest, terms):
-        return steps.store(Number(value, terms * error, in_range=True))
+        return steps.store(Number(value, terms * steps.u * size, in_range=True))
+    error = steps.u * size
     if may_change(error, steps.tiny):
         error = error + steps.least(size > 0)
     error = terms * error
@@ -55,7 +55,7 @@ def count_products(a: Tensor, b: Tensor) -> int:
     Zeros are not counted in short sums, whose bound they hardly change.
     """
     terms = a.shape[-1]
-    if terms < MANY or not a.numel() or not b.numel():
+    if terms < MANY or not a.numel() or not b.numel() or (a.all() and b.all()):
         return terms
     rows = torch.count_nonzero(a, -1).max()
     columns = torch.count_nonzero(b, -1 if b.ndim == 1 else -2).max()

@@ -1,3 +1,3 @@
-"""Compares two PyTorch models: are they the same function, as well computed, with as many
-digits?
+"""The case of two PyTorch models, and its verdicts: are they the same function, as well computed,
+with as many digits?
 """

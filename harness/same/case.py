@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Self
 
@@ -86,9 +86,10 @@ def same(
 
     Both models are evaluated in each of `modes`: in train(), and in eval(). `dtypes` are the dtypes
     of both. The default is float64 and float32, or the dtype of a given module if it is narrower; a
-    dtype that a function gives to its module does not count. `reference_dtype` is the dtype of the
-    reference if it is another. Dtypes are names, as "bfloat16", or torch dtypes. `draws` is the
-    number of random draws of parameters besides those as built.
+    dtype that a function gives to its module does not count. Of the default, a dtype in which a
+    model does not run is not applicable; a named dtype is BROKEN. `reference_dtype` is the
+    dtype of the reference if it is another. Dtypes are names, as "bfloat16", or torch dtypes.
+    `draws` is the number of random draws of parameters besides those as built.
 
     `precision_lost` is the reason why the model loses digits on purpose. `own_backward` is the
     reason why an autograd Function of the model has a backward pass other than its derivative, such
@@ -117,6 +118,7 @@ def same(
         read_dtype(reference_dtype),
         precision_lost,
         own_backward,
+        dtypes is not None,
     )
     judge = SameModels(given)
     return Case(
@@ -189,6 +191,8 @@ class SameModels:
         make = partial(self.find_evidence, models, trial, mode, known, say)
         evidence = cache.get_or_make(key, make)
         if isinstance(evidence, Missing):
+            if evidence.status is Status.ABSENT:
+                return replace(blank(trial, evidence.status, evidence.why), applicable=False)
             return failure(trial, evidence.status, evidence.why)
         return judge_models(trial, models, evidence, question, mode)
 
@@ -215,10 +219,11 @@ class SameModels:
 
         `known` has the results of the other mode. `say` gets progress messages.
         """
+        from harness.evaluating.written import describe_refusals
+        from harness.matching.asking import Asker, list_asks, list_calls_in_float64
+        from harness.matching.respondent import Setting
         from harness.model.devices import kind_of
-        from harness.same.asking import Asker, list_asks
         from harness.same.evidence import Evidence
-        from harness.same.respondent import Setting
 
         setting = Setting(
             trial.dtype, self.given.reference_dtype or trial.dtype, trial.device, mode
@@ -230,6 +235,14 @@ class SameModels:
                 for ask in list_asks(models):
                     say(f"{trial.dtype}, {mode}(): parameters {ask.label}")
                     results.append(asker.ask(ask))
-                return Evidence(results)
+                if "float64" not in trial.case.dtypes and not any(each.calls for each in results):
+                    say(f"float64, {mode}(): other ways of calling")
+                    results[0] = replace(results[0], calls=list_calls_in_float64(models, setting))
+            evidence = Evidence(results)
+            asked = (models.reference, setting.dtype_reference), (models.subject, setting.dtype)
+            if evidence.broken and (refusal := describe_refusals(asked, self.given, mode)):
+                named = self.given.dtypes_named
+                return Missing(Status.BROKEN if named else Status.ABSENT, refusal)
+            return evidence
         except Exception as error:  # a user's model may raise anything
             return Missing(Status.BROKEN, raised(error))

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from statistics import median
 
 from harness.core.finding import Located
-from harness.same.asking import Outside, Result
-from harness.same.compare import GRADIENT, Compared
-from harness.same.outcomes import WIDEST
+from harness.evaluating.evaluation import GRADIENT
+from harness.matching.calling import Call
+from harness.matching.compare import Compared, is_judged_as_run
+from harness.matching.outcomes import WIDEST
+from harness.matching.result import Outside, Result
 
 SMALL = 1e-9  # of the largest gradient: what is allowed for a smaller one tells that it is 0
 UNPAIRED = ("shape", "only here")  # outcomes of answers that have no counterpart
@@ -89,6 +91,13 @@ class Evidence:
                     return Shown(one.answer, one, result)
         return None
 
+    def find_call(self) -> tuple[Call, Result] | None:
+        """Return the first way of calling in which the models differ, if there is one, and the
+        evaluation that shows it.
+        """
+        found = [(call, result) for result in self.results for call in result.calls]
+        return next(iter(found), None)
+
     def unjudged(self) -> dict[str, str]:
         """Return, by name, the outcome (a word such as "too wide") of each answer that no
         evaluation has judged.
@@ -147,11 +156,39 @@ class Evidence:
 
     def find_lost(self) -> tuple[float, Shown] | None:
         """Return the largest number of bits lost by operations in a narrower dtype than the claimed
-        one, and the answer that loses them.
+        one, beyond the reference's, and the answer that loses them.
 
         The number is a median over the evaluations.
         """
         return self._find_bits(lambda one: one.bits_lost)
+
+    def find_moved(self, roundoff: float) -> Shown | None:
+        """Return the answer that roundings in a narrower dtype move most, or None.
+
+        They must move it by more than `roundoff` of its size, and by much more than the reference's
+        roundings do.
+        """
+        moved = [
+            shown
+            for name in self.list_names()
+            for shown in self._list_compared(name)
+            if shown.compared.resolution <= WIDEST  # not what is 0 but for rounding
+            and shown.compared.narrow.moves_more(shown.compared.narrow_theirs, roundoff)
+        ]
+        return max(moved, key=lambda shown: shown.compared.narrow.share, default=None)
+
+    def find_alike(self, least: float, roundoff: float) -> Shown | None:
+        """Return the answer that loses most digits in narrower dtypes; the reference loses as many.
+
+        Return None if no answer may lose `least` bits or is moved by `roundoff` of its size.
+        """
+        alike = [
+            shown
+            for name in self.list_names()
+            for shown in self._list_compared(name)
+            if shown.compared.narrow.bits >= least or shown.compared.narrow.share > roundoff
+        ]
+        return max(alike, key=lambda shown: shown.compared.narrow.bits, default=None)
 
     def find_worse(self) -> tuple[float, Shown] | None:
         """Return the largest number of bits that the subject loses beyond the reference's loss, and
@@ -181,13 +218,6 @@ class Evidence:
             for one in result.compared
             if one.answer == name and one.outcome in BOUNDED and not math.isnan(one.actual)
         ]
-
-
-def is_judged_as_run(one: Compared) -> bool:
-    """Is the answer of a run in the model's own dtype judged? It is if its bound is narrow, or if
-    it is not finite.
-    """
-    return one.run_resolution <= WIDEST or math.isinf(one.run_factor)
 
 
 def is_failure(one: Compared) -> bool:

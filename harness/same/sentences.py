@@ -7,13 +7,13 @@ from collections.abc import Sequence
 
 from harness.core.finding import HintKind
 from harness.core.verdict import Status
-from harness.evaluating.evaluation import BY_INPUT
-from harness.locating.located import locate
+from harness.evaluating.evaluation import BY_INPUT, GRADIENT
+from harness.evaluating.given import BY_DEFAULT
+from harness.evaluating.side import is_output
 from harness.locating.settings import compare_settings
-from harness.mapping.finding import list_shapes
-from harness.mapping.models import Models, is_output
-from harness.same.asking import AS_BUILT, Outside, Result
-from harness.same.compare import GRADIENT
+from harness.mapping.fallback import list_shapes
+from harness.mapping.models import Models
+from harness.matching.result import AS_BUILT, Outside, Result
 from harness.same.evidence import Evidence, Shown, count_answers
 from harness.words.naming import describe_used, format_factor, format_share
 from harness.words.wording import describe_operation
@@ -27,8 +27,13 @@ def name_element(shown: Shown) -> str:
     """Return the name of an element of an answer, with the number of the random parameters:
     "output[3, 2] (drawn 1)".
     """
-    index = ", ".join(map(str, shown.compared.where))
-    return f"{shown.answer}{f'[{index}]' if index else ''} ({shown.result.ask.label})"
+    return name_place(shown.answer, shown.compared.where, shown.result.ask.label)
+
+
+def name_place(answer: str, where: Sequence[int], label: str) -> str:
+    """Return the name of the element `where` of an answer; `label` names the parameters."""
+    index = ", ".join(map(str, where))
+    return f"{answer}{f'[{index}]' if index else ''} ({label})"
 
 
 def list_names(names: Sequence[str]) -> str:
@@ -84,18 +89,21 @@ def _describe_left_out(models: Models, evidence: Evidence) -> str:
     if not models.mapping.differentiable:
         parts.append("gradients by parameters, since the map of parameters has no derivative")
     if not models.by_inputs:
-        parts.append("gradients by inputs, since a model writes into its inputs")
+        parts.append("gradients by inputs, since a model writes into them or gives them to NumPy")
     return "; ".join(parts)
 
 
-def describe_limits(models: Models) -> str:
-    """Return the notes on the parameters for the reader, as a sentence; "" if there are none."""
+def describe_limits(models: Models, dtype: str) -> str:
+    """Return the notes on the parameters, and on the dtype of the trial, as a sentence; "" if there
+    are none.
+    """
     mapping, given = models.mapping, models.given
     sentences = []
     if mapping.assumed:
         sentences.append(f"The parameters were {mapping.text}")
     if mapping.remark:
         sentences.append(mapping.remark)
+    sentences += _describe_narrow(models, dtype)
     sums = [name for name, part in (mapping.parts or {}).items() if part.adds]
     if sums:
         verb = "is a sum" if len(sums) == 1 else "are sums"
@@ -119,6 +127,17 @@ def describe_limits(models: Models) -> str:
             f"): both were judged with those of {given.name_reference}"
         )
     return "; ".join(sentences)
+
+
+def _describe_narrow(models: Models, dtype: str) -> list[str]:
+    """Return a sentence for each model that is built in a narrower dtype than it was judged in."""
+    return [
+        f"{side.builder.name} is built in {narrow}, and by default {' and '.join(BY_DEFAULT)} are"
+        f' judged: to judge it as built write dtypes=["{narrow}"]'
+        for side in (models.subject, models.reference)
+        for narrow in side.builder.narrow
+        if narrow != dtype and not models.given.dtypes_named
+    ]
 
 
 def describe_widening(models: Models) -> str:
@@ -285,17 +304,6 @@ def describe_backwards(names: Sequence[str]) -> str:
     )
 
 
-def describe_lost(bits: float, shown: Shown, dtype: str) -> str:
-    """Return the first line of a failure in which precision is lost in a narrower dtype; `bits` is
-    the number of bits lost.
-    """
-    headline = f"{shown.answer} may lose {bits:.0f} bits more than {dtype} must"
-    operation = shown.compared.lost_in
-    if operation is None:
-        return headline
-    return f"{headline}, most of them in {describe_operation(locate(operation))}"
-
-
 def list_notes(
     models: Models, evidence: Evidence, failures: Sequence[Shown]
 ) -> list[tuple[HintKind, str]]:
@@ -316,13 +324,14 @@ def list_notes(
             f" {given.name_reference}, which {verb} there"
         )
         notes.append((HintKind.LIKELY, cause))
+    notes += _describe_statistics(models)
     notes += _describe_circumstances(evidence, failures)
     notes += _compare_settings(models, failures)
     if all(kind is not HintKind.LIKELY for kind, _ in notes):
         notes += next((shown.result.causes for shown in failures if shown.result.causes), ())
     text = f"parameters {mapping.text}"
-    if mapping.remark:
-        text += f" ({mapping.remark})"
+    if remarks := "; ".join(filter(None, [mapping.fallback, mapping.remark])):
+        text += f" ({remarks})"
     notes.append((HintKind.NOTE, text))
     zeros = [name for name in mapping.as_built if name in (mapping.parts or {})]
     built = [name for name in mapping.as_built if name not in zeros]
@@ -342,16 +351,29 @@ def list_notes(
     return notes
 
 
+def _describe_statistics(models: Models) -> list[tuple[HintKind, str]]:
+    """Return the statistics of the reference (real numbers that its calls in train() change) that
+    no buffer of the subject takes.
+    """
+    given, side = models.given, models.reference
+    names = [
+        name
+        for name in models.mapping.unused
+        if name in side.moved and side.built[name].is_floating_point()
+    ]
+    if not names:
+        return []
+    cause = (
+        f"nothing in {given.name} follows from {list_names(names)} of {given.name_reference}, which"
+        " training changes"
+    )
+    return [(HintKind.LIKELY, cause)]
+
+
 def _describe_exchanged(models: Models) -> list[tuple[HintKind, str]]:
     """Return whether the outputs would agree by a map that contradicts the names of tensors."""
     exchanged = models.mapping.against_names
-    if not exchanged:
-        return []
-    cause = (
-        f"{models.given.name} exchanges tensors against their names: with {exchanged} the outputs"
-        " agree; if it is meant, say so with parameters="
-    )
-    return [(HintKind.LIKELY, cause)]
+    return [(HintKind.LIKELY, exchanged)] if exchanged else []
 
 
 def _compare_settings(models: Models, failures: Sequence[Shown]) -> list[tuple[HintKind, str]]:

@@ -13,13 +13,20 @@ from harness.core.verdict import Status, Verdict
 from harness.judging.case import Trial
 from harness.judging.comparison import blank, failure, title_of
 from harness.mapping.models import Models
-from harness.same.evidence import UNPAIRED, Evidence, Shown, is_judged_as_run
+from harness.matching.calling import Call
+from harness.matching.compare import Compared, is_judged_as_run
+from harness.matching.outcomes import WORSE_BITS
+from harness.matching.result import Result
+from harness.rules.precision import precision_of
+from harness.same.call_sentences import describe_call, list_call_notes
+from harness.same.evidence import UNPAIRED, Evidence, Shown
+from harness.same.narrow_sentences import describe_alike, describe_lost, describe_moved
+from harness.same.precision_sentences import describe_run, describe_worse
 from harness.same.sentences import (
     describe_backwards,
     describe_difference,
     describe_function,
     describe_limits,
-    describe_lost,
     describe_outside,
     describe_shape,
     describe_unjudged,
@@ -28,15 +35,15 @@ from harness.same.sentences import (
     describe_widening,
     list_notes,
     name_element,
+    name_place,
 )
-from harness.words.naming import format_factor
+from harness.same.unset import describe_unset
 from harness.words.wording import with_finding
 
 FUNCTION, COMPUTED, PRECISION = QUESTIONS = ("same-function", "well-computed", "precision-kept")
 LOST_BITS = 1.0  # more than in its own dtype: an operation loses precision
 # where the first question has no answer, the others are not asked
 NOT_JUDGED = (Status.VACUOUS, Status.UNDEFINED, Status.ABSENT)
-WORSE_BITS = 3.0  # more than the reference's operations: the form loses precision, see DECISIONS.md
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,9 +84,13 @@ def judge_function(judged: Judged) -> Verdict:
         return _fail(judged, evidence.missing)
     if evidence.random:
         return blank(trial, Status.ABSENT, evidence.random)
+    if judged.mode == "eval" and (unset := describe_unset(models)):
+        return blank(trial, Status.VACUOUS, unset)
     failures = evidence.failures()
     if failures:
         return _fail_function(judged, failures)
+    if found := evidence.find_call():
+        return _fail_call(judged, *found)
     if widening := describe_widening(models):
         return _fail(judged, widening)
     if unjudged := describe_unjudged(models, evidence):
@@ -93,7 +104,7 @@ def judge_function(judged: Judged) -> Verdict:
         verdict,
         budget_used=worst.compared.factor,
         where=name_element(worst),
-        caveat=describe_limits(models),
+        caveat=describe_limits(models, trial.dtype),
     )
 
 
@@ -107,27 +118,54 @@ def _fail_function(judged: Judged, failures: list[Shown]) -> Verdict:
         return _fail(judged, describe_shape(models, worst, judged.mode), operations)
     if math.isnan(compared.actual):
         return _fail(judged, describe_difference(worst))
+    first = tuple(worst.result.first.get(compared.answer, ()))
+    notes = list_notes(models, evidence, failures)
+    return _fail_at(judged, describe_difference(worst), compared, name_element(worst), notes, first)
+
+
+def _fail_call(judged: Judged, call: Call, result: Result) -> Verdict:
+    """Return the verdict on models that differ only in a way of calling them."""
+    models = judged.models
+    sentence = describe_call(models, call, result)
+    if call.said:
+        return _fail(judged, sentence)
+    where = name_place(call.answer, call.where, result.ask.label)
+    return _fail_at(judged, sentence, call, where, list_call_notes(models, call))
+
+
+def _fail_at(
+    judged: Judged,
+    reason: str,
+    one: Compared | Call,
+    where: str,
+    notes: list[tuple[HintKind, str]],
+    first: tuple[Located, ...] = (),
+) -> Verdict:
+    """Return a failing verdict with the figures of the element `where` of an answer.
+
+    `first` are the first operations that differ.
+    """
     finding = Finding(
         Form.MODELS,
         title_of(judged.trial),
-        describe_difference(worst),
-        compared.answer,
-        name_element(worst),
-        figure(compared.actual),
-        figure(compared.expected),
-        figure(compared.allowed),
-        figure(compared.factor),
-        witness=models.given.name_reference,
-        hints=_make_hints(list_notes(models, evidence, failures)),
-        first_operations=tuple(worst.result.first.get(compared.answer, ())),
+        reason,
+        one.answer,
+        where,
+        figure(one.actual),
+        figure(one.expected),
+        figure(one.allowed),
+        figure(one.factor),
+        witness=judged.models.given.name_reference,
+        hints=_make_hints(notes),
+        first_operations=first,
     )
     verdict = replace(
         blank(judged.trial, Status.FAIL, ""),
-        budget_used=compared.factor,
-        where=name_element(worst),
-        actual=compared.actual,
-        expected=compared.expected,
-        allowed=compared.allowed,
+        budget_used=one.factor,
+        where=where,
+        actual=one.actual,
+        expected=one.expected,
+        allowed=one.allowed,
     )
     return with_finding(verdict, finding)
 
@@ -172,12 +210,7 @@ def judge_computed(judged: Judged) -> Verdict:
     if worst is None:
         return blank(trial, Status.VACUOUS, "no answer has a bound to judge it by")
     if worst.compared.run_factor > 1 and is_judged_as_run(worst.compared):
-        factor = format_factor(worst.compared.run_factor)
-        return _fail(
-            judged,
-            f"{worst.answer}, as {trial.subject.name} ran, errs by {factor} times the"
-            f" {trial.dtype} rounding bound of its own operations ({worst.result.ask.label})",
-        )
+        return _fail(judged, describe_run(worst, trial.subject.name, trial.dtype))
     sentence = describe_well_computed(evidence, trial.dtype)
     if wrong:
         sentence += (
@@ -195,16 +228,11 @@ def judge_precision(judged: Judged) -> Verdict:
         if evidence.unruled():
             return blank(trial, Status.VACUOUS, describe_unruled(evidence))
         return blank(trial, Status.VACUOUS, "no answer has a bound to judge it by")
-    reason = ""
     another = judge_function(judged).status is Status.FAIL  # its form may need other bits
     worse = found[0] if found and not another else 0.0
-    if lost[0] >= LOST_BITS:
-        reason = describe_lost(*lost, trial.dtype)
-    elif found and worse > WORSE_BITS:
-        reason = (
-            f"{found[1].answer} may lose {worse:.0f} bits more than by the operations of"
-            f" {given.name_reference}: the same function in a form that rounds worse"
-        )
+    reason = _explain_lost(judged, lost)
+    if not reason and found and worse > WORSE_BITS:
+        reason = describe_worse(worse, found[1], given.name_reference)
     share = max(lost[0] / LOST_BITS, worse / WORSE_BITS)
     if reason and given.precision_lost:
         why = f"precision is lost as declared: {reason} ({given.precision_lost})"
@@ -216,6 +244,8 @@ def judge_precision(judged: Judged) -> Verdict:
         why = f"precision is not judged: it is another function than {given.name_reference}"
         return replace(blank(trial, Status.ABSENT, why), applicable=False)
     passed = f"no precision is lost: at most {lost[0]:.1f} bits by operations in a narrower dtype"
+    if alike := evidence.find_alike(LOST_BITS, precision_of(trial.dtype).stored):
+        passed = f"no more precision is lost: {describe_alike(given, alike)}"
     if found is None:
         passed += (
             f"; its form is not judged, since rounding in {trial.dtype} may change each answer of"
@@ -226,3 +256,14 @@ def judge_precision(judged: Judged) -> Verdict:
     if given.precision_lost:
         passed += f"; declared was: {given.precision_lost}"
     return replace(blank(trial, Status.PASS, passed), budget_used=share)
+
+
+def _explain_lost(judged: Judged, lost: tuple[float, Shown]) -> str:
+    """Return why the subject loses digits in a narrower dtype that the reference does not lose: by
+    its bounds (`lost`), or by the observed roundings; "" if it does not.
+    """
+    dtype, roundoff = judged.trial.dtype, precision_of(judged.trial.dtype).stored
+    if lost[0] >= LOST_BITS:
+        return describe_lost(*lost, dtype)
+    moved = judged.evidence.find_moved(roundoff)
+    return describe_moved(moved, dtype, roundoff) if moved else ""

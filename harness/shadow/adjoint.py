@@ -12,17 +12,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
+from itertools import zip_longest
+from operator import is_
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from harness.rules.registry import Error, flatten_error
+from harness.rules.registry import Error, flatten_errors
+from harness.shadow.batching import differentiate_rows
 from harness.shadow.replay import Replay
 
 MOST = 2**21  # derivatives that are held at once: 16 MiB, which caches hold in part
 # a number: the sum of some tensors' elements, each tensor with the weights of its elements
 Sum = Sequence[tuple[Tensor, Tensor]]
+
+
+_is_none = partial(is_, None)
 
 
 class Nodes:
@@ -49,15 +56,14 @@ class Nodes:
         self._listed: list[Sequence[Error]] = []  # of each result, K errors
         self._factors: list[float] = []
         for operation, (results, factor) in enumerate(zip(replay.results, factors, strict=True)):
-            scenarios = [each[operation] for each in errors]
-            for place, result in enumerate(results):
+            for result, *listed in zip_longest(results, *[each[operation] for each in errors]):
                 if result is None or not result.requires_grad:
                     continue
-                listed = [each[place] if place < len(each) else None for each in scenarios]
-                if any(error is not None for error in listed):
+                if not all(map(_is_none, listed)):
                     self._add(result, operation, listed, factor)
         for numbers, scenario_errors in held:
             self._add(numbers, None, scenario_errors, 1.0)
+        self._lengths = [result.numel() for result in self.results]
 
     def _add(
         self, result: Tensor, operation: int | None, errors: Sequence[Error], factor: float
@@ -75,20 +81,16 @@ class Nodes:
         keys = [tuple(map(id, errors)) for errors in scenarios]
         for key, errors in zip(keys, scenarios, strict=True):
             if key not in joined:
-                joined[key] = self._join(errors)
+                joined[key] = flatten_errors(errors, self.results)
         columns = [joined[key] for key in keys]
-        factors = torch.tensor(self._factors, dtype=torch.float64)
-        lengths = torch.tensor([result.numel() for result in self.results])
-        columns[0] = columns[0] * factors.repeat_interleave(lengths).to(columns[0].device)
-        return torch.stack(columns, 1)
+        factors = torch.from_numpy(np.repeat(self._factors, self._lengths))
+        columns[0] = columns[0] * factors.to(columns[0].device)
+        return torch.stack(columns).T
 
     @cached_property
     def _errors(self) -> Sequence[Tensor]:
         """The errors of each node, (numbers of its result, K)."""
-        return self._all_errors.split_with_sizes([result.numel() for result in self.results])
-
-    def _join(self, errors: Sequence[Error]) -> Tensor:
-        return torch.cat([flatten_error(*each) for each in zip(errors, self.results, strict=True)])
+        return self._all_errors.split_with_sizes(self._lengths)
 
     def reach(self, sums: Sequence[Sum], apart: Sequence[int] = ()) -> tuple[Tensor, Tensor]:
         """Return the effect of all errors on N numbers, (N, K), and that of the errors of each node
@@ -99,16 +101,14 @@ class Nodes:
         """
         whole = torch.zeros(len(sums), self.scenarios, dtype=torch.float64)
         parts = torch.zeros(len(sums), len(apart), self.scenarios, dtype=torch.float64)
-        acting = [row for row, terms in enumerate(sums) if any(t.requires_grad for t, _ in terms)]
-        if not acting or not self.results:
+        if not self.results:
             return whole, parts
-        numel = sum(result.numel() for result in self.results)
-        step = max(1, MOST // max(numel, 1))
-        for start in range(0, len(acting), step):
-            rows = acting[start : start + step]
-            found = _differentiate([sums[row] for row in rows], self.results)
+        step = max(1, MOST // max(sum(self._lengths), 1))
+        for start in range(0, len(sums), step):
+            rows = slice(start, start + step)
+            found = _differentiate(sums[rows], self.results)
             slopes = {
-                node: slope.reshape(len(rows), -1)
+                node: slope.reshape(len(slope), -1)
                 for node, slope in enumerate(found)
                 if slope is not None
             }
@@ -158,18 +158,11 @@ def _differentiate(sums: Sequence[Sum], results: Sequence[Tensor]) -> list[Tenso
     batch an operation.
     """
     tensors, weights = _collect(sums)
+    if not tensors:
+        return []
     if len(sums) > 1:
         try:
-            return list(
-                torch.autograd.grad(
-                    tensors,
-                    results,
-                    weights,
-                    retain_graph=True,
-                    allow_unused=True,
-                    is_grads_batched=True,
-                )
-            )
+            return differentiate_rows(tensors, weights, results)
         except RuntimeError:
             pass
     rows = []
@@ -194,8 +187,7 @@ def _collect(sums: Sequence[Sum]) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
             if id(tensor) not in found:
                 found[id(tensor)] = tensor, weights.new_zeros((len(sums), *tensor.shape))
             found[id(tensor)][1][row].add_(weights)
-    tensors, together = zip(*found.values(), strict=True)
-    return tensors, together
+    return [tensor for tensor, _ in found.values()], [each for _, each in found.values()]
 
 
 def draw_signs(tensor: Tensor, generator: torch.Generator) -> Tensor:

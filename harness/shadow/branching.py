@@ -144,6 +144,9 @@ BENDING = frozenset(
 )
 
 
+JUMPING = BRANCHING | BENDING
+
+
 def may_branch(run: Run, operation: Operation) -> bool:
     """May an operation choose between branches, by its own inputs or by masks and indices among
     them, or bend?
@@ -165,7 +168,7 @@ def takes_other_branch(replay: Replay, operation: Operation) -> bool:
 
 def _jumps(operation: Operation) -> bool:
     """May the slope of an operation jump as its inputs move within their errors?"""
-    return operation.functional in BRANCHING or operation.functional in BENDING
+    return operation.functional in JUMPING
 
 
 def _list_decisions(run: Run, operation: Operation) -> list[Place]:

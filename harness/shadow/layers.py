@@ -40,9 +40,9 @@ class Layers:
 
     @contextmanager
     def follow(self, module: Any) -> Iterator[None]:
-        """Follow the calls of a module's submodules while the `with` block runs."""
+        """Follow the calls of a module's submodules while the `with` block runs; None has none."""
         hooks = []
-        for name, part in module.named_modules(remove_duplicate=True):
+        for name, part in () if module is None else module.named_modules(remove_duplicate=True):
             if isinstance(part, torch.jit.ScriptModule):
                 continue  # its operations are seen, but no hook can say that it runs
             hooks.append(part.register_forward_pre_hook(self._make_opener(name)))

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -29,7 +30,7 @@ from harness.shadow.replay import (
 TOGETHER = 2**16  # numbers of results that are measured at once
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Checked:
     """One judged operation: the error bound of each result (`errors`), and the largest error
     divided by its bound (`share`).
@@ -54,19 +55,20 @@ class Checked:
 def check_operations(run: Run) -> list[Checked]:
     """Judge every operation of a run by its own inputs."""
     observed = Observed(run)
-    checked: list[Checked] = []
+    checked: dict[Operation, Checked] = {}
     waiting: list[tuple[Checked, Result]] = []
     numbers = 0
     with torch.inference_mode():
-        for operation in run.operations:
+        grouped = sorted(run.operations, key=lambda one: one.functional)
+        for operation in grouped:
             one, results = bound_operation(observed, operation)
-            checked.append(one)
+            checked[operation] = one
             waiting += [(one, result) for result in results]
             numbers += sum([result.found.numel() for result in results])
-            if numbers > TOGETHER or operation is run.operations[-1]:
+            if numbers > TOGETHER or operation is grouped[-1]:
                 measure_operations(waiting)
                 waiting, numbers = [], 0
-    return checked
+    return [checked[operation] for operation in run.operations]
 
 
 def measure_operations(waiting: Sequence[tuple[Checked, Result]]) -> None:
@@ -100,7 +102,7 @@ def bound_operation(observed: Observed, operation: Operation) -> tuple[Checked, 
     repeated in float64 from the observed inputs.
     """
     run = observed.run
-    args, kwargs = fill(operation.args, observed.read), fill(operation.kwargs, observed.read)
+    args, kwargs = fill(operation, observed.read)
     exact = repeat_operation(operation, args, kwargs)
     dtype = find_dtype(run, operation)
     if dtype == "":
@@ -149,8 +151,7 @@ def measure_whole(run: Run, operation: Operation) -> float:
 
     If they differ, something else has written into their memory.
     """
-    args, kwargs = fill(operation.args, run.read), fill(operation.kwargs, run.read)
-    results = repeat_as_run(operation, args, kwargs)
+    results = repeat_as_run(operation, *fill(operation, run.read))
     for place, result in zip(operation.results, results, strict=False):
         if place is not None and result is not None and not torch.equal(run.read(place), result):
             return torch.inf
@@ -166,5 +167,11 @@ def find_dtype(run: Run, operation: Operation) -> str:
         if place is not None:
             tensor = run.versions[place.version].numbers
             if tensor.is_floating_point():
-                return str(tensor.dtype).removeprefix("torch.")
+                return name_dtype(tensor.dtype)
     return ""
+
+
+@cache
+def name_dtype(dtype: torch.dtype) -> str:
+    """Return the name of a dtype, as "float32"."""
+    return str(dtype).removeprefix("torch.")

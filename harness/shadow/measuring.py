@@ -13,7 +13,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from harness.rules.registry import Error, flatten_error
+from harness.rules.registry import (
+    Error,
+    flatten,
+    flatten_errors,
+    list_largest,
+    make_sound,
+)
 
 LEAST = 5e-324  # makes 0 / 0 a share of 0
 
@@ -62,12 +68,10 @@ def measure_results(results: Sequence[Result]) -> list[Measured]:
 
 def _measure_together(results: Sequence[Result]) -> list[float]:
     """Return the largest share of each result; it is infinite or NaN if not all is finite."""
-    found = torch.cat([each.found.reshape(-1) for each in results])
-    exact = torch.cat([each.exact.reshape(-1) for each in results])
-    errors = torch.cat([flatten_error(each.error, each.exact) for each in results])
-    shares = found.sub_(exact).abs_().div_(errors.add_(LEAST))
-    parts = shares.split_with_sizes([each.found.numel() for each in results])
-    largest: list[float] = torch.stack([part.max() for part in parts]).tolist()
+    found, exact = flatten([each.found for each in results]), [each.exact for each in results]
+    errors = flatten_errors([each.error for each in results], exact)
+    shares = (found - flatten(exact)).abs_().div_(errors + LEAST)
+    largest: list[float] = list_largest(shares, [each.numel() for each in exact])
     return largest
 
 
@@ -83,6 +87,7 @@ def measure(result: Result) -> Measured:
     if error is None:
         wrong = ~(equal | undefined)
         return Measured(torch.inf if bool(wrong.any()) else 0.0, int(undefined.sum()))
+    error = make_sound(error)
     undefined = undefined | (torch.isinf(error) & ~torch.isfinite(found))
     share = torch.where(equal | undefined, 0.0, abs(found - exact) / error)
     share = share.nan_to_num(nan=torch.inf, posinf=torch.inf)

@@ -91,6 +91,8 @@ def read_place(numbers: Tensor, place: Place) -> Tensor:
 def _find_cut(
     size: tuple[int, ...], stride: tuple[int, ...], offset: int, whole: int
 ) -> Cut | None:
+    if whole == 1:
+        return Cut((), (), (), ())
     axes = [axis for axis, length in enumerate(size) if length != 1 and stride[axis]]
     ordered = sorted(axes, key=lambda axis: -stride[axis])
     steps = [(stride[axis], size[axis]) for axis in ordered]
@@ -115,9 +117,9 @@ def _find_cut(
 def list_places(given: Any) -> list[Place]:
     """Return all places in the arguments of an operation: a tuple or a dictionary."""
     found: list[Place] = []
-    for each in given.values() if isinstance(given, dict) else given:
-        if isinstance(each, Place):
+    for each in given.values() if type(given) is dict else given:
+        if type(each) is Place:
             found.append(each)
-        elif isinstance(each, (tuple, dict)):
+        elif type(each) in (tuple, dict):
             found += list_places(each)
     return found

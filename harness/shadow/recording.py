@@ -18,11 +18,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from harness.model.late import import_dynamo_late
 from harness.rules.schemas import DRAWN, HIDDEN_WRITES, Signature, read_signature
 from harness.shadow.places import Place, list_places, view_place
-from harness.shadow.rewriting import Noted, rewrite
+from harness.shadow.rewriting import rewrite
 from harness.shadow.stops import Stops
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Version:
     """The numbers of a storage between two writes; `before` is the number of the version before it.
 
@@ -34,7 +34,7 @@ class Version:
     before: int | None = None  # the version that a write has changed
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Operation:
     """One call of an operation: its arguments and results, in which each tensor is replaced by its
     place in memory.
@@ -104,14 +104,10 @@ def require_real(tensor: Tensor) -> None:
 READ = "aten::_local_scalar_dense"  # reads a number, as float(tensor) does
 
 
-def _are_new(found: Sequence[Place | None], places: Any, known: int) -> bool:
-    """Did an operation write any number? `known` versions were there when it had read the
-    arguments at `places`.
-    """
-    versions = [place.version for place in found if place is not None]
-    if not versions or max(versions) >= known:
-        return bool(versions)
-    return not {*versions} <= {place.version for place in list_places(places)}
+def _are_others(found: Sequence[Place | None], places: Any) -> bool:
+    """Does an operation return other numbers than it has read at `places`?"""
+    versions = {place.version for place in found if place is not None}
+    return not versions <= {place.version for place in list_places(places)}
 
 
 @import_dynamo_late
@@ -125,6 +121,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         super().__init__()  # type: ignore[no-untyped-call]
         self.run = Run()
         self._newest: dict[int, int] = {}  # the newest version of a storage
+        self._places: dict[int, Place] = {}  # the last place of a version, which many share
         self._find_layer = find_layer or (lambda: ("", ""))
         self._made_by: dict[int, int] = {}  # the forward operation of each node of autograd's
         self._stops = Stops(self.run.stops)
@@ -138,7 +135,12 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if tensor.is_neg():
             tensor = tensor.resolve_neg()
         version = self._find_version(tensor)
-        return Place(version, tensor.shape, tensor.stride(), int(tensor.storage_offset()))
+        size, stride, offset = tensor.shape, tensor.stride(), int(tensor.storage_offset())
+        known = self._places.get(version)
+        if known and known.size == size and known.stride == stride and known.offset == offset:
+            return known
+        self._places[version] = place = Place(version, size, stride, offset)
+        return place
 
     def _find_version(self, tensor: Tensor) -> int:
         """Return the number of the newest version of a tensor's memory."""
@@ -178,7 +180,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 self._note_views(called, args, kwargs, results, version)
             return results
         self._stops.begin()
-        places = self._to_places(args), self._to_places(kwargs)
+        places = self._to_places(args), self._to_places(kwargs) if kwargs else kwargs
         known = len(self.run.versions)
         written = self._list_written(signature, args, kwargs) if signature.written else []
         for tensor in written:
@@ -192,8 +194,10 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             numbers = [self.run.versions[one.version].numbers for one in list_places(places)]
             if any(each.is_floating_point() for each in numbers):
                 self.run.read_numbers.append(self._find_layer()[1])
-        elif signature.name not in DRAWN and _are_new(found, places, known):
-            self._note(Noted(called, *places, found))
+        elif signature.name not in DRAWN and (
+            len(self.run.versions) > known or _are_others(found, places)
+        ):
+            self._note(Operation(called, *places, found))
         return results
 
     def _place_results(
@@ -214,15 +218,24 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Return the arguments of an operation with each tensor replaced by its place in
         memory.
         """
-        if isinstance(given, Tensor):
-            place = self.place(given)
-            self._stops.read(place.version, given.requires_grad)
-            return place
-        if isinstance(given, (tuple, list)):
-            return tuple([self._to_places(each) for each in given])
         if isinstance(given, dict):
-            return {name: self._to_places(value) for name, value in given.items()}
-        return given
+            return dict(zip(given, self._to_places(given.values()), strict=True))
+        return tuple(
+            [
+                self._read(each)
+                if isinstance(each, Tensor)
+                else self._to_places(each)
+                if isinstance(each, (tuple, list))
+                else each
+                for each in given
+            ]
+        )
+
+    def _read(self, tensor: Tensor) -> Place:
+        """Return the place of a tensor that an operation reads."""
+        place = self.place(tensor)
+        self._stops.read(place.version, tensor.requires_grad)
+        return place
 
     def _list_written(
         self, signature: Signature, args: Sequence[Any], kwargs: Mapping[str, Any]
@@ -240,7 +253,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         version = self.run.versions[self.place(tensor).version]
         version.numbers = version.numbers.clone()
 
-    def _note(self, noted: Noted) -> None:
+    def _note(self, noted: Operation) -> None:
         """Add an operation to the run, with the module and the user's line that called it."""
         node = torch._C._current_autograd_node()
         origin = None
@@ -250,11 +263,12 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         else:
             origin = self._made_by.get(node._sequence_nr())
         if origin is None:
-            layer, line = self._find_layer()
+            noted.layer, noted.line = self._find_layer()
         else:
-            layer, line = self.run.operations[origin].layer, self.run.operations[origin].line
-        for one in rewrite(noted):
-            operation = Operation(*one, layer, line, node is not None)
+            forward = self.run.operations[origin]
+            noted.layer, noted.line = forward.layer, forward.line
+        noted.backward = node is not None
+        for operation in rewrite(noted):
             self.run.operations.append(operation)
             if node is None:
                 written = [place.version for place in filter(self._is_real, operation.results)]

@@ -7,7 +7,7 @@ inputs that were recorded.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,13 +49,16 @@ class Replay:
     run: Run
     numbers: dict[int, Tensor] = field(default_factory=dict)
     results: list[Results] = field(default_factory=list)
+    _parts: dict[Place, Tensor] = field(default_factory=dict)  # that have been read
 
     def read(self, place: Place) -> Tensor:
         """Return the tensor at a place, as repeated in float64."""
         numbers = self.get(place.version)
         if numbers.shape == place.size and numbers.stride() == place.stride:
             return numbers
-        return read_place(numbers, place)
+        if place not in self._parts:
+            self._parts[place] = read_place(numbers, place)
+        return self._parts[place]
 
     def get(self, version: int) -> Tensor:
         """Return the numbers of a version (the contents of memory between two writes), as repeated
@@ -109,9 +112,8 @@ def replay(
     for version, numbers in (exact or {}).items():
         repeated.numbers[version] = numbers.detach().clone().requires_grad_()
     for operation in run.operations if operations is None else operations:
-        args = fill(operation.args, repeated.read)
-        kwargs = fill(operation.kwargs, repeated.read)
-        results = fill_gaps(run, operation, repeat_operation(operation, args, kwargs))
+        repetition = repeat_operation(operation, *fill(operation, repeated.read))
+        results = fill_gaps(run, operation, repetition)
         for result in results:
             # one that follows from constants alone may be off too: it begins a graph of its own
             if result is not None and result.is_floating_point() and not result.requires_grad:
@@ -221,17 +223,27 @@ def widen(tensor: Tensor) -> Tensor:
     return tensor.to(torch.float64 if tensor.is_floating_point() else tensor.dtype, copy=True)
 
 
-def fill(given: Any, read: Any) -> Any:
-    """Return the arguments of a recorded call with each place replaced by its tensor, which `read`
-    returns.
+def fill(operation: Operation, read: Callable[[Place], Tensor]) -> tuple[Any, Any]:
+    """Return the arguments of a recorded call, by position and by name, with each place replaced by
+    its tensor, which `read` returns.
     """
-    if isinstance(given, Place):
-        return read(given)
-    if isinstance(given, tuple):
-        return tuple([fill(value, read) for value in given])
-    if isinstance(given, dict):
-        return {name: fill(value, read) for name, value in given.items()}
-    return given
+    named = operation.kwargs
+    if named:
+        named = dict(zip(named, _fill(named.values(), read), strict=True))
+    return _fill(operation.args, read), named
+
+
+def _fill(given: Iterable[Any], read: Callable[[Place], Tensor]) -> Any:
+    return tuple(
+        [
+            read(each)
+            if type(each) is Place
+            else _fill(each, read)
+            if type(each) is tuple
+            else each
+            for each in given
+        ]
+    )
 
 
 def _widen_dtypes(values: Iterable[Any]) -> list[Any]:

@@ -6,12 +6,14 @@ mask of its own becomes a product with the mask that it has drawn.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from harness.rules.schemas import read_signature
+if TYPE_CHECKING:
+    from harness.shadow.recording import Operation
 
 FOREACH = "aten::_foreach_"
 NAMES = {"norm": "linalg_vector_norm"}
@@ -19,38 +21,29 @@ OVERLOADS = {"": "default", "List": "Tensor", "ScalarList": "Scalar"}
 VALUED = ("addcmul", "addcdiv")  # their last argument is a keyword of the operation on one tensor
 
 
-class Noted(NamedTuple):
-    """One operation to record: the called operation, its arguments and its results."""
-
-    called: Any
-    args: Sequence[Any]
-    kwargs: Mapping[str, Any]
-    results: tuple[Any, ...]
-
-
-def rewrite(noted: Noted) -> Iterator[Noted]:
-    """Yield the operations to record in place of `noted`; most operations are recorded
+def rewrite(noted: Operation) -> Sequence[Operation]:
+    """Return the operations to record in place of `noted`; most operations are recorded
     unchanged.
     """
-    name = read_signature(noted.called).name
-    if name.startswith(FOREACH):
-        yield from _split(noted)
-    elif name == "aten::native_dropout":
-        yield _multiply_by_mask(noted)
-    else:
-        yield noted
+    if noted.name.startswith(FOREACH):
+        return _split(noted)
+    return [_multiply_by_mask(noted) if noted.name == "aten::native_dropout" else noted]
 
 
-def _split(noted: Noted) -> Iterator[Noted]:
-    """Yield an operation on a single tensor for each element of an operation on lists."""
-    name = noted.called._schema.name.removeprefix(FOREACH).removesuffix("_")
+def _split(noted: Operation) -> Sequence[Operation]:
+    """Return an operation on a single tensor for each element of an operation on lists."""
+    name = noted.name.removeprefix(FOREACH).removesuffix("_")
     called = _find_single(name, noted.called._schema.overload_name)
+    single = []
     for number, result in enumerate(noted.results):
         args = [_take(argument, number) for argument in noted.args]
         kwargs = {key: _take(value, number) for key, value in noted.kwargs.items()}
         if name in VALUED and len(args) > 3:
             kwargs["value"] = args.pop()
-        yield Noted(called, tuple(args), kwargs, (result,))
+        single.append(
+            replace(noted, called=called, args=tuple(args), kwargs=kwargs, results=(result,))
+        )
+    return single
 
 
 def _find_single(name: str, overload: str) -> Any:
@@ -68,7 +61,7 @@ def _take(argument: Any, number: int) -> Any:
     return argument[number] if type(argument) in (tuple, list) else argument
 
 
-def _multiply_by_mask(noted: Noted) -> Noted:
+def _multiply_by_mask(noted: Operation) -> Operation:
     """Return a dropout as the product of its input, the mask that it has drawn, and the scale."""
     share, trains = noted.args[1], noted.args[2]
     scale = 1.0
@@ -76,4 +69,6 @@ def _multiply_by_mask(noted: Noted) -> Noted:
         scale = 0.0 if share == 1 else 1 / (1 - share)
     called = torch.ops.aten.native_dropout_backward.default
     output, mask = noted.results
-    return Noted(called, (noted.args[0], mask, scale), {}, (output,))
+    return replace(
+        noted, called=called, args=(noted.args[0], mask, scale), kwargs={}, results=(output,)
+    )

@@ -11,11 +11,11 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from harness.rules.precision import precision_of
 from harness.rules.registry import Error
 from harness.shadow.adjoint import Nodes, Sum
 from harness.shadow.branching import add_branches, takes_other_branch
 from harness.shadow.local import Checked, check_operations
+from harness.shadow.narrow import bound_in_claimed, is_narrower, list_lost
 from harness.shadow.recording import Operation
 from harness.shadow.replay import Replay, replay
 from harness.shadow.watch import Watched
@@ -28,8 +28,10 @@ class Reach:
     `in_float64` bounds the error of the number in the shadow (the run repeated in float64), and
     `as_run` the error of the number as the model computes it. `as_declared` is the bound if every
     operation ran in the claimed dtype. `unruled` are the operations that the number depends on and
-    for which no rounding bound is known. `lost` has, for each operation in a narrower dtype, its
-    part of `as_run` beyond its part of `as_declared`, the largest first.
+    for which no rounding bound is known. `lost` has, for each operation that lost digits in a
+    narrower dtype, its part of `as_run` beyond its part of `as_declared`, the largest first.
+    `spared` is the sum of the same parts of operations that lost no digits there. `moved` has by
+    how much the observed errors of the first ones move the number, the largest first.
     """
 
     in_float64: float
@@ -37,6 +39,8 @@ class Reach:
     as_declared: float
     unruled: tuple[Operation, ...]
     lost: tuple[tuple[float, Operation], ...]
+    moved: tuple[tuple[float, Operation], ...] = ()
+    spared: float = 0.0
 
 
 class Shadow:
@@ -79,10 +83,11 @@ class Shadow:
 
     @cached_property
     def nodes(self) -> Nodes:
-        """The results of all operations with their errors in three scenarios.
+        """The results of all operations with their errors in three scenarios, or four.
 
         In the first, every operation runs in float64. In the second, each runs in the dtype in
-        which it ran. In the third, it runs in the claimed dtype if it ran in a narrower one.
+        which it ran. In the third, it runs in the claimed dtype if it ran in a narrower one. In the
+        fourth, only operations err that lost digits in a narrower dtype, by as much as observed.
         """
         in_float64, as_run, as_declared = [], [], []
         after_narrow = self._list_after_narrow()
@@ -92,7 +97,7 @@ class Shadow:
                 exact = ()
             in_float64.append(checked.wide)
             as_run.append(add_branches(checked.errors, exact, results))
-            if not self._narrow_dtypes:
+            if not self._lost:
                 as_declared.append(as_run[-1])
                 continue
             if checked.operation in after_narrow:  # a narrow dtype has moved its inputs
@@ -100,22 +105,25 @@ class Shadow:
             as_declared.append(add_branches(self._declared(checked), exact, results))
         factors = [checked.factor for checked in self.checked]
         scenarios = [in_float64, as_run, as_declared]
+        if self._lost:
+            scenarios.append([self._lost.get(one.operation, ()) for one in self.checked])
         return Nodes(self.replay, scenarios, factors, self._rounded_numbers)
 
     @property
     def _rounded_numbers(self) -> list[tuple[Tensor, Sequence[Error]]]:
         """The numbers that the run stored rounded, each with the error that this causes in the
-        three scenarios of `nodes`.
+        scenarios of `nodes`.
         """
+        fourth: list[Error] = [None] if self._lost else []
         rounded: list[tuple[Tensor, Sequence[Error]]] = []
         for version, numbers in self.exact.items():
             held = self.replay.get(version)
             stored = self.watched.run.versions[version].numbers.double()
             difference = abs(stored.reshape(held.shape) - numbers.reshape(held.shape))
-            rounded.append((held, [None, difference, difference]))
+            rounded.append((held, [None, difference, difference, *fourth]))
         for version, error in self._rounded.items():
             held = self.replay.get(version)
-            rounded.append((held, [error.reshape(held.shape), None, None]))
+            rounded.append((held, [error.reshape(held.shape), None, None, *fourth]))
         return rounded
 
     @cached_property
@@ -132,13 +140,11 @@ class Shadow:
         return suspects
 
     @cached_property
-    def _narrow(self) -> list[Operation]:
-        """The operations that round in a narrower dtype than the claimed one, in their order."""
-        return [
-            checked.operation
-            for _, checked in self._suspects
-            if self._is_narrow(checked) and any(map(_acts, checked.errors))
-        ]
+    def _lost(self) -> dict[Operation, Sequence[Error]]:
+        """The operations that lost digits in a narrower dtype than the claimed one, in their order,
+        with the errors of their results.
+        """
+        return list_lost(self.watched.run, self.checked, self.dtype)
 
     def allow_rounded(self, constants: Mapping[int, Tensor]) -> None:
         """Allow constants to be rounded where they are created, as torch.tensor(0.1) in float32 is.
@@ -168,55 +174,46 @@ class Shadow:
         `whole` has the effect of all errors on it in the three scenarios of `nodes`, and `parts`
         the same of each suspect.
         """
-        unruled, lost = [], []
-        for (_, checked), (_, moved, declared) in zip(self._suspects, parts, strict=True):
-            if not checked.ruled and moved > 0:
+        unruled, lost, moved, spared = [], [], [], 0.0
+        for (_, checked), (_, ran, declared, *by) in zip(self._suspects, parts, strict=True):
+            if not checked.ruled and ran > 0:
                 unruled.append(checked.operation)
-            elif moved - declared > 0:
-                lost.append((moved - declared, checked.operation))
-        lost.sort(key=lambda one: -one[0])
-        in_float64, as_run, as_declared = whole
+            elif checked.operation not in self._lost:
+                spared += ran - declared
+            elif ran - declared > 0:
+                lost.append((ran - declared, checked.operation))
+            if any(by):
+                moved.append((by[0], checked.operation))
+        for listed in (lost, moved):
+            listed.sort(key=lambda one: -one[0])
+        in_float64, as_run, as_declared = whole[:3]
         if not lost and as_run > as_declared:  # by branches that a narrow dtype has moved
-            lost += [(as_run - as_declared, operation) for operation in self._narrow[:1]]
+            lost += [(as_run - as_declared, operation) for operation in [*self._lost][:1]]
         named = tuple(dict.fromkeys(unruled))
-        return Reach(in_float64, as_run, as_declared, named, tuple(lost))
+        return Reach(in_float64, as_run, as_declared, named, tuple(lost), tuple(moved), spared)
 
     def _declared(self, checked: Checked) -> Sequence[Error]:
         """Return the errors of an operation, in the claimed dtype if it ran in a narrower one."""
-        if not self._is_narrow(checked):
-            return checked.errors
-        factor = precision_of(self.dtype).stored / 2.0**-53 * checked.factor
-        return [None if error is None else factor * error for error in checked.wide]
-
-    @cached_property
-    def _narrow_dtypes(self) -> set[str]:
-        """The dtypes of operations that are narrower than the claimed one."""
-        claimed = precision_of(self.dtype).stored
-        dtypes = {checked.dtype for checked in self.checked} - {""}
-        return {dtype for dtype in dtypes if precision_of(dtype).stored > claimed}
+        narrow = self._is_narrow(checked)
+        return bound_in_claimed(checked, self.dtype) if narrow else checked.errors
 
     def _is_narrow(self, checked: Checked) -> bool:
         """Did an operation run in a narrower dtype than the claimed one?"""
-        return checked.dtype in self._narrow_dtypes
+        return bool(checked.dtype) and is_narrower(checked.dtype, self.dtype)
 
     def _list_after_narrow(self) -> set[Operation]:
         """Return the operations with inputs that a rounding in a narrower dtype than the claimed
         one has moved.
         """
         after: set[Operation] = set()
-        if not self._narrow_dtypes:
+        if not self._lost:
             return after
         moved: set[int] = set()  # numbers of versions
         for checked in self.checked:
             operation = checked.operation
             if any(place.version in moved for place in operation.places):
                 after.add(operation)
-            elif not (self._is_narrow(checked) and any(map(_acts, checked.errors))):
+            elif operation not in self._lost:
                 continue
             moved |= {place.version for place in operation.results if place is not None}
         return after
-
-
-def _acts(error: Error) -> bool:
-    """Is an error other than 0?"""
-    return error is not None and bool((error > 0).any())

@@ -9,7 +9,7 @@ Winograd's algorithm, whose error no bound of sums of products covers.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -77,10 +77,8 @@ def unfused() -> Iterator[None]:
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        with ExitStack() as stack:
-            stack.enter_context(sdpa_kernel(SDPBackend.MATH))
-            stack.enter_context(torch.backends.nnpack.flags(enabled=False))
-            stack.enter_context(uncompiled())
+        nnpack = torch.backends.nnpack.flags(enabled=False)
+        with sdpa_kernel(SDPBackend.MATH), nnpack, uncompiled():
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,13 +43,8 @@ def watch(call: Callable[[], Answers], module: Any = None) -> Watched:
     layers = Layers()
     recorder = Recorder(layers.find)
     functions = Functions(recorder)
-    with ExitStack() as stack:
-        stack.enter_context(unfused())
-        if module is not None:
-            stack.enter_context(layers.follow(module))
-        stack.enter_context(functions.follow())
-        stack.enter_context(recorder)
-        stack.enter_context(Leaving(recorder.run.read_numbers))
+    leaving = Leaving(recorder.run.read_numbers)
+    with unfused(), layers.follow(module), functions.follow(), recorder, leaving:
         answers = call()
     places = {name: recorder.place(tensor) for name, tensor in answers.items()}
     return Watched(recorder.run, places, functions.calls)

@@ -12,10 +12,12 @@ from typing import Any
 
 from harness import check as judge
 from harness.core.contract import PRECISION
+from harness.core.finding import HintKind
 from harness.judging.case import Case
 from harness.looking.named import Named, load_model, load_named
 from harness.looking.seen import Seen
 from harness.pytorch.subject import Subject
+from harness.running.result import Result
 from harness.same.case import same
 from harness.text.harmless import printable
 from reference.commands.network_options import add_network_options, read_network, show_options
@@ -102,7 +104,7 @@ def _check(given: Namespace) -> int:
             scripts = folder / SCRIPTS
         result = judge(case, devices=given.device, reproducers=scripts)
         print(printable(str(result)))
-        if not result.ok and (why := _explain(named, case)):
+        if not result.ok and (why := _explain(named, case, result)):
             print(printable(why))
         if folder is not None:
             result.save(folder)
@@ -191,17 +193,19 @@ def _propose(named: Named) -> Proposal | None:
     return propose(Subject(named.thing, name=named.name), _look(named))
 
 
-def _explain(named: Named, case: Case) -> str:
+def _explain(named: Named, case: Case, result: Result) -> str:
     """Return a sentence if a failing model computes another network than the requested one; else
-    "".
+    "". An option that was given is meant: no other is proposed where a likely cause is known.
     """
     if not isinstance(case.network, Network):
         return ""
     proposal = _propose(named)
     if proposal is None or not proposal.is_computed or not isinstance(proposal.network, Network):
         return ""
-    options = show_options(proposal.network)
-    if options == show_options(case.network):
+    options, asked = show_options(proposal.network), show_options(case.network)
+    hints = [hint for finding in result.findings for hint in finding.hints]
+    is_explained = any(hint.kind is HintKind.LIKELY for hint in hints)
+    if options == asked or (is_explained and not set(asked.split()) <= set(options.split())):
         return ""
     return (
         f"{named.name} gives the outputs of `{options}`: if that is your call of nnet(), give these"

@@ -63,6 +63,24 @@ def test_a_forgotten_option_is_proposed(verb: Verb, tmp_path: Path, approved: Ap
     assert list((tmp_path / "report" / "reproducers").glob("*.py"))
 
 
+@pytest.mark.parametrize(("options", "proposed"), [(["--linout"], False), ([], True)])
+def test_an_option_that_was_given_is_not_taken_back(
+    verb: Verb, tmp_path: Path, options: list[str], proposed: bool
+) -> None:
+    """Beside linout, softmax is one activation too many; without it, it may have been forgotten."""
+    (tmp_path / "softmax.py").write_text(
+        "from torch import nn\ndef build():\n    return nn.Sequential(nn.Linear(2, 4),"
+        " nn.Sigmoid(), nn.Linear(4, 3), nn.Softmax(dim=1))\n"
+    )
+    given = ["--nnet", "2-4-3", *options, "--no-r", "--dtype", "float64"]
+    code, said = verb("check", "softmax.py:build", *given)
+    assert code == 1
+    assert ("one activation too many" in said, "your call of nnet()" in said) == (
+        not proposed,
+        proposed,
+    )
+
+
 def test_parameters_that_may_be_several_blocks_are_assumed(verb: Verb, approved: Approved) -> None:
     """It is said which; a wrong activation is judged, and the right one proposed."""
     options = ["--nnet", "4-4-4", "--linout", "--no-r", "--dtype", "float64"]

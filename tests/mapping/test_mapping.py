@@ -267,6 +267,6 @@ def test_words_say_single_tensors() -> None:
 
 def test_a_search_ends(monkeypatch: pytest.MonkeyPatch, approved: Approved) -> None:
     """And the sentence then says that there are more maps."""
-    monkeypatch.setattr("harness.mapping.finding.MOST", 3)
+    monkeypatch.setattr("harness.mapping.searching.MOST", 3)
     with approved.raises(ValueError):
         find(m.WrongWiring, m.Renamed)

@@ -6,9 +6,11 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from harness.core.finding import Finding, Form
 from tests.project.test_tutorials import ran, shows
 
 ROOT = Path(__file__).parents[2]
@@ -74,3 +76,15 @@ def test_the_page_says_what_cells_and_commands_show(
     for command, screen in commands:
         found = ran(command, tmp_path, programs)
         assert shows(found, screen), f"{command}\n{found}"
+
+
+@pytest.mark.parametrize("form", Form)
+def test_the_loop_over_findings_runs_on_every_kind(
+    form: Form, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also on one that has a reason, and no figures, place or hints."""
+    page = (ROOT / "docs/python.md").read_text(encoding="utf-8")
+    (loop,) = [text for *_, text in BLOCK.findall(page) if "in result.findings" in text]
+    found = Finding(form, "NumPy", "Net raised ValueError")
+    exec(loop, {"result": SimpleNamespace(findings=[found])})
+    assert capsys.readouterr().out == "Net raised ValueError at None\n"

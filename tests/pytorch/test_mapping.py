@@ -117,6 +117,22 @@ def test_a_wrong_meaning_is_no_pass(approved: Approved) -> None:
     approved(why, mask_figures=True)
 
 
+def test_the_weight_of_a_layer_b_is_not_the_bias_b() -> None:
+    """Layers are called `a` and `b`, and so is the block of the hidden biases; with a bias of its
+    own beside it, `b.weight` is no bias.
+    """
+
+    class Short(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = nn.Linear(1, 4), nn.Linear(4, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.b(torch.tanh(self.a(x)))
+
+    assert status(Subject(Short))[0] is Status.PASS
+
+
 def test_a_bias_left_out_fails_until_it_is_said(approved: Approved) -> None:
     """It is judged as one that the model ignores; said to be 0, what is left is the network."""
 

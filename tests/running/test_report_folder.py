@@ -168,8 +168,8 @@ def test_a_baseline_is_found_where_a_run_has_moved_it(mine: Mine) -> None:
 
 
 def test_scripts_stay_until_they_are_old_or_many(mine: Mine) -> None:
-    """Those of the last day stay in any number, others in a limited one, and no folder of an older
-    version is left.
+    """Those of the last day stay in any number, others apart from them and in a limited one, and no
+    folder of an older version is left.
     """
     mine.write_sine(TWICE, **FORWARD)
     place = mine.pytester.path / "build/report"
@@ -181,13 +181,14 @@ def test_scripts_stay_until_they_are_old_or_many(mine: Mine) -> None:
         paths[name].write_text(f"# {MARK}\n")
         os.utime(paths[name], (now - days * DAY, now - days * DAY))
     mine.pytest()
-    assert names(place / "reproducers") == ["new.py", "older.py", "sine-1-4-1-forward.py"]
+    assert names(place / "reproducers") == ["new.py", "older", "sine-1-4-1-forward.py"]
+    assert names(place / "reproducers/older") == ["older.py"]
     for number in range(MOST_SCRIPTS):
         (place / f"reproducers/{number}.py").write_text(f"# {MARK}\n")
     mine.pytest()
     left = names(place / "reproducers")
     assert len(left) == MOST_SCRIPTS + 2
-    assert "older.py" not in left
+    assert "older" not in left
 
 
 def test_a_report_that_was_cut_by_a_kill_is_never_mixed(tmp_path: Path) -> None:

@@ -6,10 +6,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from harness.evaluating.evaluation import GRADIENT
 from harness.locating.located import locate
-from harness.same.compare import GRADIENT, ByName, Compared, compare
-from harness.same.outcomes import WIDEST
-from harness.same.placing import find_first
+from harness.matching.carry import ByName
+from harness.matching.compare import Compared, compare
+from harness.matching.outcomes import WIDEST
+from harness.matching.placing import find_first
 from harness.shadow.shadow import Shadow
 from harness.shadow.watch import watch
 

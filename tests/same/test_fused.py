@@ -9,12 +9,13 @@ from torch import Tensor
 
 from harness.core.verdict import Status
 from harness.evaluating.data import Batch
-from harness.same.asking import Result
+from harness.matching.carry import ByName, Tensors
+from harness.matching.compare import Compared
+from harness.matching.fused import compare_as_run
+from harness.matching.respondent import Ask
+from harness.matching.result import Result
 from harness.same.case import same
-from harness.same.compare import ByName, Compared, Tensors
 from harness.same.evidence import Evidence
-from harness.same.fused import compare_as_run
-from harness.same.respondent import Ask
 from harness.same.sentences import describe_well_computed
 from tests.conftest import Approved
 from tests.same.models import judge

@@ -1,13 +1,17 @@
 """What a user gives to same(): words in several forms, and names of models."""
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import pytest
 import torch
+from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from harness.core.verdict import Status
-from harness.same.case import same
+from harness.same.case import SameModels, same
+from harness.same.sentences import describe_limits
 from tests.conftest import Approved
 from tests.same import models as m
 from tests.same.models import DATA, judge
@@ -86,3 +90,64 @@ def test_an_exported_program_is_a_model() -> None:
     case = same(program, module, data=((7, 5), (7, 3)), dtypes="float64", modes="eval")
     assert case.name == "ExportedProgram = OneInput"
     assert {verdict.status for verdict in judge(case).values()} == {Status.PASS}
+
+
+def build_narrow() -> nn.Module:
+    return m.Plain().bfloat16()
+
+
+def test_a_dtype_that_a_function_gives_is_said() -> None:
+    """It is not judged by default, which takes no class or function apart; named, it is."""
+    said = "build_narrow is built in bfloat16, and by default float64 and float32 are judged"
+    notes = {}
+    for dtypes in (None, ["bfloat16"], ["float32"]):
+        case = same(build_narrow, m.Plain, data=DATA, dtypes=dtypes, modes=["eval"], draws=0)
+        notes[str(dtypes)] = {
+            name: said in each.caveat
+            for name, each in judge(case).items()
+            if "same-function" in name
+        }
+    assert notes == {
+        "None": {"float64 same-function-eval": True, "float32 same-function-eval": True},
+        "['bfloat16']": {"bfloat16 same-function-eval": False},
+        "['float32']": {"float32 same-function-eval": False},
+    }
+
+
+def test_a_pass_does_not_say_that_no_map_agrees() -> None:
+    """The search compares outputs by half their digits, and what passes has agreed by more."""
+    models = SameModels.try_models(same(m.Plain, m.Plain, data=DATA).network)  # type: ignore[arg-type]
+    mapping = replace(models.mapping, fallback="none makes the outputs agree")
+    assert describe_limits(replace(models, mapping=mapping), "float64") == ""
+
+
+class Checkpointed(m.Plain):
+    """A checkpoint in the older form."""
+
+    def forward(self, x: Any) -> Any:
+        return checkpoint(super().forward, x, use_reentrant=True)
+
+
+class Constant(m.Plain):
+    """Reads its input by NumPy, which refuses one that needs a gradient."""
+
+    def forward(self, x: Any) -> Any:
+        return super().forward(x) + float(x.numpy().max() > 100)
+
+
+def test_a_reentrant_checkpoint_is_answered_in_a_sentence() -> None:
+    """What was found, and what to do."""
+    found = judge(same(Checkpointed, m.Plain, data=DATA, dtypes="float64", modes="eval", draws=0))
+    (why,) = {each.why.splitlines()[1] for each in found.values() if not each.follows}
+    assert why == (
+        "Checkpointed has a reentrant checkpoint, which gives gradients to backward() alone: write"
+        " checkpoint(..., use_reentrant=False), which computes the same"
+    )
+
+
+def test_a_model_that_reads_its_inputs_by_numpy_is_judged() -> None:
+    """Without gradients by inputs, which the verdict says."""
+    found = judge(same(Constant, m.Plain, data=DATA, dtypes="float32", modes="eval", draws=1))
+    assert {each.status for each in found.values()} == {Status.PASS}
+    why = found["float32 same-function-eval"].why
+    assert "not judged: gradients by inputs, since a model writes into them or gives them" in why

@@ -1,13 +1,16 @@
-"""The usual mistakes of attention are named as likely causes."""
+"""Usual mistakes are named as likely causes: in attention, in residuals, in gates."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from harness.core.finding import HintKind
 from harness.core.verdict import Status
-from harness.locating.causes import count_axes, find_factor
+from harness.locating.alike import are_equal, find_factor, find_scales
+from harness.locating.causes import count_axes
 from harness.same.case import same
 from tests.conftest import Approved
 from tests.same.models import judge
@@ -163,12 +166,18 @@ def test_the_line_of_a_wrong_scale_is_named(score: str) -> None:
     assert finding.first_operations[0].operation == SCORES[score]
 
 
+def fold(*arrays: Tensor) -> list[Tensor]:
+    """Return arrays with one axis for rows and heads."""
+    return [each.flatten(0, 1) for each in arrays]
+
+
 def test_a_right_factor_after_a_wrong_one_is_not_named() -> None:
     """Both multiply the scores by 3; one has not scaled them before."""
 
     class Right(ByHand):
         def score(self, q: Tensor, k: Tensor) -> Tensor:
-            return 3 * ((q / 2) @ k.mT)
+            scores = torch.baddbmm(q.new_zeros(5, 5), *fold(q, k.mT), beta=0, alpha=0.5)
+            return 3 * scores.unflatten(0, (-1, 2))
 
     class Wrong(ByHand):
         def score(self, q: Tensor, k: Tensor) -> Tensor:
@@ -180,3 +189,155 @@ def test_a_right_factor_after_a_wrong_one_is_not_named() -> None:
 
     assert ask(Wrong, Right).finding.first_operations[0].operation == "bmm"
     assert ask(Right, Twice).status is Status.PASS
+
+
+MASKS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "masked_fill(-inf)": lambda scores, mask: scores.masked_fill(mask, -torch.inf),
+    "masked_fill(-1e9)": lambda scores, mask: scores.masked_fill(mask, -1e9),
+    "add": lambda scores, mask: scores + torch.zeros_like(scores).masked_fill(mask, -torch.inf),
+}
+
+
+class Causal(ByHand):
+    """Masks the scores of later tokens."""
+
+    mask = staticmethod(MASKS["masked_fill(-inf)"])
+
+    def scale(self, scores: Tensor) -> Tensor:
+        return scores / 2
+
+    def score(self, q: Tensor, k: Tensor) -> Tensor:
+        later = torch.ones(5, 5, dtype=torch.bool).triu(1)
+        return self.mask(self.scale(q @ k.mT), later)
+
+
+@pytest.mark.parametrize("mask", MASKS)
+def test_a_scale_left_out_before_a_mask_is_named(mask: str) -> None:
+    """Masked scores are no transpose of each other, though those that are left may seem so; a mask
+    of 1e9 is no reason to overlook the rest.
+    """
+
+    class Right(Causal):
+        pass
+
+    class Forgotten(Right):
+        def scale(self, scores: Tensor) -> Tensor:
+            return scores
+
+    Right.mask = staticmethod(MASKS[mask])
+    finding = ask(Forgotten, Right).finding
+    assert [hint.cause for hint in finding.hints if hint.kind is HintKind.LIKELY] == [
+        f"Right computes div before {'add' if mask == 'add' else 'masked_fill'}, the model does not"
+    ]
+    assert (finding.first_operations[0].operation, finding.first_operations[0].owner) == (
+        "div",
+        "Right",
+    )
+
+
+def test_masked_inputs_are_compared_as_multiples() -> None:
+    """The scale is missing, and the mask is another operation: the scores tell the factor."""
+
+    class Forgotten(Causal):
+        mask = staticmethod(MASKS["add"])
+
+        def scale(self, scores: Tensor) -> Tensor:
+            return scores
+
+    (cause,) = [
+        hint.cause for hint in ask(Forgotten, Causal).finding.hints if hint.kind is HintKind.LIKELY
+    ]
+    assert cause == "an input of _softmax is 2 times that in Causal"
+
+
+class Gate(nn.Module):
+    """Two steps of a state that is mixed with what is new."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate, self.new, self.out = nn.Linear(6, 3), nn.Linear(6, 3), nn.Linear(3, 2)
+
+    def mix(self, z: Tensor, new: Tensor, old: Tensor) -> Tensor:
+        return (1 - z) * new + z * old
+
+    def forward(self, x: Tensor) -> Tensor:
+        state = x.new_zeros(len(x), 3)
+        for step in range(2):
+            joined = torch.cat([x[:, step], state], -1)
+            z, new = torch.sigmoid(self.gate(joined)), torch.tanh(self.new(joined))
+            state = self.mix(z, new, state)
+        return self.out(state)
+
+
+Mix = Callable[[Tensor, Tensor, Tensor], Tensor]
+MIXTURES: dict[str, Mix] = {
+    "products": lambda z, new, old: (1 - z) * new + z * old,
+    "difference": lambda z, new, old: new + z * (old - new),
+    "lerp": lambda z, new, old: torch.lerp(new, old, z),
+}
+
+
+@pytest.mark.parametrize("right", MIXTURES)
+@pytest.mark.parametrize("wrong", MIXTURES)
+def test_exchanged_weights_of_a_gate_are_named(right: str, wrong: str) -> None:
+    """In each form of the mixture; -1 is no factor that explains the difference."""
+
+    class Right(Gate):
+        def mix(self, z: Tensor, new: Tensor, old: Tensor) -> Tensor:
+            return MIXTURES[right](z, new, old)
+
+    class Wrong(Gate):
+        def mix(self, z: Tensor, new: Tensor, old: Tensor) -> Tensor:
+            return MIXTURES[wrong](z, old, new)
+
+    case = same(Wrong, Right, data=(4, 2, 3), dtypes=["float64"], modes=["eval"], draws=0)
+    finding = judge(case)["float64 same-function-eval"].finding
+    (cause,) = [hint.cause for hint in finding.hints if hint.kind is HintKind.LIKELY]
+    assert cause.endswith("a mixture of two arrays, by z and 1 - z; in Right they are exchanged")
+
+
+class Residual(nn.Module):
+    """A residual around an activation, and a norm of the same layer or another."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner, self.norm, self.out = nn.Linear(6, 6), nn.LayerNorm(6), nn.Linear(6, 2)
+
+    def join(self, x: Tensor, y: Tensor) -> Tensor:
+        return x + y
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out(self.norm(self.join(x, torch.tanh(self.inner(x)))))
+
+
+class Dropped(Residual):
+    def join(self, x: Tensor, y: Tensor) -> Tensor:
+        return y
+
+
+def test_a_residual_that_is_not_added_is_named(approved: Approved) -> None:
+    """By the reference's line, and not by the norm that reads another sum."""
+    case = same(Dropped, Residual, data=(4, 6), dtypes=["float64"], modes=["eval"], draws=1)
+    approved(judge(case)["float64 same-function-eval"].why, mask_figures=True)
+
+
+def test_what_is_moved_is_not_skipped() -> None:
+    """The norm of `NormAfter` stands elsewhere."""
+    assert not ask(NormAfter, ByHand).finding.first_operations[0].owner
+
+
+def test_infinities_are_equal_to_themselves_alone() -> None:
+    """Neither to a finite number nor to the other infinity; nor have they a factor."""
+    one = torch.tensor([1.0, 2.0, 4.0, -torch.inf])
+    assert are_equal(one, one.clone())
+    assert not are_equal(one, one.flip(0))
+    assert not are_equal(one, torch.tensor([1.0, 2.0, 4.0, torch.inf]))
+    assert find_factor(3 * one, one) == 3
+    assert find_factor(3 * one, torch.tensor([1.0, 2.0, 4.0, torch.inf])) is None
+
+
+def test_a_mask_is_no_scale() -> None:
+    """The numbers beside a mask of 1e9 are judged by their own size."""
+    masked = torch.tensor([1.0, 2.0, -1e9, -1e9])
+    assert find_scales(masked).tolist() == [2.0, 2.0, 1e9, 1e9]
+    assert find_scales(torch.tensor([1.0, 2.0, -1e9, 2e9])).tolist() == 2e9

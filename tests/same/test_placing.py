@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from harness.same.compare import ByName, compare
-from harness.same.placing import find_first
+from harness.matching.carry import ByName
+from harness.matching.compare import compare
+from harness.matching.placing import find_first
 from harness.shadow.recording import Operation
 from harness.shadow.shadow import Shadow
 from harness.shadow.watch import watch

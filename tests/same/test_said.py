@@ -9,9 +9,9 @@ from torch.utils._python_dispatch import _len_torch_dispatch_stack as count_watc
 
 from harness.core.finding import Located
 from harness.core.verdict import Status
-from harness.same.asking import Outside, Result
+from harness.matching.respondent import Ask
+from harness.matching.result import Outside, Result
 from harness.same.case import same
-from harness.same.respondent import Ask
 from harness.same.sentences import describe_outside
 from tests.conftest import Approved, Mine
 from tests.mapping.test_mapping import by_numpy

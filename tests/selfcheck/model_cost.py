@@ -22,8 +22,10 @@ import torch
 from torch import Tensor, nn
 
 from cases.dual_head import ParallelInputs
+from harness.evaluating.evaluation import GRADIENT
+from harness.matching.carry import ByName
+from harness.matching.compare import compare
 from harness.same.case import same
-from harness.same.compare import GRADIENT, ByName, compare
 from harness.shadow.shadow import Shadow
 from harness.shadow.watch import watch
 from nnet_parity import check

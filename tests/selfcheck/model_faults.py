@@ -26,8 +26,10 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from harness.same.compare import ByName, Compared, compare
-from harness.same.placing import find_first
+from harness.matching.carry import ByName
+from harness.matching.compare import Compared, compare
+from harness.matching.placing import find_first
+from harness.rules.precision import precision_of
 from harness.shadow.recording import Operation
 from harness.shadow.shadow import Shadow
 from tests.selfcheck.models import MOST_LOST, MOST_WORSE, describe, make_shadow
@@ -346,7 +348,12 @@ def judge_precision(example: Example, net: Net, layer: str, kind: str) -> Outcom
     mine, theirs = make_shadow(example, net), make_shadow(example, example.net)
     compared = compare(mine, theirs, ByName(), torch.Generator().manual_seed(0))
     judged = [one for one in compared if one.outcome in {"same", "too wide", "differs"}]
-    lost = [one for one in judged if one.bits_lost > MOST_LOST]
+    roundoff = precision_of(example.dtype).stored
+    lost = [
+        one
+        for one in judged
+        if one.bits_lost > MOST_LOST or one.narrow.moves_more(one.narrow_theirs, roundoff)
+    ]
     differs = [one for one in judged if one.outcome == "differs"]
     worst = max(judged, key=lambda one: max(one.bits_lost, one.bits_worse))  # NaN is never more
     told = f"{layer}: {worst.answer} {worst.bits_lost:.1f}, {worst.bits_worse:.1f} bits"
@@ -354,7 +361,8 @@ def judge_precision(example: Example, net: Net, layer: str, kind: str) -> Outcom
         told += f", {differs[0].answer} differs by {differs[0].factor:.2g}"
     if not lost:
         return Outcome(kind, bool(judged), False, False, told)
-    operation = max(lost, key=lambda one: one.bits_lost).lost_in
+    narrow = max(lost, key=lambda one: one.bits_lost).narrow
+    operation = narrow.operation if narrow.bits > MOST_LOST else narrow.mover
     named = operation is not None and is_inside(operation.layer, layer)
     place = describe(operation) if operation else ""
     return Outcome(kind, True, not differs, named, f"{told}: {place}")

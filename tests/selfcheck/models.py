@@ -24,10 +24,11 @@ from time import process_time
 
 import torch
 
-from harness.same.compare import ByName, Compared, compare
-from harness.same.evidence import is_judged_as_run
-from harness.same.fused import compare_as_run
-from harness.same.outcomes import WIDEST
+from harness.matching.carry import ByName
+from harness.matching.compare import Compared, compare, is_judged_as_run
+from harness.matching.fused import compare_as_run
+from harness.matching.outcomes import WIDEST
+from harness.rules.precision import precision_of
 from harness.shadow.local import Checked
 from harness.shadow.recording import Operation
 from harness.shadow.shadow import Shadow
@@ -148,7 +149,9 @@ class Audit:
             tally.unjudged[PARTS[2]] += one.run_resolution > WIDEST or nothing
             tally.unjudged[PARTS[3]] += nothing or math.isnan(one.bits_worse)
             tally.why[one.outcome] += one.outcome in KINDS
-            self.alarms += [(part, f"{said} {where}") for part, said in find_alarms(one)]
+            self.alarms += [
+                (part, f"{said} {where}") for part, said in find_alarms(one, example.dtype)
+            ]
             if one.outcome in {"same", "too wide"}:
                 self.resolutions[key].append(one.resolution)
                 self.run_resolutions[key].append(one.run_resolution)
@@ -166,9 +169,12 @@ def loses_bits(one: Compared) -> bool:
     return one.bits_lost > MOST_LOST or one.bits_worse > MOST_WORSE
 
 
-def find_alarms(one: Compared) -> list[tuple[str, str]]:
+def find_alarms(one: Compared, dtype: str) -> list[tuple[str, str]]:
     """Return the parts in which an answer is told to be wrong, with a sentence each."""
     found = []
+    if one.narrow.moves_more(one.narrow_theirs, precision_of(dtype).stored):
+        share = one.narrow.share
+        found.append((PARTS[3], f"{one.answer} is moved by {share:.3g} in a narrower dtype"))
     if one.outcome in {"differs", "shape"} or (one.outcome == "not finite" and one.factor):
         said = f"{one.answer} {one.outcome}, {one.factor:.3g} times {one.allowed:.3g}"
         found.append((PARTS[0], f"{said}: {one.actual!r}, {one.expected!r}"))

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from harness.kernels import all as _rules  # noqa: F401
 from harness.rules.precision import precision_of
-from harness.rules.registry import REPEATED, Call, Error, bind, bound_errors
+from harness.rules.registry import REPEATED, Call, Error, bind, bound_errors, make_sound
 from tests.selfcheck.rule_calls import Made, aten
 from tests.selfcheck.rules import widen
 
@@ -53,7 +53,7 @@ def bound(corner: Made, dtype: str) -> tuple[list[Any], list[Error]]:
     results = list(found) if isinstance(found, tuple | list) else [found]
     errors = bound_errors(Call(name, bind(operation, args, kwargs), results), precision_of(dtype))
     assert errors is not None
-    return results, errors
+    return results, [None if each is None else make_sound(each) for each in errors]
 
 
 # sums

@@ -61,6 +61,28 @@ layer_norm_backward = aten.native_layer_norm_backward.default
 add("layer-norm-backward-beyond", layer_norm_backward, G[:1], x, [3], *far, W, W, [True] * 3)
 add("layer-norm-of-small", aten.native_layer_norm.default, tiny, [3], W, W, 0.0)
 add("layer-norm-beyond", aten.native_layer_norm.default, t([1e19, -1e19, 3e18]), [3], W, W, 0.0)
+layer_norm = aten.native_layer_norm.default
+zero = t([0, 0, 0])
+add("layer-norm-of-a-sum-beyond", layer_norm, t([1.5e19, -1.5e19, 3e18]), [3], W, W, 0.0)
+add(
+    "layer-norm-of-a-sum-to-the-end",
+    layer_norm,
+    t([1.30438126e19, -1.30438126e19]),
+    [2],
+    None,
+    None,
+    0.0,
+)
+add("layer-norm-of-a-mean-beyond", layer_norm, t([2e38, 2e38, 2e38]), [3], W, W, 1e-3)
+for what, slopes, scale, saved_mean in (
+    ("of-small", 1e-30 * G[:1], t([0.6]), t([0.1])),
+    ("of-zeros", zero, t([0.6]), t([0.1])),
+    ("of-a-negative-scale", G[:1], t([-0.6]), t([0.1])),
+):
+    given = (slopes, X[:1], [3], saved_mean, scale, 1e-15 * W if what == "of-small" else W, W)
+    add(f"layer-norm-backward-{what}", layer_norm_backward, *given, [True] * 3)
+just = (G[:1], x, [3], t([-3e12]), t([17340]), W, W, [True] * 3)
+add("layer-norm-backward-just-beyond", layer_norm_backward, *just)
 
 BATCH = t([0.3, 1.0], [-2.0, 0.7], [0.1, 5.0])
 WIDE, HELD = torch.tensor([0.1, 1.0]), torch.tensor([0.5, 2.0])
@@ -79,6 +101,17 @@ add(
     "batch-norm-functional",
     aten._native_batch_norm_legit_functional.default,
     *given,
+    True,
+    0.3,
+    1e-3,
+)
+add(
+    "batch-norm-functional-of-zeros",
+    aten._native_batch_norm_legit_functional.default,
+    0 * BATCH,
+    *given[1:3],
+    t(0, 0),
+    t(0, 0),
     True,
     0.3,
     1e-3,

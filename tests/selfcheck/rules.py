@@ -23,7 +23,7 @@ from torch import Tensor
 
 from harness.kernels import all as _rules  # noqa: F401
 from harness.rules.precision import HELD, precision_of
-from harness.rules.registry import REPEATED, Call, Error, bind, bound_errors
+from harness.rules.registry import REPEATED, Call, Error, bind, bound_errors, make_sound
 from harness.rules.schemas import HIDDEN_WRITES
 from tests.selfcheck import rule_kernel_calls as _kernels  # noqa: F401
 from tests.selfcheck import rule_loss_calls as _losses  # noqa: F401
@@ -90,7 +90,7 @@ def answer(operation: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Answe
     dtypes = [str(each.dtype) for each in listed if each is not None and each.is_floating_point()]
     errors = bound_errors(call, precision_of(dtypes[0].removeprefix("torch.")))
     assert errors is not None, f"{name} has no rule"
-    return Answer(call, listed, errors)
+    return Answer(call, listed, [None if each is None else make_sound(each) for each in errors])
 
 
 def _keep(given: Any) -> Any:

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from harness.same.compare import ByName, compare
+from harness.matching.carry import ByName
+from harness.matching.compare import compare
 from tests.conftest import Approved
 from tests.selfcheck import model_cost, model_faults, models
 from tests.selfcheck.zoo import formulas

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.autograd.functional import jacobian
+from torch.autograd.functional import hessian, jacobian
 
 from cases import levenberg, levenberg_numpy
 from cases.levenberg import Lanes, Problems, begin, find_loss, linearise, pose, take_step
 from cases.sine_training import from_r
+from reference.r.nnet_reference import LIVE
+from tests.selfcheck.trainer import write_in_r
 
 KINDS = [(tanh, outputs) for tanh in (False, True) for outputs in (1, 2)]
 INPUTS, HIDDEN, ROWS = 2, 3, 20
@@ -59,7 +61,7 @@ def differentiate_along(f: Tensor, weights: Tensor, along: Tensor) -> Tensor:
 def test_derivatives_are_autograds(tanh: bool, outputs: int) -> None:
     """Residuals, Jacobian and second derivatives along a direction."""
     theta, x, y = make(3, outputs)
-    r, Jt, curve = linearise(theta, pose(x, y, theta, (0.1,), 0.0, tanh))
+    r, Jt, _, curve = linearise(theta, pose(x, y, theta, (0.1,), 0.0, tanh))
     along = torch.randn(theta.shape, dtype=theta.dtype, generator=torch.Generator().manual_seed(1))
     bent = curve(along)
     for lane in range(3):
@@ -75,6 +77,80 @@ def test_derivatives_are_autograds(tanh: bool, outputs: int) -> None:
         torch.testing.assert_close(r[lane, :, 0], f(theta[lane]), **ROUNDED)
         torch.testing.assert_close(Jt[lane].T, by_autograd, **ROUNDED)
         torch.testing.assert_close(bent[lane, :, 0], second / 2, **ROUNDED)
+
+
+def make_classes(error: str) -> tuple[Tensor, Tensor, Tensor]:
+    """Starts (3, T), inputs (R, I), and shares of two classes (R, O)."""
+    theta, x, y = make(3, outputs=2)
+    return theta, x, y.softmax(1) if error == "softmax" else y.sigmoid()
+
+
+@pytest.mark.parametrize("error", ["entropy", "softmax"])
+def test_derivatives_of_classes_are_autograds(error: str) -> None:
+    """Half the first and half the second derivatives of the error by the outputs."""
+    theta, x, y = make_classes(error)
+    at = pose(x, y, theta, (0.1,), 0.0, False, error)
+    r, Jt, JtB, _ = linearise(theta, at)
+    find = levenberg.find_entropy if error == "entropy" else levenberg.find_surprise
+    for lane in range(3):
+        f = find_residuals(theta[lane], x, torch.zeros_like(y), False)
+
+        def loss(f: Tensor) -> Tensor:
+            return find(f.reshape(1, 2, ROWS), at.targets[None]).sum()
+
+        gradient, B = jacobian(loss, f) / 2, hessian(loss, f) / 2
+        torch.testing.assert_close(r[lane, :, 0], gradient, **ROUNDED)
+        torch.testing.assert_close(JtB[lane], Jt[lane] @ B, **ROUNDED)
+
+
+@pytest.mark.parametrize("error", ["entropy", "softmax"])
+def test_the_loss_of_classes_is_nnets(error: str) -> None:
+    """As R's nnet computes it, with decay, at weights that it does not change (maxit = 0)."""
+    theta, x, y = make_classes(error)
+    loss = find_loss(theta, pose(x, y, theta, (0.1,), 0.01, False, error))
+    x_r, y_r, weights = (write_in_r(each.numpy()) for each in (x, y, theta))
+    code = f"""
+        x <- {x_r}; y <- {y_r}; starts <- {weights}
+        apply(starts, 1, function(start) nnet::nnet(x, y, size = {HIDDEN}, {error} = TRUE,
+            Wts = start, maxit = 0, decay = 0.01, trace = FALSE)$value)
+    """
+    by_r = np.asarray(LIVE.eval_text(code)).tolist()
+    # nnet adds 1e-80 to probabilities, and rounds them before it takes the logarithm
+    assert loss.tolist() == pytest.approx(by_r, rel=1e-14)
+
+
+@pytest.mark.parametrize("error", ["entropy", "softmax"])
+def test_classes_are_learned(error: str) -> None:
+    """Every start ends where the gradient is nearly 0, and the best one separates the classes."""
+    x = torch.linspace(-2, 2, 24, dtype=torch.float64)[:, None]
+    inside = (x.abs() < 1).double()
+    y = torch.cat([inside, 1 - inside], dim=1) if error == "softmax" else inside
+    starts = make(6, outputs=y.shape[1])[0][:, : HIDDEN * 2 + y.shape[1] * (1 + HIDDEN)]
+    fits = levenberg.fit(starts, x, y, error=error, decay=1e-3, least_gain=1e-14)
+    at = pose(x, y, starts, (0.1,), 1e-3, False, error)
+
+    def find_slope(theta: Tensor) -> float:
+        weights = theta.clone().requires_grad_()
+        (slope,) = torch.autograd.grad(find_loss(weights, at).sum(), weights)
+        return float(slope.abs().max())
+
+    assert find_slope(fits.theta) < 1e-4 * find_slope(starts)
+    assert fits.loss.min() < len(x) * np.log(2) / 8  # an eighth of the loss of 1/2 everywhere
+
+
+@pytest.mark.parametrize(
+    ("y", "error", "said"),
+    [
+        ([[2.0], [0.0]], "entropy", "from 0 to 2, expected 0 to 1"),
+        ([[0.5, 0.2], [1, 0]], "softmax", "do not add up to 1"),
+        ([[0.0], [1.0]], "hinge", "expected one of squares, entropy, softmax"),
+    ],
+)
+def test_targets_that_are_no_classes_are_refused(y: Any, error: str, said: str) -> None:
+    targets = torch.tensor(y)
+    starts = torch.zeros(1, 3 * 2 + targets.shape[1] * 4)
+    with pytest.raises(ValueError, match=said):
+        levenberg.fit(starts, torch.zeros(2, 1), targets, error=error)
 
 
 def differentiate_twice(

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from harness.same.compare import GRADIENT
+from harness.evaluating.evaluation import GRADIENT
 from tests.selfcheck.zoo.block import Block
 
 Answers = dict[str, Tensor]

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from harness.evaluating.state import Shape
-from harness.mapping.parts import Named, Part, Parts, cut, joined, reshaped, transposed, whole
+from harness.layouts.parts import Named, Part, Parts, cut, joined, reshaped, transposed, whole
 
 Folded = tuple[Parts, Sequence[Named], Sequence[Named]]  # expressions, and vectors that are left
 

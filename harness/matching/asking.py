@@ -4,8 +4,9 @@ answers.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -15,68 +16,23 @@ from harness.evaluating.built import round_state
 from harness.evaluating.data import is_drawn, make_batches, shift_rows
 from harness.evaluating.draws import draw_state
 from harness.evaluating.state import State
-from harness.locating.causes import Cause, list_causes
+from harness.evaluating.ways import list_ways
+from harness.locating.causes import list_causes
 from harness.locating.located import locate, shorten_path
 from harness.mapping.models import Models, make_generator
+from harness.matching.calling import Call, Called, Caller, is_outside
+from harness.matching.compare import Compared
+from harness.matching.constants import list_rounded
+from harness.matching.fused import compare_as_run
+from harness.matching.losing import find_endless
+from harness.matching.placing import find_first
+from harness.matching.respondent import Ask, Respondent, Setting, compare_draws, digest_answers
+from harness.matching.result import AS_BUILT, Outside, Result
 from harness.model.errors import raised
-from harness.same.compare import Compared
-from harness.same.constants import list_rounded
-from harness.same.fused import compare_as_run
-from harness.same.placing import find_first
-from harness.same.respondent import Ask, Respondent, Setting, compare_draws, digest_answers
 from harness.shadow.functions import Function
 from harness.shadow.own_backward import list_wrong_backwards
 from harness.shadow.recording import Operation
 from harness.shadow.shadow import Shadow
-
-AS_BUILT = "as built"
-
-
-@dataclass(frozen=True, eq=False)
-class Outside:
-    """An operation of the subject whose result is outside its own rounding bound. `share` is its
-    error divided by the bound.
-    """
-
-    operation: Located
-    share: float
-
-
-@dataclass(frozen=True, eq=False)
-class Result:
-    """The result of evaluating both models with the same parameters and data (`ask`).
-
-    `compared` are the comparisons of their answers.
-
-    `first` has, by the name of each answer that differs, the first operations of the subject whose
-    results the reference does not compute. `outside` are operations outside their own rounding
-    bounds; `unruled` are operations for which no bound is known. `swapped` maps the name of an
-    output to that of another output of the reference, which it equals. `random` is the reason why
-    random numbers prevent a comparison, `missing` the reason why the subject's randomness certainly
-    differs, and `broken` the reason why a model has no answers. `not_finite` has a sentence by the
-    name of each answer that is not finite on some side. `digest` is a digest of all answers and
-    operations. `backwards` are the subject's own autograd functions whose backward pass is not the
-    derivative of their forward pass. `left` is the line of source at which numbers leave torch, as
-    for NumPy. `causes` are likely causes of the first difference.
-    """
-
-    ask: Ask
-    compared: Sequence[Compared] = ()
-    first: Mapping[str, Sequence[Located]] = field(default_factory=dict)
-    outside: Sequence[Outside] = ()
-    unruled: Sequence[Located] = ()
-    swapped: Mapping[str, str] = field(default_factory=dict)
-    random: str = ""
-    missing: str = ""
-    broken: str = ""
-    draws: int = 0
-    not_finite: Mapping[str, str] = field(default_factory=dict)
-    digest: str = ""
-    backwards: Sequence[str] = ()
-    rounded: bool = False  # are constants allowed to be rounded?
-    fused: float = 0.0  # how many times a fused kernel is outside what its steps may lose
-    left: str = ""
-    causes: Sequence[Cause] = ()
 
 
 def list_asks(models: Models) -> list[Ask]:
@@ -141,9 +97,10 @@ class Asker:
             ran = mine.run(ask)  # the first call of a new module
         except Exception as error:
             return Result(ask, broken=f"{models.given.name} {raised(error)}")
+        looked = []
         for one in (theirs, mine):
             try:
-                one.look(ask)
+                looked.append(one.look(ask))
             except Exception as error:
                 reason = ", when it was called again, so something is kept between calls"
                 more = reason if one is mine else ""
@@ -151,11 +108,15 @@ class Asker:
         random, missing = compare_draws(mine, theirs, ask)
         if random or missing:
             return Result(ask, random=random, missing=missing)
+        ways = list_ways(setting.mode, ask.seed)
+        called = Called(mine, ask, ways, ran), Called(theirs, ask, ways, looked[0])
+        moving = [way for way in ways if any(each.moves(way) for each in called)]
         digest = mine.digest + theirs.digest + digest_answers(ran)
         for result in self.known:
-            if result.ask.seed == ask.seed and result.digest == digest:
+            if result.ask.seed == ask.seed and result.digest == digest and not moving:
                 return result
-        return replace(self._compare(ask, mine, theirs, stored, ran), digest=digest)
+        result = self._compare(ask, mine, theirs, stored, ran, Caller(*called, moving))
+        return replace(result, digest=digest)
 
     def _compare(
         self,
@@ -164,12 +125,13 @@ class Asker:
         theirs: Respondent,
         stored: State,
         ran: Mapping[str, Tensor],
+        caller: Caller,
     ) -> Result:
         """Compare the evaluations of both models, `mine` of the subject and `theirs` of the
         reference.
 
-        `stored` are the reference's tensors at the start, by name, and `ran` its answers of a run
-        without recording.
+        `stored` are the reference's tensors at the start, by name, and `ran` the subject's answers
+        of a run without recording. `caller` compares the models in other ways of calling.
         """
         try:
             subject, reference = mine.shadow(ask), theirs.shadow(ask)
@@ -186,9 +148,12 @@ class Asker:
                 rounded = not any(one.outcome == "differs" for one in rerun)
             if rounded:  # rounding a constant is no work of the operations, whose bits are counted
                 compared = [
-                    replace(one, bits_worse=before.bits_worse)
+                    replace(one, bits_worse=before.bits_worse, worse_in=before.worse_in)
                     for one, before in zip(rerun, compared, strict=True)
                 ]
+        calls: Sequence[Call] = ()
+        if not any(one.outcome == "differs" or is_outside(one) for one in compared):
+            calls = caller.list_calls(subject, reference, carry)
         name = theirs.side.builder.name
         found = {
             one.answer: find_first(subject, reference, one)
@@ -209,11 +174,13 @@ class Asker:
             _find_swapped(subject, reference, compared),
             draws=len(mine.drawn),
             left=find_leaving(subject, reference),
+            endless=find_endless(subject) if any(map(_is_endless, compared)) else None,
             backwards=[describe_function(each) for each in list_wrong_backwards(subject)],
             not_finite=_describe_infinite(mine, theirs, ran, reference),
             fused=fused,
             rounded=rounded,
             causes=list_causes(subject, reference, begins, name),
+            calls=calls,
         )
 
     def _allow_rounded(
@@ -227,6 +194,14 @@ class Asker:
         subject.allow_rounded(own)
         reference.allow_rounded(others)
         return bool(own or others)
+
+
+def list_calls_in_float64(models: Models, setting: Setting) -> list[Call]:
+    """Return the ways of calling in which both models differ in float64, at the first two points:
+    narrower dtypes hide a difference that is less than they may lose.
+    """
+    asker = Asker(models, replace(setting, dtype="float64", dtype_reference="float64"))
+    return [call for ask in list_asks(models)[:2] for call in asker.ask(ask).calls]
 
 
 def locate_first(reference: Shadow, operations: Sequence[Operation], owner: str) -> list[Located]:
@@ -256,6 +231,11 @@ def describe_function(call: Function) -> str:
     """Return the name of a user's own autograd function, with the line of its forward pass."""
     line = locate(call.operations[0]).line if call.operations else ""
     return f"{call.name} ({line})" if line else call.name
+
+
+def _is_endless(one: Compared) -> bool:
+    """Is an answer, as the subject ran, not finite though its float64 repetition is?"""
+    return math.isinf(one.run_factor)
 
 
 def _is_lacking(one: Compared, subject: Shadow, reference: Shadow) -> bool:

@@ -13,12 +13,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import torch
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from harness.same.compare import Carry, Compared, Tensors, compare
+from harness.matching.carry import Carry, Tensors
+from harness.matching.compare import Compared, compare
 from harness.shadow.recording import Run
 from harness.shadow.shadow import Shadow
-from harness.shadow.unfused import StepByStep
+from harness.shadow.unfused import StepByStep, unfused
 
 OF_ATTENTION = "aten::_safe_softmax"  # which nothing but attention calls
 MOST = 64.0  # bounds: a larger error is no fused kernel's, see DECISIONS.md
@@ -31,25 +31,29 @@ def compare_as_run(
     seed: int,
     run: Callable[[], Tensors],
     ran: Tensors,
+    shift: Tensors | None = None,
 ) -> tuple[Sequence[Compared], float]:
     """Compare the answers of two models, each recorded and repeated in float64 (its shadow), and
     the subject's answers `ran` of a run without recording.
 
     `run` runs the subject once more. Also return the factor by which an answer is outside its bound
     with fused kernels, if it is inside with single steps; else 0. A model whose answers change from
-    run to run is judged by the first.
+    run to run is judged by the first. `shift` is what the reference's answers are off its shadow,
+    beyond rounding: it is taken from the subject's.
     """
 
     def judge(answers: Tensors) -> list[Compared]:
-        return compare(subject, reference, carry, torch.Generator().manual_seed(seed), answers)
+        return compare(
+            subject, reference, carry, torch.Generator().manual_seed(seed), answers, shift
+        )
 
     compared = judge(ran)
     worst = _find_worst(compared)
     if worst <= 1 or worst > MOST:
         return compared, 0.0
-    if not _are_equal(run(), ran):  # not the kernels, but the model gives other answers
+    if not are_equal(run(), ran):  # not the kernels, but the model gives other answers
         return compared, 0.0
-    with sdpa_kernel(SDPBackend.MATH), StepByStep() as steps:
+    with unfused(), StepByStep() as steps:
         again = run()
     if not (steps.met_recurrent or _attends(subject.watched.run)):
         return compared, 0.0
@@ -62,7 +66,7 @@ def _attends(run: Run) -> bool:
     return any(operation.functional == OF_ATTENTION for operation in run.operations)
 
 
-def _are_equal(answers: Tensors, others: Tensors) -> bool:
+def are_equal(answers: Tensors, others: Tensors) -> bool:
     """Are answers equal bit for bit? NaN is equal to NaN."""
     same = answers.keys() == others.keys()
     return same and all(

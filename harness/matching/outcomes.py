@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Literal
 
+WORSE_BITS = 3.0  # more than the reference's operations: the form loses precision, see DECISIONS.md
 WIDEST = 0.1  # of an answer's size: a wider bound says nothing
 Outcome = Literal[
     "same",

@@ -5,13 +5,14 @@ elements.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from harness.rules.registry import flatten, list_largest
 from harness.shadow.adjoint import draw_signs
 
 NOISE = 2.0**-49  # of the largest element: smaller differences of one element are not looked into
@@ -45,23 +46,18 @@ def list_questions(
     """
     if not answers:
         return []
-    expected, actual = (
-        torch.cat([each.reshape(-1) for each in side])
-        for side in zip(*answers.values(), strict=True)
-    )
+    expected, actual = (flatten(side) for side in zip(*answers.values(), strict=True))
     size, difference = abs(expected), abs(actual - expected)
     share = difference / (size + abs(actual) + LEAST)
     lengths = [each.numel() for each, _ in answers.values()]
-    parts = [
-        each.split_with_sizes(lengths)
-        for each in (draw_signs(expected, generator), difference, share)
-    ]
-    largest = [_list_largest(each.split_with_sizes(lengths)) for each in (size, difference, share)]
+    signs = draw_signs(expected, generator).split_with_sizes(lengths)
+    figures = torch.stack([size, difference, share])
+    largest = zip(*list_largest(figures, lengths), strict=True)
     questions = []
-    for (name, (like, _)), (signs, apart, shares), (most, most_apart, most_share) in zip(
-        answers.items(), zip(*parts, strict=True), zip(*largest, strict=True), strict=True
+    for (name, (like, _)), weights, (_, apart, shares), (most, most_apart, most_share) in zip(
+        answers.items(), signs, figures.split_with_sizes(lengths, 1), largest, strict=True
     ):
-        questions.append(Question(name, signs.reshape(like.shape)))
+        questions.append(Question(name, weights.reshape(like.shape)))
         if like.numel() == 1:
             continue
         if most_apart > NOISE * most:
@@ -69,11 +65,6 @@ def list_questions(
         if most_share > SMALL and shares.argmax() != apart.argmax():
             questions.append(ask_element(name, like, int(shares.argmax())))
     return questions
-
-
-def _list_largest(parts: Sequence[Tensor]) -> list[float]:
-    largest: list[float] = torch.stack([part.max() for part in parts]).tolist()
-    return largest
 
 
 def ask_element(name: str, like: Tensor, place: int, of_run: bool = False) -> Question:
@@ -90,7 +81,7 @@ def is_finite(tensor: Tensor) -> bool:
     """Are all numbers of an answer finite? An answer whose sum overflows does not count as
     finite.
     """
-    return math.isfinite(tensor.detach().sum().item())
+    return math.isfinite(tensor.sum().item())
 
 
 def have_same_infinities(one: Tensor, other: Tensor) -> bool:

@@ -6,55 +6,31 @@ A shadow is an evaluation repeated in float64, with bounds on its rounding error
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from harness.same.outcomes import Outcome, bits, decide, divide
-from harness.shadow.adjoint import Sum
-from harness.shadow.elements import (
+from harness.evaluating.evaluation import GRADIENT
+from harness.matching.carry import Carry, Tensors, pull_gradients
+from harness.matching.elements import (
     Question,
     ask_element,
     have_same_infinities,
     is_finite,
     list_questions,
 )
+from harness.matching.losing import find_costliest
+from harness.matching.narrow import NOTHING, Narrow, find_narrow
+from harness.matching.outcomes import WIDEST, WORSE_BITS, Outcome, bits, decide, divide
+from harness.shadow.adjoint import Sum
+from harness.shadow.local import Observed
 from harness.shadow.recording import Operation
 from harness.shadow.replay import widen
 from harness.shadow.shadow import Reach, Shadow
 
-GRADIENT = "gradient of "  # begins the name of a gradient by a parameter
 RUN_SHARE = 0.125  # of an average element's bound: beyond, the element as it ran is looked into
-Tensors = Mapping[str, Tensor]
-
-
-class Carry(Protocol):
-    """The derivative J of the map from the reference's parameters to the subject's."""
-
-    def push(self, tangents: Tensors) -> Tensors:
-        """Return J w: the changes of the subject's parameters, given changes w of the
-        reference's.
-        """
-
-    def pull(self, gradients: Tensors) -> Tensors:
-        """Return J^T g: the gradients by the reference's parameters, given those by the
-        subject's.
-        """
-
-
-class ByName:
-    """The derivative of the map for parameters that have the same names on both sides."""
-
-    def push(self, tangents: Tensors) -> Tensors:
-        """Return the changes unchanged."""
-        return tangents
-
-    def pull(self, gradients: Tensors) -> Tensors:
-        """Return the gradients unchanged."""
-        return gradients
 
 
 @dataclass(frozen=True)
@@ -71,11 +47,12 @@ class Compared:
 
     `run_factor` is the largest difference between the model's answer, as it ran in its own dtype,
     and its shadow, divided by the rounding error of its operations. `run_resolution` is the latter
-    divided by the size of the answer. `bits_lost` is the number of bits that the subject may lose
-    beyond those lost if all its operations ran in the claimed dtype, most of them in `lost_in`.
-    `bits_worse` is the number of bits beyond the reference's loss. It is NaN if the reference's
-    answer has no bit to keep: rounding in the claimed dtype may change it by its size. `unruled`
-    are operations for which no rounding bound is known: then there is no bound.
+    divided by the size of the answer. `bits_worse` is the number of bits that the subject's form
+    may lose beyond the reference's, most of them in `worse_in` if they are many. It is NaN if the
+    reference's answer has no bit to keep: rounding in the claimed dtype may change it by its size.
+    `narrow` and `narrow_theirs` are the digits that the subject and the reference lose in narrower
+    dtypes than the claimed ones.
+    `unruled` are operations for which no rounding bound is known: then there is no bound.
     """
 
     answer: str
@@ -89,10 +66,18 @@ class Compared:
     size: float = 0.0
     run_factor: float = 0.0
     run_resolution: float = 0.0
-    bits_lost: float = 0.0
     bits_worse: float = math.nan
-    lost_in: Operation | None = None
+    worse_in: Operation | None = None
+    narrow: Narrow = NOTHING
+    narrow_theirs: Narrow = NOTHING
     unruled: tuple[Operation, ...] = ()
+
+    @property
+    def bits_lost(self) -> float:
+        """The number of bits that the subject may lose in narrower dtypes than the claimed one,
+        beyond the reference's loss in the same dtypes.
+        """
+        return self.narrow.count_beyond(self.narrow_theirs)
 
 
 def compare(
@@ -101,14 +86,16 @@ def compare(
     carry: Carry,
     generator: torch.Generator,
     ran: Tensors | None = None,
+    shift: Tensors | None = None,
 ) -> list[Compared]:
     """Compare all answers of two models, with gradients by the reference's parameters.
 
     `carry` is the derivative of the map from the reference's parameters to the subject's;
     `generator` draws random weights. `ran` are the subject's answers of a run without recording; by
-    default the recorded answers are judged.
+    default the recorded answers are judged. `shift` is taken from them, by name: it is by how much
+    the reference's answers are off its shadow, more than by rounding.
     """
-    both = _Both(subject, reference, carry, ran)
+    both = _Both(subject, reference, carry, ran, shift or {})
     names = list(reference.watched.answers)
     by_shape = {name: both.compare_shapes(name) for name in names}
     by_shape |= {name: Compared(name, "only here", math.inf) for name in both.list_more()}
@@ -121,6 +108,13 @@ def compare(
     for name in waiting:
         by_shape[name] = _conclude(both, name, [one for one in judged if one.question.name == name])
     return [one for one in by_shape.values() if one is not None]
+
+
+def is_judged_as_run(one: Compared) -> bool:
+    """Is the answer of a run in the model's own dtype judged? It is if its bound is narrow, or if
+    it is not finite.
+    """
+    return one.run_resolution <= WIDEST or math.isinf(one.run_factor)
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,6 +133,7 @@ class _Judged:
     recorded_difference: float  # the answer as it was recorded, from its shadow
     mine: Reach
     theirs: Reach
+    is_shifted: bool
 
     @property
     def allowed(self) -> float:
@@ -160,6 +155,8 @@ class _Judged:
         the part that this leaves out: its own difference beyond the bound.
         """
         allowed = self.mine.as_run
+        if self.is_shifted:  # by what the reference gave as it ran
+            allowed += self.theirs.as_run
         if allowed < self.recorded_difference < math.inf:
             allowed = self.recorded_difference
         return divide(self.run_difference, allowed)
@@ -191,18 +188,26 @@ class _Both:
     """
 
     def __init__(
-        self, subject: Shadow, reference: Shadow, carry: Carry, ran: Tensors | None
+        self,
+        subject: Shadow,
+        reference: Shadow,
+        carry: Carry,
+        ran: Tensors | None,
+        shift: Tensors,
     ) -> None:
         self.subject, self.reference, self.carry = subject, reference, carry
         names = list(subject.watched.answers)
         shadows = {name: subject.read(name).detach() for name in names}
         self.known = {name: reference.read(name).detach() for name in reference.watched.answers}
-        recorded = {name: widen(subject.watched.observed(name)) for name in names}
-        self.shadows = self._pull(shadows)
-        self.recorded = self._pull(recorded)
-        self.ran = self.recorded
+        observed = Observed(subject.watched.run)
+        recorded = {name: observed.read(place) for name, place in subject.watched.answers.items()}
+        self.shadows = pull_gradients(carry, shadows)
+        self.recorded = pull_gradients(carry, recorded)
+        self.ran, self.shift = self.recorded, shift
         if ran is not None:
-            self.ran = self._pull({name: widen(tensor) for name, tensor in ran.items()})
+            answers = pull_gradients(carry, {name: widen(each) for name, each in ran.items()})
+            moved = {name: answers[name] - each for name, each in shift.items() if name in answers}
+            self.ran = {**answers, **moved}
         self.pairs: dict[str, _Pair] = {}
         self.endless: set[str] = set()
 
@@ -214,7 +219,7 @@ class _Both:
             difference = None
             if ran is not None and ran.shape == actual.shape:
                 difference = recorded_difference
-                if not torch.equal(ran, recorded):
+                if ran is not recorded and not torch.equal(ran, recorded):
                     difference = self._subtract(name, ran, actual)
             actual = self._blank(name, actual)
             expected = self._blank(name, self.expected(name))
@@ -230,19 +235,6 @@ class _Both:
     def _blank(self, name: str, answer: Tensor) -> Tensor:
         """Return an answer with 0 in place of infinities and NaN."""
         return answer.nan_to_num(0.0, 0.0, 0.0) if name in self.endless else answer
-
-    def _pull(self, answers: Tensors) -> Tensors:
-        """Return a copy of the answers in which gradients by the subject's parameters are converted
-        to gradients by the reference's.
-        """
-        mine = {
-            name.removeprefix(GRADIENT): answer
-            for name, answer in answers.items()
-            if name.startswith(GRADIENT)
-        }
-        others = {name: each for name, each in answers.items() if not name.startswith(GRADIENT)}
-        pulled = self.carry.pull(mine) if mine else {}
-        return others | {GRADIENT + name: gradient for name, gradient in pulled.items()}
 
     def expected(self, name: str) -> Tensor:
         """Return the reference's answer."""
@@ -352,8 +344,8 @@ def _judge_questions(both: _Both, questions: Sequence[Question]) -> list[_Judged
     mine = both.subject.reach_sums([actual for actual, _ in sums])
     theirs = both.reference.reach_sums([expected for _, expected in sums])
     return [
-        _Judged(question, *both.measure(question), *reaches)
-        for question, *reaches in zip(questions, mine, theirs, strict=True)
+        _Judged(question, *both.measure(question), one, other, question.name in both.shift)
+        for question, one, other in zip(questions, mine, theirs, strict=True)
     ]
 
 
@@ -371,7 +363,11 @@ def _conclude(both: _Both, name: str, judged: Sequence[_Judged]) -> Compared:
     resolution = divide(whole.allowed, size)
     where = worst.question.where or (0,) * expected.ndim
     mine, theirs = whole.mine, whole.theirs
-    known = theirs.as_declared <= size
+    worse, worse_in = math.nan, None
+    if theirs.as_declared <= size:
+        worse = bits(mine.in_float64, theirs.in_float64)
+    if worse > WORSE_BITS:
+        worse_in = find_costliest(both.subject, both.weigh(whole.question)[0])
     return Compared(
         name,
         decide(factor, resolution, size, bool(mine.unruled or theirs.unruled), both.leaves(judged)),
@@ -384,8 +380,9 @@ def _conclude(both: _Both, name: str, judged: Sequence[_Judged]) -> Compared:
         size,
         max(one.run_factor for one in judged),
         divide(mine.as_run, size),
-        bits(mine.as_run, mine.as_declared),
-        bits(mine.in_float64, theirs.in_float64) if known else math.nan,
-        mine.lost[0][1] if mine.lost else None,
+        worse,
+        worse_in,
+        find_narrow(both.subject, mine, size),
+        find_narrow(both.reference, theirs, size),
         (*mine.unruled, *theirs.unruled),
     )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import torch
 from torch import Tensor
@@ -35,6 +37,16 @@ Parts = dict[str, Part]  # by the names of the tensors that they make
 Named = tuple[str, Shape]  # a tensor's name and shape
 
 
+def close(text: str) -> str:
+    """Return a text in parentheses if it is a sum or joins tensors, so that a call may follow."""
+    depth = 0
+    for place, letter in enumerate(text):
+        depth += (letter in "([") - (letter in ")]")
+        if not depth and (text.startswith(" + ", place) or text.startswith(" along ", place)):
+            return f"({text})"
+    return text
+
+
 def whole(name: str) -> Part:
     """Return the expression for the tensor of this name, unchanged."""
     return Part((name,), name, f"s[{quoted(name)}]", lambda state: state[name])
@@ -48,7 +60,23 @@ def zeros(shape: Shape) -> Part:
 
 def transposed(part: Part) -> Part:
     """Return the expression for the transpose of a matrix."""
-    return Part(part.sources, f"{part.text}.T", f"{part.code}.T", lambda state: part.make(state).mT)
+    return Part(
+        part.sources,
+        f"{close(part.text)}.T",
+        f"{close(part.code)}.T",
+        lambda state: part.make(state).mT,
+    )
+
+
+def permuted(part: Part, axes: Sequence[int]) -> Part:
+    """Return the expression for a tensor with its axes in another order."""
+    call = f".permute({', '.join(map(str, axes))})"
+    return Part(
+        part.sources,
+        close(part.text) + call,
+        close(part.code) + call,
+        lambda state: part.make(state).permute(tuple(axes)),
+    )
 
 
 def reshaped(part: Part, shape: Shape) -> Part:
@@ -56,10 +84,61 @@ def reshaped(part: Part, shape: Shape) -> Part:
     call = f".reshape({', '.join(map(str, shape))})"
     return Part(
         part.sources,
-        part.text + call,
-        part.code + call,
+        close(part.text) + call,
+        close(part.code) + call,
         lambda state: part.make(state).reshape(shape),
     )
+
+
+def unflattened(part: Part, axis: int, lengths: Sequence[int]) -> Part:
+    """Return the expression for a tensor with one axis split into several of these lengths."""
+    call = f".unflatten({axis}, ({', '.join(map(str, lengths))}))"
+    return Part(
+        part.sources,
+        close(part.text) + call,
+        close(part.code) + call,
+        lambda state: torch.unflatten(part.make(state), axis, tuple(lengths)),
+    )
+
+
+def flattened(part: Part, first: int, last: int) -> Part:
+    """Return the expression for a tensor with the axes from `first` to `last` made one."""
+    call = f".flatten({first}, {last})"
+    return Part(
+        part.sources,
+        close(part.text) + call,
+        close(part.code) + call,
+        lambda state: part.make(state).flatten(first, last),
+    )
+
+
+def reordered(part: Part, axis: int, order: Sequence[int]) -> Part:
+    """Return the expression for a tensor with the slices along an axis in another order."""
+    index = f"[{':, ' * axis}[{', '.join(map(str, order))}]]"
+    return Part(
+        part.sources,
+        close(part.text) + index,
+        close(part.code) + index,
+        lambda state: part.make(state).index_select(axis, torch.tensor(order)),
+    )
+
+
+def replaced(part: Part, by: Mapping[str, Part]) -> Part:
+    """Return an expression in which other expressions stand for some of its tensors."""
+    names = [name for name in part.sources if name in by]
+    if not names:
+        return part
+    pattern = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
+    text = re.sub(rf"(?<![\w.])({pattern})(?!\w)", lambda match: by[match[1]].text, part.text)
+    code = part.code
+    for name in names:
+        code = code.replace(whole(name).code, by[name].code)
+
+    def make(state: State) -> Tensor:
+        return part.make({**state, **{name: by[name].make(state) for name in names}})
+
+    sources = (by[name].sources if name in by else (name,) for name in part.sources)
+    return Part(tuple(dict.fromkeys(chain(*sources))), text, code, make)
 
 
 def joined(parts: Sequence[Part], axis: int) -> Part:
@@ -91,8 +170,8 @@ def picked(part: Part, axis: int, number: int) -> Part:
     index = f"[{':, ' * axis}{number}]"
     return Part(
         part.sources,
-        part.text + index,
-        part.code + index,
+        close(part.text) + index,
+        close(part.code) + index,
         lambda state: part.make(state).select(axis, number),
     )
 
@@ -102,8 +181,8 @@ def cut(part: Part, axis: int, start: int, stop: int) -> Part:
     index = f"[{':, ' * axis}{start}:{stop}]"
     return Part(
         part.sources,
-        part.text + index,
-        part.code + index,
+        close(part.text) + index,
+        close(part.code) + index,
         lambda state: part.make(state).narrow(axis, start, stop - start),
     )
 

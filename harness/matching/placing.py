@@ -9,10 +9,12 @@ from collections.abc import Sequence
 
 from harness.locating.arrivals import trace_arrivals
 from harness.locating.frontier import Pool, find_frontier, list_numbers
+from harness.locating.mixing import is_mixed_otherwise
 from harness.locating.scaling import follow_scales
+from harness.locating.skipping import find_skip
 from harness.locating.stopping import list_stops
 from harness.locating.viewing import name_views
-from harness.same.compare import Compared
+from harness.matching.compare import Compared
 from harness.shadow.recording import Operation
 from harness.shadow.shadow import Shadow
 
@@ -44,6 +46,9 @@ def find_first(subject: Shadow, reference: Shadow, differs: Compared) -> list[Op
             return stops
     if not first:
         return lacking or _find_last(subject, differs)
+    skip = find_skip(subject.replay, reference.replay, lacking)
+    if skip is not None and not is_mixed_otherwise(subject.replay, reference.replay, first[0]):
+        return [skip.skipped]
     return lacking if lacking and _is_left_out(subject, reference, pool, lacking, first) else first
 
 

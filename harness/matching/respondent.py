@@ -19,9 +19,11 @@ from harness.evaluating.evaluation import (
     survey,
     watch_evaluation,
 )
+from harness.evaluating.side import Side
 from harness.evaluating.state import State, list_live, read_state, write_state
 from harness.evaluating.survey import Drawn, describe_drawn, draw_otherwise, draw_the_same
-from harness.mapping.models import Models, Side
+from harness.evaluating.ways import Way, evaluate_in_way
+from harness.mapping.models import Models
 from harness.model.devices import held_in
 from harness.shadow.shadow import Shadow
 from harness.shadow.watch import Watched
@@ -128,6 +130,14 @@ class Respondent:
         answers = {name: tensor.detach().clone() for name, tensor in answers.items()}
         self._set()
         return answers
+
+    def run_in_way(self, ask: Ask, way: Way, usual: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Return the answers of a run in another way of calling, by name; see `evaluate_in_way`."""
+        try:
+            answers = evaluate_in_way(self.module, self._question(ask, ask.batch), way, usual)
+            return {name: tensor.detach().clone() for name, tensor in answers.items()}
+        finally:
+            self._set()
 
     def shadow(self, ask: Ask) -> Shadow:
         """Return the recorded evaluation, repeated in float64 at the parameters before they are

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from harness.evaluating.state import Shape
-from harness.mapping.parts import Named, Part, Parts, picked, reshaped, stacked, transposed, whole
+from harness.layouts.parts import Named, Part, Parts, picked, reshaped, stacked, transposed, whole
 
 FIRST = re.compile(r"^(\D*)\d+")
 LAST = re.compile(r"^(.*\D)\d+(?=\D*$)")

@@ -1,0 +1,130 @@
+"""Finds an operation of the reference that the subject skips: a residual that is not added, a scale
+that is left out.
+
+The reference applies an operation to an array, and gives its result to a reader. The subject gives
+the array itself to a reader of the same kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+from harness.locating.alike import (
+    are_equal,
+    hold_equal,
+    list_readers,
+    list_results,
+    name_kind,
+    read_inputs,
+)
+from harness.locating.arrivals import is_one_of
+from harness.shadow.places import Place
+from harness.shadow.recording import Operation
+from harness.shadow.replay import Replay
+
+COPIES = ("clone", "copy")
+
+
+class Skip(NamedTuple):
+    """An operation of the reference that the subject skips, and the subject's operation that reads
+    what the skipped one should have changed.
+    """
+
+    skipped: Operation
+    reader: Operation
+
+
+def find_skip(subject: Replay, reference: Replay, lacking: Sequence[Operation]) -> Skip | None:
+    """Return the first of the operations `lacking` that the subject skips; None if it skips none.
+
+    `lacking` are operations of the reference whose inputs the subject computes, and whose results
+    it does not. One that the subject has elsewhere is moved, not skipped.
+    """
+    for operation in lacking:
+        if operation.backward or _is_moved(subject, reference, operation):
+            continue
+        given = read_inputs(reference, operation)
+        results = {place.version for place in operation.results if place is not None}
+        for theirs in list_readers(reference, operation):
+            for mine in _list_alike(subject, theirs):
+                if _reads_instead(subject, reference, mine, theirs, results, given):
+                    return Skip(operation, _pass_copies(subject, mine))
+    return None
+
+
+def _pass_copies(side: Replay, operation: Operation) -> Operation:
+    """Return an operation, or the one that alone reads it if it only copies."""
+    while name_kind(operation) in COPIES:
+        readers = list_readers(side, operation)
+        if len(readers) != 1:
+            break
+        operation = readers[0]
+    return operation
+
+
+def _is_moved(subject: Replay, reference: Replay, operation: Operation) -> bool:
+    """Has the subject as many operations of this kind in the layer of this name? Without such a
+    layer all operations count.
+    """
+    named = any(each.layer == operation.layer for each in subject.run.operations)
+    mine, theirs = (
+        [
+            each
+            for each in side.run.operations
+            if name_kind(each) == name_kind(operation)
+            and each.backward == operation.backward
+            and (each.layer == operation.layer or not named)
+        ]
+        for side in (subject, reference)
+    )
+    return len(mine) >= len(theirs)
+
+
+def _list_alike(side: Replay, operation: Operation) -> list[Operation]:
+    """Return the operations of the same kind and way, with the same numbers beside arrays."""
+    return [
+        each
+        for each in side.run.operations
+        if name_kind(each) == name_kind(operation)
+        and each.backward == operation.backward
+        and _without_places((*each.args, each.kwargs))
+        == _without_places((*operation.args, operation.kwargs))
+    ]
+
+
+def _without_places(given: Any) -> Any:
+    """Return arguments with "array" for each array."""
+    if isinstance(given, Place):
+        return "array"
+    if isinstance(given, dict):
+        return {name: _without_places(each) for name, each in given.items()}
+    if isinstance(given, tuple | list):
+        return [_without_places(each) for each in given]
+    return given
+
+
+def _reads_instead(
+    subject: Replay,
+    reference: Replay,
+    mine: Operation,
+    theirs: Operation,
+    results: set[int],
+    given: Sequence[Tensor],
+) -> bool:
+    """Does `mine` read one of the arrays `given` where `theirs` reads one of the versions
+    `results`, and is all else that they read the same? The reference must not compute its result.
+    """
+    for place, other in zip(mine.places, theirs.places, strict=True):
+        array = subject.read(place).detach()
+        if other.version in results:
+            if place[1:] == other[1:]:  # the same view, of all that is there
+                array = subject.get(place.version).detach()
+            if not any(hold_equal(array, each) for each in given):
+                return False
+        elif not are_equal(array.double(), reference.read(other).detach().double()):
+            return False
+    computed = [each for _, each in list_results(reference, reference.run.operations, False)]
+    return not all(is_one_of(each, computed) for _, each in list_results(subject, [mine], False))

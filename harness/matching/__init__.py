@@ -1,0 +1,1 @@
+"""Evaluates two PyTorch models at the same parameters and data, and compares their answers."""
