@@ -22,7 +22,7 @@ from harness.locating.located import locate, shorten_path
 from harness.mapping.models import Models, make_generator
 from harness.matching.calling import Call, Called, Caller, is_outside
 from harness.matching.compare import Compared
-from harness.matching.constants import list_rounded
+from harness.matching.constants import find_tables, list_rounded
 from harness.matching.fused import compare_as_run
 from harness.matching.losing import find_endless
 from harness.matching.placing import find_first
@@ -137,6 +137,9 @@ class Asker:
             subject, reference = mine.shadow(ask), theirs.shadow(ask)
         except Exception as error:
             return Result(ask, broken=f"operations cannot be followed: watching {raised(error)}")
+        for one, other in ((subject, reference), (reference, subject)):
+            if one.loses_digits:
+                one.forgive(find_tables(one, other).operations)
         carry = self.models.mapping.at(stored)
         both = subject, reference, carry, ask.seed, lambda: mine.run(ask), ran
         compared, fused = compare_as_run(*both)
@@ -190,7 +193,9 @@ class Asker:
         any.
         """
         own = list_rounded(subject, reference, mine.module)
+        own |= find_tables(subject, reference).errors
         others = list_rounded(reference, subject, theirs.module)
+        others |= find_tables(reference, subject).errors
         subject.allow_rounded(own)
         reference.allow_rounded(others)
         return bool(own or others)

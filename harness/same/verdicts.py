@@ -21,6 +21,7 @@ from harness.rules.precision import precision_of
 from harness.same.call_sentences import describe_call, list_call_notes
 from harness.same.evidence import UNPAIRED, Evidence, Shown
 from harness.same.narrow_sentences import describe_alike, describe_lost, describe_moved
+from harness.same.notes import list_notes
 from harness.same.precision_sentences import describe_run, describe_worse
 from harness.same.sentences import (
     describe_backwards,
@@ -33,7 +34,6 @@ from harness.same.sentences import (
     describe_unruled,
     describe_well_computed,
     describe_widening,
-    list_notes,
     name_element,
     name_place,
 )

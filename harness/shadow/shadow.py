@@ -146,6 +146,18 @@ class Shadow:
         """
         return list_lost(self.watched.run, self.checked, self.dtype)
 
+    @property
+    def loses_digits(self) -> bool:
+        """Did operations lose digits in a narrower dtype than the claimed one?"""
+        return bool(self._lost)
+
+    def forgive(self, operations: frozenset[Operation]) -> None:
+        """Count no digits as lost by operations in a narrower dtype, since another model holds what
+        they compute.
+        """
+        kept = {each: errors for each, errors in self._lost.items() if each not in operations}
+        self.__dict__["_lost"] = kept
+
     def allow_rounded(self, constants: Mapping[int, Tensor]) -> None:
         """Allow constants to be rounded where they are created, as torch.tensor(0.1) in float32 is.
 
