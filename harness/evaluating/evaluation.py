@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 from zlib import crc32
@@ -19,6 +19,7 @@ from harness.evaluating.data import Batch
 from harness.evaluating.outputs import name_outputs
 from harness.evaluating.state import list_live, list_parameters
 from harness.evaluating.survey import Survey
+from harness.model.dropout import Dropout
 from harness.model.errors import WrongAnswer, raised
 from harness.model.late import uncompiled
 from harness.model.losses import check_loss
@@ -42,7 +43,7 @@ class Question:
     are read after the call. `by_inputs` and `by_parameters` ask for gradients; with
     `needs_gradients` False the module is called under torch.no_grad(). `weights` stores the weights
     of each output, by name, from the first evaluation on. `arguments` names the arguments; by
-    default they have the names in the module's forward.
+    default they have the names in the module's forward. Without `dropout`, that of torch is off.
     """
 
     batch: Batch
@@ -56,11 +57,13 @@ class Question:
     weights: dict[str, Tensor] = field(default_factory=dict)
     arguments: Sequence[str] = ()
     needs_gradients: bool = True
+    dropout: bool = True
 
 
 def evaluate(module: Any, question: Question) -> Answers:
     """Return all answers of a module to a question, by name; it may run compiled code."""
-    with _hold_mode_and_seed(module, question):
+    eager = nullcontext() if question.dropout else uncompiled()
+    with _hold_mode_and_seed(module, question), eager:
         return _answer(module, question)
 
 
@@ -100,6 +103,12 @@ def call_before(module: Any, question: Question) -> None:
 
 
 def _answer(module: Any, question: Question) -> Answers:
+    """Return the answers of a module, with its dropout switched off if the question says so."""
+    with nullcontext() if question.dropout else Dropout(off=True):
+        return _call(module, question)
+
+
+def _call(module: Any, question: Question) -> Answers:
     """Call a module, and return its outputs, loss, gradients and buffers by name."""
     batch, inputs = _take_inputs(module, question)
     with torch.set_grad_enabled(question.needs_gradients), users():

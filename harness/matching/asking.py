@@ -23,6 +23,7 @@ from harness.mapping.models import Models, make_generator
 from harness.matching.calling import Call, Called, Caller, is_outside
 from harness.matching.compare import Compared
 from harness.matching.constants import list_rounded
+from harness.matching.dropping import compare_dropouts
 from harness.matching.fused import compare_as_run
 from harness.matching.losing import find_endless
 from harness.matching.placing import find_first
@@ -63,6 +64,10 @@ def list_asks(models: Models) -> list[Ask]:
     return asks
 
 
+class _Broken(Exception):
+    """Raised with the reason why a model has no answers."""
+
+
 class Asker:
     """Evaluates both models in a setting: a dtype, a device and a mode (train() or eval()).
 
@@ -94,29 +99,52 @@ class Asker:
         except Exception as error:  # a user's model may raise anything
             return Result(ask, broken=f"{models.given.name} {raised(error)}")
         try:
-            ran = mine.run(ask)  # the first call of a new module
-        except Exception as error:
-            return Result(ask, broken=f"{models.given.name} {raised(error)}")
-        looked = []
-        for one in (theirs, mine):
-            try:
-                looked.append(one.look(ask))
-            except Exception as error:
-                reason = ", when it was called again, so something is kept between calls"
-                more = reason if one is mine else ""
-                return Result(ask, broken=f"{one.side.builder.name} {raised(error)}{more}")
-        random, missing = compare_draws(mine, theirs, ask)
-        if random or missing:
-            return Result(ask, random=random, missing=missing)
+            ran, looked = self._look(ask, mine, theirs)
+            dropping = None
+            random, missing = compare_draws(mine, theirs, ask)
+            if random:
+                dropping = compare_dropouts(mine.dropped, theirs.dropped)
+                mine.dropout = theirs.dropout = False
+                ran, looked = self._look(ask, mine, theirs)
+                if any(compare_draws(mine, theirs, ask)):  # it is no dropout of torch
+                    return Result(ask, random=random)
+        except _Broken as error:
+            return Result(ask, broken=str(error))
+        if missing:
+            return Result(ask, missing=missing)
         ways = list_ways(setting.mode, first=ask.seed == 0)
-        called = Called(mine, ask, ways, ran), Called(theirs, ask, ways, looked[0])
+        called = Called(mine, ask, ways, ran), Called(theirs, ask, ways, looked)
         moving = [way for way in ways if any(each.moves(way) for each in called)]
         digest = mine.digest + theirs.digest + digest_answers(ran)
         for result in self.known:
             if result.ask.seed == ask.seed and result.digest == digest and not moving:
                 return result
         result = self._compare(ask, mine, theirs, stored, ran, Caller(*called, moving))
-        return replace(result, digest=digest)
+        return replace(result, digest=digest, dropping=dropping)
+
+    def _look(
+        self, ask: Ask, mine: Respondent, theirs: Respondent
+    ) -> tuple[Mapping[str, Tensor], Mapping[str, Tensor]]:
+        """Return the subject's answers of a run without recording, and the reference's answers.
+
+        Afterwards both models have noted the random numbers that they draw. Raises _Broken if a
+        model raises.
+        """
+        name = self.models.given.name
+        try:
+            ran = mine.run(ask)  # the first call of a new module
+        except Exception as error:  # a user's model may raise anything
+            raise _Broken(f"{name} {raised(error)}") from error
+        try:
+            looked = theirs.look(ask)
+        except Exception as error:
+            raise _Broken(f"{theirs.side.builder.name} {raised(error)}") from error
+        try:
+            mine.look(ask)
+        except Exception as error:
+            reason = ", when it was called again, so something is kept between calls"
+            raise _Broken(f"{name} {raised(error)}{reason}") from error
+        return ran, looked
 
     def _compare(
         self,

@@ -25,6 +25,8 @@ from harness.evaluating.survey import Drawn, describe_drawn, draw_otherwise, dra
 from harness.evaluating.ways import Way, evaluate_in_way
 from harness.mapping.models import Models
 from harness.model.devices import held_in
+from harness.model.dropout import Dropout, Dropped
+from harness.shadow.layers import Layers
 from harness.shadow.shadow import Shadow
 from harness.shadow.watch import Watched
 
@@ -75,6 +77,8 @@ class Respondent:
         self.drawn: list[Drawn] = []
         self.weights: dict[str, Tensor] = {}
         self.digest = ""
+        self.dropout = True  # is it switched on?
+        self.dropped: list[Dropped] = []
 
     def prepare(self, ask: Ask, state: State, built: State) -> None:
         """Set the tensors of the model to `state`. If `ask` has a batch `before`, the model with
@@ -111,6 +115,7 @@ class Respondent:
             models.mapping.differentiable,
             self.weights,
             models.arguments,
+            dropout=self.dropout,
         )
 
     def look(self, ask: Ask, seed: int | None = None) -> Mapping[str, Tensor]:
@@ -118,8 +123,10 @@ class Respondent:
         question = self._question(ask, ask.batch)
         if seed is not None:
             question = Question(**{**vars(question), "seed": seed})
-        answers, surveyed = survey(self.module, question)
-        self.drawn = surveyed.drawn
+        layers = Layers()
+        with layers.follow(self.module), Dropout(layers.find) as dropouts:
+            answers, surveyed = survey(self.module, question)
+        self.drawn, self.dropped = surveyed.drawn, dropouts.dropped
         self.digest = digest_answers(answers) + surveyed.trace.hexdigest()
         self._set()
         return answers
@@ -218,9 +225,9 @@ def compare_draws(mine: Respondent, theirs: Respondent, ask: Ask) -> tuple[str, 
 
 def _acts(one: Respondent, ask: Ask) -> bool:
     """Do a model's answers depend on the random seed?"""
-    drawn = one.drawn
+    drawn, dropped = one.drawn, one.dropped
     first, second = one.look(ask, 1), one.look(ask, 2)
-    one.drawn = drawn
+    one.drawn, one.dropped = drawn, dropped
     return any(
         name not in second or not torch.equal(tensor.nan_to_num(), second[name].nan_to_num())
         for name, tensor in first.items()

@@ -11,6 +11,7 @@ from harness.core.finding import Located
 from harness.locating.causes import Cause
 from harness.matching.calling import Call
 from harness.matching.compare import Compared
+from harness.matching.dropping import Dropping
 from harness.matching.respondent import Ask
 
 AS_BUILT = "as built"
@@ -44,6 +45,7 @@ class Result:
     for NumPy. `endless` is the subject's first operation that made finite numbers infinite or NaN,
     and would not in float64. `causes` are likely causes of the first difference. `calls` are other
     ways of calling both models in which their answers differ, as under torch.no_grad().
+    `dropping` compares the dropouts of both models if all dropout was switched off.
     """
 
     ask: Ask
@@ -65,3 +67,4 @@ class Result:
     endless: Located | None = None
     causes: Sequence[Cause] = ()
     calls: Sequence[Call] = ()
+    dropping: Dropping | None = None

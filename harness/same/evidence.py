@@ -11,6 +11,7 @@ from harness.core.finding import Located
 from harness.evaluating.evaluation import GRADIENT
 from harness.matching.calling import Call
 from harness.matching.compare import Compared, is_judged_as_run
+from harness.matching.dropping import Dropping
 from harness.matching.outcomes import WIDEST
 from harness.matching.result import Outside, Result
 
@@ -48,6 +49,11 @@ class Evidence:
     def missing(self) -> str:
         """The reason why the randomness of both certainly differs; "" if it may be the same."""
         return next((each.missing for each in self.results if each.missing), "")
+
+    @property
+    def dropping(self) -> Dropping | None:
+        """The comparison of both dropouts, if all dropout was switched off."""
+        return next((each.dropping for each in self.results if each.dropping), None)
 
     def list_names(self) -> list[str]:
         """Return the names of all answers, in order."""

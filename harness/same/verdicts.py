@@ -19,6 +19,12 @@ from harness.matching.outcomes import WORSE_BITS
 from harness.matching.result import Result
 from harness.rules.precision import precision_of
 from harness.same.call_sentences import describe_call, list_call_notes
+from harness.same.dropout_sentences import (
+    describe_lacking,
+    describe_switched_off,
+    describe_unequal,
+    list_dropout_notes,
+)
 from harness.same.evidence import UNPAIRED, Evidence, Shown
 from harness.same.narrow_sentences import describe_alike, describe_lost, describe_moved
 from harness.same.precision_sentences import describe_run, describe_worse
@@ -96,15 +102,20 @@ def judge_function(judged: Judged) -> Verdict:
     if unjudged := describe_unjudged(models, evidence):
         status, reason = unjudged
         return blank(trial, status, reason)
+    dropping = evidence.dropping
+    if dropping and (lacking := describe_lacking(models, dropping)):
+        return _fail(judged, lacking)
+    if dropping and not dropping.is_equal:
+        return blank(trial, Status.VACUOUS, describe_unequal(models, dropping))
     worst = max(evidence.judged(), key=lambda shown: shown.compared.factor)
-    verdict = blank(
-        trial, Status.PASS, describe_function(models, evidence, judged.mode, trial.dtype)
-    )
+    limits = [describe_switched_off(dropping)] if dropping else []
+    function = describe_function(models, evidence, judged.mode, trial.dtype)
+    verdict = blank(trial, Status.PASS, "; ".join([function, *limits]))
     return replace(
         verdict,
         budget_used=worst.compared.factor,
         where=name_element(worst),
-        caveat=describe_limits(models, trial.dtype),
+        caveat="; ".join(filter(None, [*limits, describe_limits(models, trial.dtype)])),
     )
 
 
@@ -119,7 +130,7 @@ def _fail_function(judged: Judged, failures: list[Shown]) -> Verdict:
     if math.isnan(compared.actual):
         return _fail(judged, describe_difference(worst))
     first = tuple(worst.result.first.get(compared.answer, ()))
-    notes = list_notes(models, evidence, failures)
+    notes = [*list_notes(models, evidence, failures), *list_dropout_notes(models, evidence)]
     return _fail_at(judged, describe_difference(worst), compared, name_element(worst), notes, first)
 
 
@@ -186,6 +197,7 @@ def _make_hints(notes: list[tuple[HintKind, str]]) -> tuple[Hint, ...]:
 def _fail(judged: Judged, reason: str, operations: tuple[Located, ...] = ()) -> Verdict:
     """Return a failing verdict with a reason and no figures."""
     notes = list_notes(judged.models, judged.evidence, [])
+    notes += list_dropout_notes(judged.models, judged.evidence, reason)
     finding = Finding(
         Form.MODELS,
         title_of(judged.trial),
