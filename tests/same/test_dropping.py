@@ -114,15 +114,6 @@ class FusedWrong(Fused):
     scale = 1.0
 
 
-class ByHand(Two):
-    """Draws the masks of both dropouts itself, in the other order."""
-
-    def forward(self, x: Tensor) -> Any:
-        last = (torch.rand(len(x), 3) > 0.3).to(x.dtype) / 0.7
-        first = (torch.rand(len(x), 8) > 0.1).to(x.dtype) / 0.9
-        return self.o(self.hidden(x) * first) * last
-
-
 class Checkpointed(Two):
     """Computes its hidden numbers again on the way back."""
 
@@ -180,10 +171,6 @@ def test_dropout_of_other_numbers_proves_nothing(approved: Approved) -> None:
     verdict = ask(ThreeQuarters, Two)
     assert verdict.status is Status.VACUOUS
     approved(verdict.why)
-
-
-def test_a_dropout_by_hand_cannot_be_switched_off() -> None:
-    assert ask(ByHand, Two).status is Status.ABSENT
 
 
 def test_a_checkpoint_draws_its_numbers_again() -> None:
