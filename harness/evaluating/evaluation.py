@@ -30,6 +30,7 @@ OUTPUT = "output"
 GRADIENT = "gradient of "  # of a parameter
 BY_INPUT = "gradient by "  # by an input
 BUFFER = "buffer "
+INPUT, AFTER = "input ", " after the call"  # around the name of an input that a model changes
 Answers = dict[str, Tensor]
 Loss = Callable[..., Any]
 
@@ -44,6 +45,8 @@ class Question:
     `needs_gradients` False the module is called under torch.no_grad(). `weights` stores the weights
     of each output, by name, from the first evaluation on. `arguments` names the arguments; by
     default they have the names in the module's forward. Without `dropout`, that of torch is off.
+    `after` names inputs that are read after the call. `written` gets the names of the inputs that
+    the call has changed; None if nobody asks.
     """
 
     batch: Batch
@@ -58,6 +61,8 @@ class Question:
     arguments: Sequence[str] = ()
     needs_gradients: bool = True
     dropout: bool = True
+    after: Sequence[str] = ()
+    written: list[str] | None = None
 
 
 def evaluate(module: Any, question: Question) -> Answers:
@@ -99,7 +104,8 @@ def _hold_mode_and_seed(module: Any, question: Question) -> Iterator[None]:
 def call_before(module: Any, question: Question) -> None:
     """Call a module as a question describes, and drop its answers."""
     with _hold_mode_and_seed(module, question), users(), torch.enable_grad():
-        module(*question.batch.args, **question.batch.kwargs)
+        batch = copy_batch(question.batch)
+        module(*batch.args, **batch.kwargs)
 
 
 def _answer(module: Any, question: Question) -> Answers:
@@ -111,6 +117,7 @@ def _answer(module: Any, question: Question) -> Answers:
 def _call(module: Any, question: Question) -> Answers:
     """Call a module, and return its outputs, loss, gradients and buffers by name."""
     batch, inputs = _take_inputs(module, question)
+    before = {} if question.written is None else _copy(_name_inputs(module, question, batch))
     with torch.set_grad_enabled(question.needs_gradients), users():
         raw = module(*batch.args, **batch.kwargs)
         outputs = name_outputs(raw)
@@ -122,6 +129,10 @@ def _call(module: Any, question: Question) -> Answers:
     live, _ = list_live(module)
     for own, name in question.buffers.items():
         answers[BUFFER + name] = live[own]
+    now = _name_inputs(module, question, batch) if question.after or before else {}
+    answers |= {INPUT + name + AFTER: now[name] for name in question.after if name in now}
+    if question.written is not None:
+        question.written[:] = [name for name, old in before.items() if _is_changed(old, now, name)]
     return answers
 
 
@@ -145,26 +156,44 @@ def ask_loss(loss: Loss, output: Any, batch: Batch) -> Tensor:
     return checked
 
 
+def copy_batch(batch: Batch) -> Batch:
+    """Return a copy of the arguments of a call, since a model may write into them."""
+    return Batch(batch.args, batch.kwargs).map(lambda tensor: tensor.detach().clone())
+
+
 def _take_inputs(module: Any, question: Question) -> tuple[Batch, Answers]:
-    """Return a copy of the question's batch whose real inputs need gradients, and these inputs by
-    name.
+    """Return a copy of the question's batch, and its real inputs by name, if the question asks for
+    gradients by them.
     """
-    if not question.by_inputs:
-        return question.batch, {}
-    targets = question.batch.targets
+    batch = copy_batch(question.batch)
+    differentiable: Answers = {}
+    if question.by_inputs:
+        batch = batch.map(lambda each: each.requires_grad_(each.is_floating_point()))
+        inputs = _name_inputs(module, question, batch)
+        differentiable = {name: each for name, each in inputs.items() if each.requires_grad}
+    return Batch(batch.args, batch.kwargs, question.batch.targets), differentiable
 
-    def take(tensor: Tensor) -> Tensor:
-        return tensor.detach().clone().requires_grad_() if tensor.is_floating_point() else tensor
 
-    batch = Batch(question.batch.args, question.batch.kwargs).map(take)
+def _name_inputs(module: Any, question: Question, batch: Batch) -> Answers:
+    """Return the tensors and numbers among the arguments of a call, by name."""
     inputs: Answers = {}
     names = question.arguments or name_arguments(module)
     for name, value in zip(names, batch.args, strict=False):
         inputs |= name_outputs(value, name)
     for name, value in batch.kwargs.items():
         inputs |= name_outputs(value, name)
-    differentiable = {name: each for name, each in inputs.items() if each.requires_grad}
-    return Batch(batch.args, batch.kwargs, targets), differentiable
+    return inputs
+
+
+def _copy(tensors: Answers) -> Answers:
+    return {name: tensor.detach().clone() for name, tensor in tensors.items()}
+
+
+def _is_changed(old: Tensor, now: Answers, name: str) -> bool:
+    """Is an input other than it was, or gone from its container?"""
+    if name not in now or now[name].shape != old.shape:
+        return True
+    return not torch.equal(old.nan_to_num(), now[name].detach().nan_to_num())
 
 
 def name_arguments(module: Any) -> list[str]:

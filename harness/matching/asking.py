@@ -28,7 +28,7 @@ from harness.matching.fused import compare_as_run
 from harness.matching.losing import find_endless
 from harness.matching.placing import find_first
 from harness.matching.respondent import Ask, Respondent, Setting, compare_draws, digest_answers
-from harness.matching.result import AS_BUILT, Outside, Result
+from harness.matching.result import AS_BUILT, Outside, Result, Written
 from harness.model.errors import raised
 from harness.shadow.functions import Function
 from harness.shadow.own_backward import list_wrong_backwards
@@ -108,6 +108,9 @@ class Asker:
                 ran, looked = self._look(ask, mine, theirs)
                 if any(compare_draws(mine, theirs, ask)):  # it is no dropout of torch
                     return Result(ask, random=random)
+            if after := [name for name in mine.written if name in theirs.written]:
+                mine.after = theirs.after = after
+                ran, looked = self._look(ask, mine, theirs)
         except _Broken as error:
             return Result(ask, broken=str(error))
         if missing:
@@ -120,7 +123,13 @@ class Asker:
             if result.ask.seed == ask.seed and result.digest == digest and not moving:
                 return result
         result = self._compare(ask, mine, theirs, stored, ran, Caller(*called, moving))
-        return replace(result, digest=digest, dropping=dropping)
+        return replace(
+            result,
+            digest=digest,
+            dropping=dropping,
+            written=find_written(ask, mine, theirs),
+            written_theirs=find_written(ask, theirs, mine),
+        )
 
     def _look(
         self, ask: Ask, mine: Respondent, theirs: Respondent
@@ -222,6 +231,14 @@ class Asker:
         subject.allow_rounded(own)
         reference.allow_rounded(others)
         return bool(own or others)
+
+
+def find_written(ask: Ask, one: Respondent, other: Respondent) -> Written | None:
+    """Return the inputs into which one model writes, and the other does not; None if there are
+    none.
+    """
+    names = [name for name in one.written if name not in other.written]
+    return Written(names, one.find_writing(ask)) if names else None
 
 
 def locate_first(reference: Shadow, operations: Sequence[Operation], owner: str) -> list[Located]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
 
@@ -23,6 +23,7 @@ from harness.evaluating.side import Side
 from harness.evaluating.state import State, list_live, read_state, write_state
 from harness.evaluating.survey import Drawn, describe_drawn, draw_otherwise, draw_the_same
 from harness.evaluating.ways import Way, evaluate_in_way
+from harness.evaluating.writing import find_writing
 from harness.mapping.models import Models
 from harness.model.devices import held_in
 from harness.model.dropout import Dropout, Dropped
@@ -79,6 +80,8 @@ class Respondent:
         self.digest = ""
         self.dropout = True  # is it switched on?
         self.dropped: list[Dropped] = []
+        self.written: list[str] = []  # the names of the inputs that it changes
+        self.after: Sequence[str] = ()  # the inputs to read after the call
 
     def prepare(self, ask: Ask, state: State, built: State) -> None:
         """Set the tensors of the model to `state`. If `ask` has a batch `before`, the model with
@@ -116,13 +119,14 @@ class Respondent:
             self.weights,
             models.arguments,
             dropout=self.dropout,
+            after=self.after,
         )
 
     def look(self, ask: Ask, seed: int | None = None) -> Mapping[str, Tensor]:
         """Evaluate the model once, and store the random numbers that it draws."""
-        question = self._question(ask, ask.batch)
+        question = replace(self._question(ask, ask.batch), written=self.written)
         if seed is not None:
-            question = Question(**{**vars(question), "seed": seed})
+            question = replace(question, seed=seed)
         layers = Layers()
         with layers.follow(self.module), Dropout(layers.find) as dropouts:
             answers, surveyed = survey(self.module, question)
@@ -130,6 +134,13 @@ class Respondent:
         self.digest = digest_answers(answers) + surveyed.trace.hexdigest()
         self._set()
         return answers
+
+    def find_writing(self, ask: Ask) -> str:
+        """Return the user's line that first changes an input; "" if none is found."""
+        try:
+            return find_writing(self.module, self._question(ask, ask.batch))
+        finally:
+            self._set()
 
     def run(self, ask: Ask) -> Mapping[str, Tensor]:
         """Return the answers of a run without recording, by name."""

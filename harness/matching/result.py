@@ -27,6 +27,16 @@ class Outside:
     share: float
 
 
+@dataclass(frozen=True)
+class Written:
+    """The inputs into which a model writes, by name, and the first line that does so ("" if none
+    is found).
+    """
+
+    names: Sequence[str]
+    line: str
+
+
 @dataclass(frozen=True, eq=False)
 class Result:
     """The result of evaluating both models with the same parameters and data (`ask`).
@@ -45,7 +55,8 @@ class Result:
     for NumPy. `endless` is the subject's first operation that made finite numbers infinite or NaN,
     and would not in float64. `causes` are likely causes of the first difference. `calls` are other
     ways of calling both models in which their answers differ, as under torch.no_grad().
-    `dropping` compares the dropouts of both models if all dropout was switched off.
+    `dropping` compares the dropouts of both models if all dropout was switched off. `written` and
+    `written_theirs` are the inputs into which only the subject, or only the reference, writes.
     """
 
     ask: Ask
@@ -68,3 +79,5 @@ class Result:
     causes: Sequence[Cause] = ()
     calls: Sequence[Call] = ()
     dropping: Dropping | None = None
+    written: Written | None = None
+    written_theirs: Written | None = None

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from harness.core.finding import HintKind
+from harness.core.verdict import Status
 from harness.locating.located import read_line
 from harness.mapping.models import Models
-from harness.matching.dropping import Dropping
 from harness.model.dropout import Dropped
 from harness.same.evidence import Evidence
 
 
-def describe_lacking(models: Models, dropping: Dropping) -> str:
-    """Return which dropout one of the models lacks; "" if it is not certain that one does."""
-    given = models.given
+def describe_lacking(models: Models, evidence: Evidence) -> str:
+    """Return the dropout that one of the models lacks; "" if it is not certain that one does."""
+    given, dropping = models.given, evidence.dropping
+    if dropping is None:
+        return ""
     if dropping.lacking:
         return f"{given.name} lacks a dropout of {given.name_reference}: {_list(dropping.lacking)}"
     if dropping.more:
@@ -24,18 +26,25 @@ def describe_lacking(models: Models, dropping: Dropping) -> str:
     return ""
 
 
-def describe_unequal(models: Models, dropping: Dropping) -> str:
-    """Return why nothing is said of two models with dropouts of other sizes."""
-    given = models.given
-    return (
+def describe_unequal(models: Models, evidence: Evidence) -> tuple[Status, str] | None:
+    """Return a status and a reason if two models have dropouts of other sizes."""
+    given, dropping = models.given, evidence.dropping
+    if dropping is None or dropping.is_equal:
+        return None
+    return Status.VACUOUS, (
         f"dropout decides on {_count(dropping.mine)} in {given.name}, and on"
         f" {_count(dropping.theirs)} in {given.name_reference}: with all dropout switched off they"
         " are the same function; whether the dropout is the same is not known"
     )
 
 
-def describe_switched_off(dropping: Dropping) -> str:
-    """Return the limit of a verdict on models that were judged with all dropout switched off."""
+def describe_switched_off(evidence: Evidence) -> str:
+    """Return the limit of a verdict on models that were judged with all dropout switched off; "" if
+    they were not.
+    """
+    dropping = evidence.dropping
+    if dropping is None:
+        return ""
     return (
         "judged with all dropout switched off, since the two draw its random numbers in another"
         f" order or shape: dropout itself is not judged, but decides on {_count(dropping.mine)} in"
@@ -47,10 +56,9 @@ def list_dropout_notes(
     models: Models, evidence: Evidence, reason: str = ""
 ) -> list[tuple[HintKind, str]]:
     """Return a note on a failure with all dropout switched off; `reason` is its first line."""
-    dropping = evidence.dropping
-    if dropping is None:
+    if evidence.dropping is None:
         return []
-    lacking = describe_lacking(models, dropping)
+    lacking = describe_lacking(models, evidence)
     said = ["all dropout was switched off", *([lacking] if lacking not in ("", reason) else [])]
     return [(HintKind.NOTE, "; ".join(said))]
 

@@ -13,7 +13,7 @@ from harness.matching.calling import Call
 from harness.matching.compare import Compared, is_judged_as_run
 from harness.matching.dropping import Dropping
 from harness.matching.outcomes import WIDEST
-from harness.matching.result import Outside, Result
+from harness.matching.result import Outside, Result, Written
 
 SMALL = 1e-9  # of the largest gradient: what is allowed for a smaller one tells that it is 0
 UNPAIRED = ("shape", "only here")  # outcomes of answers that have no counterpart
@@ -54,6 +54,16 @@ class Evidence:
     def dropping(self) -> Dropping | None:
         """The comparison of both dropouts, if all dropout was switched off."""
         return next((each.dropping for each in self.results if each.dropping), None)
+
+    @property
+    def written(self) -> Written | None:
+        """The inputs into which only the subject writes."""
+        return next((each.written for each in self.results if each.written), None)
+
+    @property
+    def written_theirs(self) -> Written | None:
+        """The inputs into which only the reference writes."""
+        return next((each.written_theirs for each in self.results if each.written_theirs), None)
 
     def list_names(self) -> list[str]:
         """Return the names of all answers, in order."""

@@ -44,6 +44,7 @@ from harness.same.sentences import (
     name_place,
 )
 from harness.same.unset import describe_unset
+from harness.same.written_sentences import describe_written, describe_written_theirs
 from harness.words.wording import with_finding
 
 FUNCTION, COMPUTED, PRECISION = QUESTIONS = ("same-function", "well-computed", "precision-kept")
@@ -97,25 +98,29 @@ def judge_function(judged: Judged) -> Verdict:
         return _fail_function(judged, failures)
     if found := evidence.find_call():
         return _fail_call(judged, *found)
-    if widening := describe_widening(models):
-        return _fail(judged, widening)
-    if unjudged := describe_unjudged(models, evidence):
+    if reason := _find_other_failure(models, evidence):
+        return _fail(judged, reason)
+    if unjudged := describe_unjudged(models, evidence) or describe_unequal(models, evidence):
         status, reason = unjudged
         return blank(trial, status, reason)
-    dropping = evidence.dropping
-    if dropping and (lacking := describe_lacking(models, dropping)):
-        return _fail(judged, lacking)
-    if dropping and not dropping.is_equal:
-        return blank(trial, Status.VACUOUS, describe_unequal(models, dropping))
     worst = max(evidence.judged(), key=lambda shown: shown.compared.factor)
-    limits = [describe_switched_off(dropping)] if dropping else []
+    limits = [describe_switched_off(evidence), describe_written_theirs(models, evidence)]
     function = describe_function(models, evidence, judged.mode, trial.dtype)
-    verdict = blank(trial, Status.PASS, "; ".join([function, *limits]))
+    verdict = blank(trial, Status.PASS, "; ".join(filter(None, [function, *limits])))
     return replace(
         verdict,
         budget_used=worst.compared.factor,
         where=name_element(worst),
         caveat="; ".join(filter(None, [*limits, describe_limits(models, trial.dtype)])),
+    )
+
+
+def _find_other_failure(models: Models, evidence: Evidence) -> str:
+    """Return why models fail whose answers agree; "" if they do not fail."""
+    return (
+        describe_written(models, evidence)
+        or describe_widening(models)
+        or describe_lacking(models, evidence)
     )
 
 
