@@ -522,3 +522,30 @@ def test_a_randomised_relu_is_leaky_in_eval() -> None:
     """Its operation leaves out arguments that have their defaults."""
     found = statuses(RandomisedLeaky, Leaky, modes=["eval"])
     assert set(found.values()) == {Status.PASS}
+
+
+class ByBytes(Plain):
+    """Scales whole numbers of any dtype, and the mean of a mask, before they are real numbers."""
+
+    def forward(self, x: Tensor) -> Any:
+        weight = self.a.weight
+        mask = (x > 100).long()
+        shares = (mask / (1 + mask.sum(1, keepdim=True))).to(weight.dtype)
+        return super().forward((x / 255).to(weight.dtype)) + shares.sum(1, keepdim=True)
+
+
+class ByRealNumbers(Plain):
+    """The same, but in the dtype of its weights from the beginning."""
+
+    def forward(self, x: Tensor) -> Any:
+        x = x.to(self.a.weight.dtype)
+        mask = (x > 100).to(x.dtype)
+        return super().forward(x / 255) + mask.sum(1, keepdim=True) / (1 + mask.sum(1, True))
+
+
+def test_quotients_of_whole_numbers_are_judged_in_float64() -> None:
+    """They have torch's default dtype, which says nothing of the function."""
+    pixels = torch.arange(35).reshape(7, 5).mul(7).to(torch.uint8)
+    for pair in ((ByBytes, ByRealNumbers), (ByRealNumbers, ByBytes)):
+        found = statuses(*pair, data=pixels, dtypes=["float32"])
+        assert set(found.values()) == {Status.PASS}
