@@ -549,3 +549,32 @@ def test_quotients_of_whole_numbers_are_judged_in_float64() -> None:
     for pair in ((ByBytes, ByRealNumbers), (ByRealNumbers, ByBytes)):
         found = statuses(*pair, data=pixels, dtypes=["float32"])
         assert set(found.values()) == {Status.PASS}
+
+
+class MaskedByFill(Plain):
+    """Attends to the numbers that a mask of whole numbers marks by 1."""
+
+    def forward(self, x: Tensor, mask: Tensor) -> Any:
+        h = 5 * self.a(x)
+        scores = self.b(h) @ h.transpose(1, 2)
+        return self.o(self.hide(scores, mask[:, None, :]).softmax(-1) @ h)
+
+    def hide(self, scores: Tensor, mask: Tensor) -> Tensor:
+        return scores.masked_fill(mask == 0, -1e9)
+
+
+class MaskedByLowest(MaskedByFill):
+    """Adds 0 times the lowest number, whose slopes overflow in float64, or 1 times."""
+
+    def hide(self, scores: Tensor, mask: Tensor) -> Tensor:
+        mask = mask.to(scores.dtype)
+        return scores + (1.0 - mask) * torch.finfo(scores.dtype).min
+
+
+def test_slopes_by_an_exact_mask_may_overflow() -> None:
+    """What is exact moves nothing, so that gradients are judged where a mask has padding."""
+    mask = torch.ones(2, 7, dtype=torch.long)
+    mask[0, 4:] = 0
+    data = (2, 7, 5), mask
+    for pair in ((MaskedByLowest, MaskedByFill), (MaskedByFill, MaskedByLowest)):
+        assert set(statuses(*pair, data=data).values()) == {Status.PASS}
