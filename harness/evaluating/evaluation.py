@@ -40,7 +40,8 @@ class Question:
     Without a `loss` the gradients are those of a random weighted sum of the outputs. `names`
     renames outputs, from their own name to the answer's. `buffers` does the same for buffers that
     are read after the call. `by_inputs` and `by_parameters` ask for gradients; with
-    `needs_gradients` False the module is called under torch.no_grad(). `weights` stores the weights
+    `needs_gradients` False the module is called under torch.no_grad(), and with `by_backward` the
+    gradients by parameters are what backward() leaves in `.grad`. `weights` stores the weights
     of each output, by name, from the first evaluation on. `arguments` names the arguments; by
     default they have the names in the module's forward.
     """
@@ -56,6 +57,7 @@ class Question:
     weights: dict[str, Tensor] = field(default_factory=dict)
     arguments: Sequence[str] = ()
     needs_gradients: bool = True
+    by_backward: bool = False
 
 
 def evaluate(module: Any, question: Question) -> Answers:
@@ -192,10 +194,28 @@ def _differentiate(module: Any, question: Question, answers: Answers, inputs: An
     weights = None
     if question.loss is None:
         weights = [_get_weights(question, name, each) for name, each in ends.items()]
-    slopes = torch.autograd.grad(
-        list(ends.values()), list(tensors.values()), weights, allow_unused=True
-    )
+    asked = list(ends.values()), list(tensors.values()), weights
+    slopes = call_backward(*asked) if question.by_backward else _call_grad(*asked)
     return {name: slope for name, slope in zip(tensors, slopes, strict=True) if slope is not None}
+
+
+def _call_grad(
+    ends: Sequence[Tensor], tensors: Sequence[Tensor], weights: Sequence[Tensor] | None
+) -> Sequence[Tensor | None]:
+    return torch.autograd.grad(ends, tensors, weights, allow_unused=True)
+
+
+def call_backward(
+    ends: Sequence[Tensor], tensors: Sequence[Tensor], weights: Sequence[Tensor] | None
+) -> Sequence[Tensor | None]:
+    """Return the gradients of a weighted sum of `ends` that backward() leaves in the tensors'
+    `.grad`, added to what was there; remove them there.
+    """
+    torch.autograd.backward(ends, weights)
+    slopes = [each.grad for each in tensors]
+    for tensor in tensors:
+        tensor.grad = None
+    return slopes
 
 
 def _get_weights(question: Question, name: str, output: Tensor) -> Tensor:

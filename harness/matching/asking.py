@@ -108,7 +108,7 @@ class Asker:
         random, missing = compare_draws(mine, theirs, ask)
         if random or missing:
             return Result(ask, random=random, missing=missing)
-        ways = list_ways(setting.mode, first=ask.seed == 0)
+        ways = list_ways(setting.mode, ask.seed)
         called = Called(mine, ask, ways, ran), Called(theirs, ask, ways, looked[0])
         moving = [way for way in ways if any(each.moves(way) for each in called)]
         digest = mine.digest + theirs.digest + digest_answers(ran)
@@ -194,6 +194,14 @@ class Asker:
         subject.allow_rounded(own)
         reference.allow_rounded(others)
         return bool(own or others)
+
+
+def list_calls_in_float64(models: Models, setting: Setting) -> list[Call]:
+    """Return the ways of calling in which both models differ in float64, at the first two points:
+    narrower dtypes hide a difference that is less than they may lose.
+    """
+    asker = Asker(models, replace(setting, dtype="float64", dtype_reference="float64"))
+    return [call for ask in list_asks(models)[:2] for call in asker.ask(ask).calls]
 
 
 def locate_first(reference: Shadow, operations: Sequence[Operation], owner: str) -> list[Located]:

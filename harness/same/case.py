@@ -220,7 +220,7 @@ class SameModels:
         `known` has the results of the other mode. `say` gets progress messages.
         """
         from harness.evaluating.written import describe_refusals
-        from harness.matching.asking import Asker, list_asks
+        from harness.matching.asking import Asker, list_asks, list_calls_in_float64
         from harness.matching.respondent import Setting
         from harness.model.devices import kind_of
         from harness.same.evidence import Evidence
@@ -235,6 +235,9 @@ class SameModels:
                 for ask in list_asks(models):
                     say(f"{trial.dtype}, {mode}(): parameters {ask.label}")
                     results.append(asker.ask(ask))
+                if "float64" not in trial.case.dtypes and not any(each.calls for each in results):
+                    say(f"float64, {mode}(): other ways of calling")
+                    results[0] = replace(results[0], calls=list_calls_in_float64(models, setting))
             evidence = Evidence(results)
             asked = (models.reference, setting.dtype_reference), (models.subject, setting.dtype)
             if evidence.broken and (refusal := describe_refusals(asked, self.given, mode)):

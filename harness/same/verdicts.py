@@ -21,6 +21,7 @@ from harness.rules.precision import precision_of
 from harness.same.call_sentences import describe_call, list_call_notes
 from harness.same.evidence import UNPAIRED, Evidence, Shown
 from harness.same.narrow_sentences import describe_alike, describe_lost, describe_moved
+from harness.same.notes import list_notes
 from harness.same.precision_sentences import describe_run, describe_worse
 from harness.same.sentences import (
     describe_backwards,
@@ -33,7 +34,6 @@ from harness.same.sentences import (
     describe_unruled,
     describe_well_computed,
     describe_widening,
-    list_notes,
     name_element,
     name_place,
 )
@@ -125,9 +125,9 @@ def _fail_function(judged: Judged, failures: list[Shown]) -> Verdict:
 
 def _fail_call(judged: Judged, call: Call, result: Result) -> Verdict:
     """Return the verdict on models that differ only in a way of calling them."""
-    trial, models = judged.trial, judged.models
-    sentence = describe_call(models, call, result, trial.dtype)
-    if call.raised:
+    models = judged.models
+    sentence = describe_call(models, call, result)
+    if call.said:
         return _fail(judged, sentence)
     where = name_place(call.answer, call.where, result.ask.label)
     return _fail_at(judged, sentence, call, where, list_call_notes(models, call))

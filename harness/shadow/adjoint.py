@@ -119,6 +119,7 @@ class Nodes:
                     parts[rows, place] = _weigh(slopes[node], self._errors[node]).cpu()
         return whole, parts
 
+    @torch.inference_mode()
     def _weigh_all(self, slopes: Mapping[int, Tensor]) -> Tensor:
         """Return the effect of all errors on N numbers, (N, K).
 

@@ -131,7 +131,8 @@ def repeat_operation(operation: Operation, args: Any, kwargs: Any) -> Results:
     name = operation.functional
     called = REPEATED.get(name) or QUICK.get(name) or find_functional(operation)
     outputs = operation.signature.outputs
-    args = _widen_dtypes(args)
+    if operation.signature.typed:
+        args = _widen_dtypes(args)
     if kwargs:
         given = {name: value for name, value in kwargs.items() if name not in outputs}
         kwargs = dict(zip(given, _widen_dtypes(given.values()), strict=True))
