@@ -281,7 +281,44 @@ class FusedBlock(nn.Module):
         return x + self.last(self.ln_b(x))
 
 
+class Follows(Plain):
+    """Each call in train() moves a frozen parameter towards another one."""
+
+    keeps = 0.75
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.target = nn.Parameter(torch.ones(3, 8), requires_grad=False)
+
+    def forward(self, x: Tensor) -> Any:
+        out = super().forward(x), F.linear(self.hidden(x), self.target).detach()
+        if self.training:
+            self.follow()
+        return out
+
+    @torch.no_grad()
+    def follow(self) -> None:
+        self.target.mul_(self.keeps).add_(self.o.weight, alpha=1 - self.keeps)
+
+
+class FollowsFaster(Follows):
+    keeps = 0.5
+
+
+class FollowsNot(Follows):
+    def follow(self) -> None:
+        pass
+
+
+class FollowsByLerp(Follows):
+    @torch.no_grad()
+    def follow(self) -> None:
+        self.target.data.copy_(torch.lerp(self.target, self.o.weight, 1 - self.keeps))
+
+
 WRONG = [
+    (FollowsFaster, Follows),
+    (FollowsNot, Follows),
     (Exchanged, Square),
     (LettersExchanged, Square),
     (ConstantOff, Constant),
@@ -425,6 +462,7 @@ def test_names_that_mislead_may_be_meant() -> None:
 
 
 RIGHT = [
+    (FollowsByLerp, Follows),
     (FusedBlock, Split),
     (ByLetters, Square),
     (ScalesApart, Scales),
