@@ -37,6 +37,7 @@ from harness.same.sentences import (
     name_element,
     name_place,
 )
+from harness.same.state_sentences import describe_counters, describe_statistics
 from harness.same.unset import describe_unset
 from harness.words.wording import with_finding
 
@@ -93,6 +94,8 @@ def judge_function(judged: Judged) -> Verdict:
         return _fail_call(judged, *found)
     if widening := describe_widening(models):
         return _fail(judged, widening)
+    if judged.mode == "train" and (statistics := describe_statistics(models)):
+        return _fail(judged, statistics)
     if unjudged := describe_unjudged(models, evidence):
         status, reason = unjudged
         return blank(trial, status, reason)
@@ -104,8 +107,14 @@ def judge_function(judged: Judged) -> Verdict:
         verdict,
         budget_used=worst.compared.factor,
         where=name_element(worst),
-        caveat=describe_limits(models, trial.dtype),
+        caveat="; ".join(filter(None, _list_caveats(judged))),
     )
+
+
+def _list_caveats(judged: Judged) -> list[str]:
+    """Return notes on a pass: sentences, or "" where there is none."""
+    counters = describe_counters(judged.models) if judged.mode == "train" else ""
+    return [describe_limits(judged.models, judged.trial.dtype), counters]
 
 
 def _fail_function(judged: Judged, failures: list[Shown]) -> Verdict:
@@ -185,7 +194,7 @@ def _make_hints(notes: list[tuple[HintKind, str]]) -> tuple[Hint, ...]:
 
 def _fail(judged: Judged, reason: str, operations: tuple[Located, ...] = ()) -> Verdict:
     """Return a failing verdict with a reason and no figures."""
-    notes = list_notes(judged.models, judged.evidence, [])
+    notes = [one for one in list_notes(judged.models, judged.evidence, []) if one[1] != reason]
     finding = Finding(
         Form.MODELS,
         title_of(judged.trial),

@@ -316,7 +316,32 @@ class FollowsByLerp(Follows):
         self.target.data.copy_(torch.lerp(self.target, self.o.weight, 1 - self.keeps))
 
 
+class Uses(Plain):
+    """Keeps how large its units are in training, and how often it was called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("usage", torch.zeros(8))
+        self.register_buffer("calls", torch.tensor(0))
+
+    def forward(self, x: Tensor) -> Any:
+        if self.training:
+            self.usage += self.hidden(x).detach().abs().sum(0)
+            self.calls += 1
+        return super().forward(x)
+
+
+class UsesUncounted(Uses):
+    """Lacks the counter alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        del self.calls
+        self.calls = 0
+
+
 WRONG = [
+    (Plain, Uses),
     (FollowsFaster, Follows),
     (FollowsNot, Follows),
     (Exchanged, Square),
@@ -345,6 +370,14 @@ def test_what_an_adversary_hides_is_found(model: Any, reference: Any, approved: 
     assert failing
     assert {each.status for each in found.values()} & {Status.FAIL, Status.BROKEN}
     approved(failing[0], mask_figures=True)
+
+
+def test_a_counter_that_a_port_lacks_is_said(approved: Approved) -> None:
+    """It is no number of the model; statistics are, and fail (see above)."""
+    found = judge(same(UsesUncounted, Uses, data=DATA, dtypes=["float64"]))
+    assert {each.status for each in found.values()} == {Status.PASS}
+    approved(found["float64 same-function-train"].caveat)
+    assert not found["float64 same-function-eval"].caveat
 
 
 def test_a_hook_of_a_module_that_is_built_is_kept() -> None:
