@@ -24,6 +24,7 @@ from harness.matching.calling import Call, Called, Caller, is_outside
 from harness.matching.compare import Compared
 from harness.matching.constants import list_rounded
 from harness.matching.fused import compare_as_run
+from harness.matching.kinds import list_held
 from harness.matching.losing import find_endless
 from harness.matching.placing import find_first
 from harness.matching.respondent import Ask, Respondent, Setting, compare_draws, digest_answers
@@ -181,6 +182,7 @@ class Asker:
             rounded=rounded,
             causes=list_causes(subject, reference, begins, name),
             calls=calls,
+            held=list_held(subject, reference),
         )
 
     def _allow_rounded(

@@ -11,6 +11,7 @@ from harness.core.finding import Located
 from harness.locating.causes import Cause
 from harness.matching.calling import Call
 from harness.matching.compare import Compared
+from harness.matching.kinds import Held
 from harness.matching.respondent import Ask
 
 AS_BUILT = "as built"
@@ -65,3 +66,4 @@ class Result:
     endless: Located | None = None
     causes: Sequence[Cause] = ()
     calls: Sequence[Call] = ()
+    held: Sequence[Held] = ()

@@ -20,6 +20,7 @@ from harness.matching.result import Result
 from harness.rules.precision import precision_of
 from harness.same.call_sentences import describe_call, list_call_notes
 from harness.same.evidence import UNPAIRED, Evidence, Shown
+from harness.same.kind_sentences import describe_dtypes, describe_kinds
 from harness.same.narrow_sentences import describe_alike, describe_lost, describe_moved
 from harness.same.notes import list_notes
 from harness.same.precision_sentences import describe_run, describe_worse
@@ -90,6 +91,8 @@ def judge_function(judged: Judged) -> Verdict:
     failures = evidence.failures()
     if failures:
         return _fail_function(judged, failures)
+    if kinds := describe_kinds(models.given, evidence):
+        return _fail(judged, kinds)
     if found := evidence.find_call():
         return _fail_call(judged, *found)
     if widening := describe_widening(models):
@@ -114,7 +117,11 @@ def judge_function(judged: Judged) -> Verdict:
 def _list_caveats(judged: Judged) -> list[str]:
     """Return notes on a pass: sentences, or "" where there is none."""
     counters = describe_counters(judged.models) if judged.mode == "train" else ""
-    return [describe_limits(judged.models, judged.trial.dtype), counters]
+    return [
+        describe_limits(judged.models, judged.trial.dtype),
+        describe_dtypes(judged.models.given, judged.evidence),
+        counters,
+    ]
 
 
 def _fail_function(judged: Judged, failures: list[Shown]) -> Verdict:

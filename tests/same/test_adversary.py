@@ -340,7 +340,30 @@ class UsesUncounted(Uses):
         self.calls = 0
 
 
+class Signs(Plain):
+    """Gives truth values beside its output."""
+
+    def forward(self, x: Tensor) -> Any:
+        out = super().forward(x)
+        return out, out > 0
+
+
+class SignsAsNumbers(Plain):
+    def forward(self, x: Tensor) -> Any:
+        out = super().forward(x)
+        return out, (out > 0).to(out.dtype)
+
+
+class InFloat64(Plain):
+    """Its output is float64 whatever its own dtype is."""
+
+    def forward(self, x: Tensor) -> Any:
+        return super().forward(x) * torch.ones(3, dtype=torch.float64)
+
+
 WRONG = [
+    (SignsAsNumbers, Signs),
+    (Signs, SignsAsNumbers),
     (Plain, Uses),
     (FollowsFaster, Follows),
     (FollowsNot, Follows),
@@ -378,6 +401,16 @@ def test_a_counter_that_a_port_lacks_is_said(approved: Approved) -> None:
     assert {each.status for each in found.values()} == {Status.PASS}
     approved(found["float64 same-function-train"].caveat)
     assert not found["float64 same-function-eval"].caveat
+
+
+def test_an_output_of_another_dtype_is_said(approved: Approved) -> None:
+    """It promotes what is computed of it; a reference in another dtype is meant."""
+    found = judge(same(InFloat64, Plain, data=DATA, modes=["eval"]))
+    assert {each.status for each in found.values()} == {Status.PASS}
+    approved(found["float32 same-function-eval"].caveat)
+    assert not found["float64 same-function-eval"].caveat
+    narrow = judge(same(Plain, Plain, data=DATA, dtypes=["float32"], reference_dtype="float64"))
+    assert not narrow["float32 same-function-eval"].caveat
 
 
 def test_a_hook_of_a_module_that_is_built_is_kept() -> None:
