@@ -25,6 +25,7 @@ from harness.matching.compare import Compared
 from harness.matching.constants import find_tables, list_rounded
 from harness.matching.dropping import compare_dropouts
 from harness.matching.fused import compare_as_run
+from harness.matching.kinds import list_held
 from harness.matching.losing import find_endless
 from harness.matching.placing import find_firsts
 from harness.matching.respondent import Ask, Respondent, Setting, compare_draws, digest_answers
@@ -222,6 +223,7 @@ class Asker:
             rounded=rounded,
             causes=list_causes(subject, reference, begins, name),
             calls=calls,
+            held=list_held(subject, reference),
         )
 
     def _allow_rounded(
