@@ -28,6 +28,8 @@ def test_a_product_may_underflow_where_no_factor_is_zero() -> None:
     expected = [U * size + TINY for size in (1e-60, 1e-39, 1e-39, 2e-29)]
     assert_errors(small, expected)
     assert small.in_range
+    alone = steps.mul(number([2e-30]), number([-10.0]))  # TINY is 1 % of its rounding
+    assert_errors(alone, [U * 2e-29 + TINY])
     assert_errors(steps.mul(number([0.0, 5.0, 0.0]), number([5.0, 0.0, 0.0])), [0, 0, 0])
 
 
