@@ -40,8 +40,8 @@ class Question:
     Without a `loss` the gradients are those of a random weighted sum of the outputs. `names`
     renames outputs, from their own name to the answer's. `buffers` does the same for buffers that
     are read after the call. `by_inputs` and `by_parameters` ask for gradients; with
-    `needs_gradients` False the module is called under torch.no_grad(), and with `by_backward` the
-    gradients by parameters are what backward() leaves in `.grad`. `weights` stores the weights
+    `needs_gradients` False the module is called under torch.no_grad(). With `by_backward` the
+    gradients by parameters are those in `.grad` after backward(). `weights` stores the weights
     of each output, by name, from the first evaluation on. `arguments` names the arguments; by
     default they have the names in the module's forward.
     """
@@ -208,8 +208,9 @@ def _call_grad(
 def call_backward(
     ends: Sequence[Tensor], tensors: Sequence[Tensor], weights: Sequence[Tensor] | None
 ) -> Sequence[Tensor | None]:
-    """Return the gradients of a weighted sum of `ends` that backward() leaves in the tensors'
-    `.grad`, added to what was there; remove them there.
+    """Return the tensors' `.grad` after backward() from a weighted sum of `ends`, and clear them.
+
+    They include the gradients that were there before.
     """
     torch.autograd.backward(ends, weights)
     slopes = [each.grad for each in tensors]

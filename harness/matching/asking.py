@@ -22,10 +22,10 @@ from harness.locating.located import locate, shorten_path
 from harness.mapping.models import Models, make_generator
 from harness.matching.calling import Call, Called, Caller, is_outside
 from harness.matching.compare import Compared
-from harness.matching.constants import list_rounded
+from harness.matching.constants import find_tables, list_rounded
 from harness.matching.fused import compare_as_run
 from harness.matching.losing import find_endless
-from harness.matching.placing import find_first
+from harness.matching.placing import find_firsts
 from harness.matching.respondent import Ask, Respondent, Setting, compare_draws, digest_answers
 from harness.matching.result import AS_BUILT, Outside, Result
 from harness.model.errors import raised
@@ -137,6 +137,9 @@ class Asker:
             subject, reference = mine.shadow(ask), theirs.shadow(ask)
         except Exception as error:
             return Result(ask, broken=f"operations cannot be followed: watching {raised(error)}")
+        for one, other in ((subject, reference), (reference, subject)):
+            if one.loses_digits:
+                one.forgive(find_tables(one, other).operations)
         carry = self.models.mapping.at(stored)
         both = subject, reference, carry, ask.seed, lambda: mine.run(ask), ran
         compared, fused = compare_as_run(*both)
@@ -155,11 +158,12 @@ class Asker:
         if not any(one.outcome == "differs" or is_outside(one) for one in compared):
             calls = caller.list_calls(subject, reference, carry)
         name = theirs.side.builder.name
-        found = {
-            one.answer: find_first(subject, reference, one)
+        differing = [
+            one
             for one in compared
             if one.outcome == "differs" or _is_lacking(one, subject, reference)
-        }
+        ]
+        found = find_firsts(subject, reference, differing)
         first = {
             answer: locate_first(reference, operations, name)
             for answer, operations in found.items()
@@ -190,7 +194,9 @@ class Asker:
         any.
         """
         own = list_rounded(subject, reference, mine.module)
+        own |= find_tables(subject, reference).errors
         others = list_rounded(reference, subject, theirs.module)
+        others |= find_tables(reference, subject).errors
         subject.allow_rounded(own)
         reference.allow_rounded(others)
         return bool(own or others)

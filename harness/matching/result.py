@@ -1,4 +1,4 @@
-"""What one evaluation of both models has found: the comparisons of their answers, and what explains
+"""The result of evaluating both models once: the comparisons of their answers, and explanations of
 their differences.
 """
 
