@@ -107,6 +107,15 @@ def name_all(state: State, tensors: Tensors) -> State:
     return named
 
 
+def list_changed(before: State, now: State) -> list[str]:
+    """Return the names of the tensors whose numbers differ in two states."""
+    return [
+        name
+        for name, tensor in now.items()
+        if not torch.equal(tensor.nan_to_num(), before[name].nan_to_num())
+    ]
+
+
 def write_state(module: Any, state: State) -> None:
     """Copy the numbers of a state into a module's tensors of the same names, rounded to their
     dtypes.

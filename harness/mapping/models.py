@@ -68,6 +68,10 @@ class Models:
         """Can both models be differentiated by the inputs?"""
         return self.subject.by_inputs and self.reference.by_inputs
 
+    def merges_in(self, mode: str) -> bool:
+        """Does putting a model into a mode change tensors, so that gradients by them are others?"""
+        return mode == "eval" and bool(self.subject.switched or self.reference.switched)
+
 
 def prepare(given: Given) -> Models:
     """Build both models, evaluate each once, and map their parameters.
@@ -126,9 +130,10 @@ def _map(given: Given, subject: Side, reference: Side) -> ParameterMap:
     """Return the map from the reference's parameters to the subject's, found by trying if
     necessary. Raises WrongMap.
     """
-    modes = [
-        mode for mode in ("eval", "train") if mode in subject.outputs and mode in reference.outputs
-    ]
+    preferred = ["eval", "train"]
+    if subject.switched or reference.switched:  # eval() merges what is mapped
+        preferred.reverse()
+    modes = [mode for mode in preferred if mode in subject.outputs and mode in reference.outputs]
     if not modes:
         raise NoModel("; ".join([*subject.errors.values(), *reference.errors.values()]))
     for side in (subject, reference):

@@ -93,7 +93,8 @@ class Asker:
                 names = models.reference.tensors.parameters
                 state = {name: each for name, each in state.items() if name in names}
             theirs.prepare(ask, state, models.reference.built)
-            stored = theirs.state = theirs.start
+            stored = theirs.stored
+            theirs.state = {**theirs.start, **theirs.exact}
             built = models.mapping.convert(models.reference.built)
             mine.prepare(ask, models.mapping.convert(stored), built)
         except Exception as error:  # a user's model may raise anything

@@ -43,6 +43,7 @@ from harness.same.sentences import (
     name_element,
     name_place,
 )
+from harness.same.switched_sentences import describe_switched
 from harness.same.unset import describe_unset
 from harness.same.written_sentences import describe_written, describe_written_theirs
 from harness.words.wording import with_finding
@@ -104,7 +105,11 @@ def judge_function(judged: Judged) -> Verdict:
         status, reason = unjudged
         return blank(trial, status, reason)
     worst = max(evidence.judged(), key=lambda shown: shown.compared.factor)
-    limits = [describe_switched_off(evidence), describe_written_theirs(models, evidence)]
+    limits = [
+        describe_switched_off(evidence),
+        describe_switched(models, judged.mode),
+        describe_written_theirs(models, evidence),
+    ]
     function = describe_function(models, evidence, judged.mode, trial.dtype)
     verdict = blank(trial, Status.PASS, "; ".join(filter(None, [function, *limits])))
     return replace(
