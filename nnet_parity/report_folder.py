@@ -206,8 +206,8 @@ def _remove_older(folder: Path) -> None:
 
 
 def _remove_scripts(folder: Path, now: float) -> None:
-    """Move scripts of failures that are not of the last day into a folder of their own, and remove
-    old ones; if there are many, all that are not of the last day.
+    """Move scripts of failures that are older than a day into a folder of their own, and remove
+    scripts that are very old or too many.
 
     Texts on a terminal of the last day may still name the others. Folders with other names are from
     an older version, which had one for each run.

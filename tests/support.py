@@ -58,6 +58,6 @@ def judged(problem: Problem, answers: dict[str, Array], quantity: str, dtype: st
     )
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)  # the stacks of all networks of a file, in both dtypes
 def oracle_of(problem: Problem, contract: Contract) -> dict[str, Bounded]:
     return problem.formulation.network.oracle(problem, contract)

@@ -29,7 +29,7 @@ LOSS = "loss"
 OUTPUT = "output"
 GRADIENT = "gradient of "  # of a parameter
 BY_INPUT = "gradient by "  # by an input
-BUFFER = "buffer "
+BUFFER, PARAMETER = "buffer ", "moved parameter "  # as a call leaves them
 INPUT, AFTER = "input ", " after the call"  # around the name of an input that a model changes
 Answers = dict[str, Tensor]
 Loss = Callable[..., Any]
@@ -40,9 +40,10 @@ class Question:
     """How to evaluate a model: on a batch, in the mode "train" or "eval", under a seed.
 
     Without a `loss` the gradients are those of a random weighted sum of the outputs. `names`
-    renames outputs, from their own name to the answer's. `buffers` does the same for buffers that
-    are read after the call. `by_inputs` and `by_parameters` ask for gradients; with
-    `needs_gradients` False the module is called under torch.no_grad(). `weights` stores the weights
+    renames outputs, from their own name to the answer's. `buffers` does the same for buffers and
+    parameters that are read after the call. `by_inputs` and `by_parameters` ask for gradients; with
+    `needs_gradients` False the module is called under torch.no_grad(). With `by_backward` the
+    gradients by parameters are those in `.grad` after backward(). `weights` stores the weights
     of each output, by name, from the first evaluation on. `arguments` names the arguments; by
     default they have the names in the module's forward. Without `dropout`, that of torch is off.
     `after` names inputs that are read after the call. `written` gets the names of the inputs that
@@ -60,6 +61,7 @@ class Question:
     weights: dict[str, Tensor] = field(default_factory=dict)
     arguments: Sequence[str] = ()
     needs_gradients: bool = True
+    by_backward: bool = False
     dropout: bool = True
     after: Sequence[str] = ()
     written: list[str] | None = None
@@ -128,7 +130,7 @@ def _call(module: Any, question: Question) -> Answers:
     answers |= _differentiate(module, question, answers, inputs)
     live, _ = list_live(module)
     for own, name in question.buffers.items():
-        answers[BUFFER + name] = live[own]
+        answers[name] = live[own].detach()
     now = _name_inputs(module, question, batch) if question.after or before else {}
     answers |= {INPUT + name + AFTER: now[name] for name in question.after if name in now}
     if question.written is not None:
@@ -230,10 +232,29 @@ def _differentiate(module: Any, question: Question, answers: Answers, inputs: An
     weights = None
     if question.loss is None:
         weights = [_get_weights(question, name, each) for name, each in ends.items()]
-    slopes = torch.autograd.grad(
-        list(ends.values()), list(tensors.values()), weights, allow_unused=True
-    )
+    asked = list(ends.values()), list(tensors.values()), weights
+    slopes = call_backward(*asked) if question.by_backward else _call_grad(*asked)
     return {name: slope for name, slope in zip(tensors, slopes, strict=True) if slope is not None}
+
+
+def _call_grad(
+    ends: Sequence[Tensor], tensors: Sequence[Tensor], weights: Sequence[Tensor] | None
+) -> Sequence[Tensor | None]:
+    return torch.autograd.grad(ends, tensors, weights, allow_unused=True)
+
+
+def call_backward(
+    ends: Sequence[Tensor], tensors: Sequence[Tensor], weights: Sequence[Tensor] | None
+) -> Sequence[Tensor | None]:
+    """Return the tensors' `.grad` after backward() from a weighted sum of `ends`, and clear them.
+
+    They include the gradients that were there before.
+    """
+    torch.autograd.backward(ends, weights)
+    slopes = [each.grad for each in tensors]
+    for tensor in tensors:
+        tensor.grad = None
+    return slopes
 
 
 def _get_weights(question: Question, name: str, output: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The ways in which a model is called in use, besides the one in which all gradients are asked for.
+"""The ways of calling a model in use, besides the usual one, with all gradients.
 
 Torch's fast paths, an autograd Function that reads `ctx.needs_input_grad`, and code that reads
 `requires_grad` may compute otherwise where fewer gradients are needed.
@@ -27,19 +27,25 @@ class Way:
     inputs: bool = False
     parameters: bool = False
 
+    @property
+    def needs_gradients(self) -> bool:
+        """Does it ask for any gradient?"""
+        return self.inputs or self.parameters
+
 
 WITHOUT_GRADIENTS = Way("under torch.no_grad()")
-IN_TRAINING = Way("with inputs that need no gradient", parameters=True)
+IN_TRAINING = Way("in a training step (backward(), plain inputs)", parameters=True)
 FROZEN = Way("with frozen parameters", inputs=True)
 
 
-def list_ways(mode: str, first: bool) -> list[Way]:
-    """Return the ways in which a model in a mode ("train" or "eval") is called.
+def list_ways(mode: str, number: int) -> list[Way]:
+    """Return the ways of calling a model in a mode ("train" or "eval").
 
-    Those with gradients are tried in the `first` evaluation only, since each of them costs one.
+    Evaluation `number` 0 has the parameters as built, and 1 the first random ones. The ways with
+    gradients are tried in these two only. Each of them costs an evaluation.
     """
     ways = [WITHOUT_GRADIENTS] if mode == "eval" else []
-    return [*ways, IN_TRAINING, FROZEN] if first else ways
+    return [*ways, IN_TRAINING, FROZEN] if number <= 1 else ways
 
 
 def evaluate_in_way(
@@ -54,9 +60,12 @@ def evaluate_in_way(
         question,
         by_inputs=question.by_inputs and way.inputs,
         by_parameters=question.by_parameters and way.parameters,
-        needs_gradients=way.inputs or way.parameters,
+        needs_gradients=way.needs_gradients,
+        by_backward=way == IN_TRAINING and _are_leaves(module),
     )
-    with _freeze(module, frozen=not way.parameters and way.inputs):
+    if asked.by_backward:
+        module.zero_grad()
+    with _freeze(module, frozen=way == FROZEN):
         answers = evaluate(module, asked)
     for name, tensor in usual.items():
         wanted = (way.inputs and name.startswith(BY_INPUT)) or (
@@ -67,11 +76,16 @@ def evaluate_in_way(
     return answers
 
 
+def _are_leaves(module: Any) -> bool:
+    """Can backward() leave gradients in a module's parameters? It cannot in TorchScript's."""
+    return all(each.is_leaf for each in module.parameters())
+
+
 @contextmanager
 def _freeze(module: Any, frozen: bool) -> Iterator[None]:
     """Make all parameters of a module need no gradient in this context, if `frozen` says so."""
-    leaves = [each for each in module.parameters() if each.is_leaf]  # TorchScript has others
-    free = [each for each in leaves if frozen and each.requires_grad]
+    frozen = frozen and _are_leaves(module)
+    free = [each for each in module.parameters() if frozen and each.requires_grad]
     for parameter in free:
         parameter.requires_grad_(False)
     try:

@@ -81,7 +81,7 @@ def find_factor(mine: Tensor, theirs: Tensor) -> float | None:
 
 
 def _sort_infinities(array: Tensor) -> Tensor:
-    """Return what is not finite in an array, sorted; NaN counts as 0."""
+    """Return the infinities and NaN of an array, sorted; NaN counts as 0."""
     return array[~torch.isfinite(array)].nan_to_num().sort().values
 
 

@@ -1,8 +1,8 @@
 """Finds likely causes of a difference: relations of the first operation that differs to an
 operation of the reference.
 
-They show usual mistakes: a missing scale, a residual that is not added, a transposed matrix, a
-softmax along another axis, a norm after a layer instead of before it, exchanged weights of a gate.
+They show usual mistakes. Examples are a missing scale, a residual that is not added, a transposed
+matrix, a softmax along another axis, and exchanged weights of a gate.
 """
 
 from __future__ import annotations

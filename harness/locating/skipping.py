@@ -30,7 +30,7 @@ COPIES = ("clone", "copy")
 
 class Skip(NamedTuple):
     """An operation of the reference that the subject skips, and the subject's operation that reads
-    what the skipped one should have changed.
+    the unchanged array.
     """
 
     skipped: Operation
@@ -41,7 +41,7 @@ def find_skip(subject: Replay, reference: Replay, lacking: Sequence[Operation]) 
     """Return the first of the operations `lacking` that the subject skips; None if it skips none.
 
     `lacking` are operations of the reference whose inputs the subject computes, and whose results
-    it does not. One that the subject has elsewhere is moved, not skipped.
+    it does not. An operation that the subject has elsewhere is moved, not skipped.
     """
     for operation in lacking:
         if operation.backward or _is_moved(subject, reference, operation):
@@ -56,7 +56,7 @@ def find_skip(subject: Replay, reference: Replay, lacking: Sequence[Operation]) 
 
 
 def _pass_copies(side: Replay, operation: Operation) -> Operation:
-    """Return an operation, or the one that alone reads it if it only copies."""
+    """Return an operation. If it only copies, return its only reader instead."""
     while name_kind(operation) in COPIES:
         readers = list_readers(side, operation)
         if len(readers) != 1:

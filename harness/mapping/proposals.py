@@ -14,6 +14,7 @@ from harness.mapping.aligning import Rules, align
 from harness.mapping.orders import Exchange, list_orders
 from harness.mapping.pair import Pair, list_all_left, list_left
 
+MOST = 3_000  # maps that are tried
 SEARCHES = {
     Rules(): "joints, cuts and stacks",
     Rules(turned=True): "transposes",
@@ -28,10 +29,10 @@ EXCHANGED: dict[Exchange, str] = {
     "roles": ", and roles exchanged",
     "all": ", and tensors exchanged",
 }
-PLAIN = [Rules(), Rules(turned=True), Rules(as_built=1)]  # that layouts are combined with
-MOST_AT_FIRST = 600  # maps in which tensors keep their order, before layouts are tried
-MOST_LAID_OUT = 40  # maps for each layout that may be assumed
-MOST_HINTED = 6  # for each other one
+PLAIN = (Rules(), Rules(turned=True), Rules(as_built=1), Rules(as_built=2))  # before layouts
+MOST_AT_FIRST = 8  # maps in the order of tensors, before layouts of some are tried
+MOST_LAID_OUT = 2  # maps of each kind that are combined with layouts at first
+MOST_MORE = 20  # and later
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +50,7 @@ class Proposals:
     """Lists the maps for two models.
 
     `words` are the user's expressions, `named` those by equal names. `is_over` says that there is
-    no more time, `is_full` that enough maps were tried, and `say` gets progress messages.
+    no more time, or that enough maps were tried, and `say` gets progress messages.
     """
 
     def __init__(
@@ -58,27 +59,27 @@ class Proposals:
         words: Parts,
         named: Parts,
         is_over: Callable[[], bool],
-        is_full: Callable[[], bool],
         say: Callable[[str], None],
     ) -> None:
         self.pair, self.words, self.named = pair, words, named
-        self.is_over, self.is_full, self.say = is_over, is_full, say
+        self.is_over, self.say = is_over, say
 
     def list_all(self) -> Iterator[Proposal]:
         """Yield maps that keep the assignments by equal names, then maps that do not.
 
         Tensors keep their order at first: there are many other orders of many equal shapes, and
-        none is of use if the shapes do not fit. Layouts that may be assumed come before them, other
-        layouts at the end.
+        none is of use if the shapes do not fit. Layouts come before them.
         """
         yield Proposal({**self.words, **self.named}, {})
         in_order = self._list_orders("nothing")
         yield from islice(in_order, MOST_AT_FIRST)
         yield from self._list_laid_out(assumed=True, most=MOST_LAID_OUT)
-        yield from in_order
+        yield from islice(in_order, MOST // 4)
+        yield from self._list_laid_out(assumed=True, most=MOST_MORE)
         yield from self._list_orders("roles")
+        yield from self._list_laid_out(assumed=False, most=MOST_LAID_OUT)
+        yield from in_order
         yield from self._list_orders("all")
-        yield from self._list_laid_out(assumed=False, most=MOST_HINTED)
 
     def _list_rests(self) -> Iterator[tuple[Parts, list[Named], list[Named]]]:
         """Yield expressions that are kept, with the tensors that are left on both sides."""
@@ -91,18 +92,22 @@ class Proposals:
         for keep, rest, rest_theirs in self._list_rests():
             for parts in self._list_alignments(rest, rest_theirs, exchange):
                 yield Proposal(keep, parts)
-                if self.is_full():
-                    return
 
     def _list_laid_out(self, assumed: bool, most: int) -> Iterator[Proposal]:
+        """Yield `most` maps of each kind, each in the usual layout first, and then in all others
+        that may be assumed, or may not.
+        """
+        pair = self.pair
         for keep, rest, rest_theirs in self._list_rests():
-            for layout in list_layouts(rest_theirs, rest):
-                if layout.assumed is not assumed:
-                    continue
-                said = layout.describe(self.pair.name, self.pair.name_theirs)
-                alignments = self._list_alignments(rest, rest_theirs, "nothing", PLAIN, said)
+            layouts = list_layouts(rest_theirs, rest)
+            fitting = [each for each in layouts if each.assumed is assumed]
+            for rules in PLAIN if fitting else ():
+                alignments = self._list_alignments(rest, rest_theirs, "nothing", [rules])
                 for parts in islice(alignments, most):
-                    yield Proposal(keep, layout.apply(parts), layout)
+                    yield Proposal(keep, parts)
+                    for layout in fitting:
+                        self.say(layout.describe(pair.name, pair.name_theirs))
+                        yield Proposal(keep, layout.apply(parts), layout)
 
     def _list_alignments(
         self,
@@ -110,7 +115,6 @@ class Proposals:
         rest_theirs: Sequence[Named],
         exchange: Exchange,
         searches: Sequence[Rules] = tuple(SEARCHES),
-        layout: str = "",
     ) -> Iterator[Parts]:
         """Yield expressions that make the subject's remaining tensors (`rest`) from the reference's
         (`rest_theirs`), the most plausible first, until the time of the search is over.
@@ -124,7 +128,7 @@ class Proposals:
         for rules in searches:
             if rules.last and not has_kernels:
                 continue
-            said = layout or SEARCHES[rules] + EXCHANGED[exchange]
+            said = SEARCHES[rules] + EXCHANGED[exchange]
             for theirs in list_orders(rest_theirs, self.pair.used_theirs, exchange):
                 self.say(said)
                 for mine in ours:

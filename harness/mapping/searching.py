@@ -13,11 +13,10 @@ from harness.mapping.mapping import ParameterMap, describe_parts
 from harness.mapping.otherwise import describe_clashes, describe_layout
 from harness.mapping.pair import Pair, list_left, make_assumed
 from harness.mapping.plausible import count_exchanged, count_mixed, list_contradictions
-from harness.mapping.proposals import Proposal, Proposals
+from harness.mapping.proposals import MOST, Proposal, Proposals
 from harness.mapping.trying import NEAR
 from harness.waiting.progress import patient, report
 
-MOST = 3_000  # maps that are tried
 SECONDS = 20.0  # of CPU time, for all of them
 SECONDS_AFTER = 1.0  # once a map is known that only contradicts names
 IN_ORDER = "the one in the order in which the parameters are declared"
@@ -42,11 +41,9 @@ class Search:
 
         Raises WrongMap if there is none of these.
         """
-        proposals = Proposals(
-            self.pair, self.words, self.named, self._is_late, self._is_full, self._say
-        )
+        proposals = Proposals(self.pair, self.words, self.named, self._is_over, self._say)
         for proposal in proposals.list_all():
-            if self._is_late():
+            if self._is_over():
                 break
             mapping = self._try(proposal)
             if mapping is not None:
@@ -101,12 +98,9 @@ class Search:
         if self.likeliest is None or rank < self.likeliest[0]:
             self.likeliest = rank, mapping
 
-    def _is_full(self) -> bool:
-        """Has the search tried enough maps? Layouts that are only hints are tried nevertheless."""
-        return len(self.seen) >= MOST
-
-    def _is_late(self) -> bool:
-        return process_time() > self.until
+    def _is_over(self) -> bool:
+        """Has the search tried enough maps, or taken enough time?"""
+        return len(self.seen) >= MOST or process_time() > self.until
 
     def _rank(self, parts: Parts, contradictions: int, difference: float) -> tuple[float, ...]:
         """Return how implausible a map is that does not make the outputs agree: by kinds and names,
@@ -163,6 +157,4 @@ class Search:
             return make_assumed(self.pair, self.words, {**self.words, **self.named}, {})
         if self.likeliest is not None:
             return replace(self.likeliest[1], fallback=f"{tried} {LIKELIEST}")
-        raise refuse(
-            self.pair, len(self.seen), self.against_names, self._is_full() or self._is_late()
-        )
+        raise refuse(self.pair, len(self.seen), self.against_names, self._is_over())

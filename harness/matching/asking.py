@@ -22,11 +22,12 @@ from harness.locating.located import locate, shorten_path
 from harness.mapping.models import Models, make_generator
 from harness.matching.calling import Call, Called, Caller, is_outside
 from harness.matching.compare import Compared
-from harness.matching.constants import list_rounded
+from harness.matching.constants import find_tables, list_rounded
 from harness.matching.dropping import compare_dropouts
 from harness.matching.fused import compare_as_run
+from harness.matching.kinds import list_held
 from harness.matching.losing import find_endless
-from harness.matching.placing import find_first
+from harness.matching.placing import find_firsts
 from harness.matching.respondent import Ask, Respondent, Setting, compare_draws, digest_answers
 from harness.matching.result import AS_BUILT, Outside, Result, Written
 from harness.model.errors import raised
@@ -116,7 +117,7 @@ class Asker:
             return Result(ask, broken=str(error))
         if missing:
             return Result(ask, missing=missing)
-        ways = list_ways(setting.mode, first=ask.seed == 0)
+        ways = list_ways(setting.mode, ask.seed)
         called = Called(mine, ask, ways, ran), Called(theirs, ask, ways, looked)
         moving = [way for way in ways if any(each.moves(way) for each in called)]
         digest = mine.digest + theirs.digest + digest_answers(ran)
@@ -175,6 +176,9 @@ class Asker:
             subject, reference = mine.shadow(ask), theirs.shadow(ask)
         except Exception as error:
             return Result(ask, broken=f"operations cannot be followed: watching {raised(error)}")
+        for one, other in ((subject, reference), (reference, subject)):
+            if one.loses_digits:
+                one.forgive(find_tables(one, other).operations)
         carry = self.models.mapping.at(stored)
         both = subject, reference, carry, ask.seed, lambda: mine.run(ask), ran
         compared, fused = compare_as_run(*both)
@@ -193,11 +197,12 @@ class Asker:
         if not any(one.outcome == "differs" or is_outside(one) for one in compared):
             calls = caller.list_calls(subject, reference, carry)
         name = theirs.side.builder.name
-        found = {
-            one.answer: find_first(subject, reference, one)
+        differing = [
+            one
             for one in compared
             if one.outcome == "differs" or _is_lacking(one, subject, reference)
-        }
+        ]
+        found = find_firsts(subject, reference, differing)
         first = {
             answer: locate_first(reference, operations, name)
             for answer, operations in found.items()
@@ -219,6 +224,7 @@ class Asker:
             rounded=rounded,
             causes=list_causes(subject, reference, begins, name),
             calls=calls,
+            held=list_held(subject, reference),
         )
 
     def _allow_rounded(
@@ -228,10 +234,20 @@ class Asker:
         any.
         """
         own = list_rounded(subject, reference, mine.module)
+        own |= find_tables(subject, reference).errors
         others = list_rounded(reference, subject, theirs.module)
+        others |= find_tables(reference, subject).errors
         subject.allow_rounded(own)
         reference.allow_rounded(others)
         return bool(own or others)
+
+
+def list_calls_in_float64(models: Models, setting: Setting) -> list[Call]:
+    """Return the ways of calling in which both models differ in float64, at the first two points:
+    narrower dtypes hide a difference that is less than they may lose.
+    """
+    asker = Asker(models, replace(setting, dtype="float64", dtype_reference="float64"))
+    return [call for ask in list_asks(models)[:2] for call in asker.ask(ask).calls]
 
 
 def find_written(ask: Ask, one: Respondent, other: Respondent) -> Written | None:

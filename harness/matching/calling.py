@@ -1,7 +1,7 @@
 """Compares two models in the other ways of calling them, such as under torch.no_grad().
 
-A model is asked in each way by itself, and its answers are expected to be those of the usual call.
-Where they move beyond rounding, both models must move alike.
+A model's answers in each way should equal its answers in the usual call. Where they move beyond
+rounding, both models must move alike.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from functools import partial
 import torch
 
 from harness.evaluating.ways import Way
+from harness.mapping.fallback import list_shapes
 from harness.matching.carry import ByName, Carry, Tensors, pull_gradients
 from harness.matching.compare import Compared, is_judged_as_run
 from harness.matching.fused import are_equal, compare_as_run
@@ -28,10 +29,11 @@ from harness.shadow.unfused import unfused
 class Call:
     """A way of calling two models in which their answers differ.
 
-    `where` is the index of the element of `answer` that differs most, `actual` and `expected` are
-    its two values, and `factor` is the difference divided by the rounding bound. `usual` are both
-    values in the usual call. `raised` is what the subject raised instead. `is_fused` says that the
-    difference vanishes with torch's fused kernels and fast paths switched off.
+    `where` is the index of the element of `answer` that differs most. `actual` and `expected` are
+    its two values, and `usual` both values in the usual call. `factor` is the difference divided by
+    the rounding bound in `dtype`. If the subject does not answer, `said` is a verb with its object
+    for the subject, and `other` one for the reference. `is_fused` says that the difference vanishes
+    with torch's fused kernels and fast paths switched off.
     """
 
     way: Way
@@ -41,7 +43,9 @@ class Call:
     expected: float = 0.0
     usual: tuple[float, ...] = ()
     factor: float = 0.0
-    raised: str = ""
+    dtype: str = ""
+    said: str = ""
+    other: str = "answers"
     is_fused: bool = False
 
     @property
@@ -51,18 +55,22 @@ class Call:
 
 
 class Called:
-    """The answers of a model in several ways of calling, by way; what it raised in `errors`.
+    """The answers of a model in several ways of calling, by way.
 
-    `usual` are its answers in the usual call.
+    `errors` has the errors that it raised, and `usual` its answers in the usual call. `unsteady`
+    are the ways without gradients in which a second call gives other answers.
     """
 
     def __init__(self, one: Respondent, ask: Ask, ways: Sequence[Way], usual: Tensors) -> None:
         self.one, self.ask, self.usual = one, ask, usual
         self.answers: dict[Way, Tensors] = {}
         self.errors: dict[Way, str] = {}
+        self.unsteady: set[Way] = set()
         for way in ways:
             try:
                 self.answers[way] = self.run(way)
+                if not way.needs_gradients and not are_equal(self.run(way), self.answers[way]):
+                    self.unsteady.add(way)
             except Exception as error:  # a user's model may raise anything
                 self.errors[way] = raised(error)
 
@@ -72,7 +80,18 @@ class Called:
 
     def moves(self, way: Way) -> bool:
         """Does a way of calling change any bit of the answers, or raise an error?"""
-        return way in self.errors or not are_equal(self.answers[way], self.usual)
+        if way in self.errors or way in self.unsteady:
+            return True
+        return not are_equal(self.answers[way], self.usual)
+
+    def list_outputs(self, way: Way) -> str:
+        """Return the names and shapes of all answers in a way but gradients, as text."""
+        outputs = {
+            name: tuple(tensor.shape)
+            for name, tensor in self.answers[way].items()
+            if not name.startswith("gradient ")
+        }
+        return list_shapes(outputs)
 
     def find_shift(self, shadow: Shadow, way: Way, answers: Tensors) -> Tensors:
         """Return by how much the answers in a way of calling are off those of the model's shadow
@@ -115,7 +134,16 @@ class Caller:
         if way in self.theirs.errors:  # the reference cannot be called so
             return []
         if way in self.mine.errors:
-            return [Call(way, raised=self.mine.errors[way])]
+            return [Call(way, said=self.mine.errors[way])]
+        mine, theirs = self.mine.list_outputs(way), self.theirs.list_outputs(way)
+        if mine != theirs:
+            return [Call(way, said=f"gives {mine}", other=f"gives {theirs}")]
+        if way in self.mine.unsteady:
+            steady = way not in self.theirs.unsteady
+            said, other = "gives other answers when it is called again", "gives the same"
+            return [Call(way, said=said, other=other)] if steady else []
+        if not self._have_usual_outputs(way):
+            return []
         answers = self.mine.answers[way]
         outside = self._list_outside(way, answers, self.theirs.answers[way])
         if not outside or not are_equal(self.mine.run(way), answers):
@@ -124,6 +152,13 @@ class Caller:
             is_fused = not self._list_outside(way, self.mine.run(way), self.theirs.run(way))
         worst = max(outside, key=lambda one: one.run_factor)
         return [self._describe(way, worst, is_fused)]
+
+    def _have_usual_outputs(self, way: Way) -> bool:
+        """Do the models give the same outputs, by name and shape, as in the usual call?"""
+        usual, answers = self.theirs.usual, self.theirs.answers[way]
+        return usual.keys() == answers.keys() and all(
+            usual[name].shape == each.shape for name, each in answers.items()
+        )
 
     def _list_outside(self, way: Way, answers: Tensors, expected: Tensors) -> list[Compared]:
         """Return the answers of the subject that are further from those `expected` of the
@@ -149,5 +184,6 @@ class Caller:
             float(theirs[place]),
             tuple(float(each.detach()[place]) for each in usual),
             worst.run_factor,
+            self.subject.dtype,
             is_fused=is_fused,
         )

@@ -1,4 +1,4 @@
-"""What one evaluation of both models has found: the comparisons of their answers, and what explains
+"""The result of evaluating both models once: the comparisons of their answers, and explanations of
 their differences.
 """
 
@@ -12,6 +12,7 @@ from harness.locating.causes import Cause
 from harness.matching.calling import Call
 from harness.matching.compare import Compared
 from harness.matching.dropping import Dropping
+from harness.matching.kinds import Held
 from harness.matching.respondent import Ask
 
 AS_BUILT = "as built"
@@ -81,3 +82,4 @@ class Result:
     dropping: Dropping | None = None
     written: Written | None = None
     written_theirs: Written | None = None
+    held: Sequence[Held] = ()

@@ -37,7 +37,7 @@ class Signature(NamedTuple):
 
     `functional` is the name of the operation that computes the same without writing into its
     arguments: "aten::add" for "aten::add_". `outputs` are the parameters into which it only
-    writes, such as `out`. A `view` is one of VIEWS.
+    writes, such as `out`. A `view` is one of VIEWS; a `typed` one takes dtypes.
     """
 
     name: str
@@ -47,6 +47,7 @@ class Signature(NamedTuple):
     outputs: tuple[str, ...]
     returns: bool
     view: bool
+    typed: bool
 
 
 @cache
@@ -72,4 +73,5 @@ def read_signature(called: Any) -> Signature:
         tuple(argument.name for argument in schema.arguments if argument.is_out),
         bool(schema.returns),
         name in VIEWS and schema.overload_name != "dtype",
+        any("dtype" in parameter for parameter in parameters),
     )

@@ -9,24 +9,24 @@ from harness.matching.result import Result
 from harness.words.naming import format_factor
 
 
-def describe_call(models: Models, call: Call, result: Result, dtype: str) -> str:
+def describe_call(models: Models, call: Call, result: Result) -> str:
     """Return the first line of a failure in which models differ in a way of calling."""
     given = models.given
-    if call.raised:
+    if call.said:
         return (
-            f"{given.name} {call.raised}, {call.way.words}; {given.name_reference} answers"
+            f"{given.name} {call.said}, {call.way.words}; {given.name_reference} {call.other}"
             f" ({result.ask.label})"
         )
     factor = format_factor(call.factor)
     return (
-        f"{call.answer} differs {call.way.words}, by {factor} times the {dtype} rounding bound of"
-        f" its operations; called with all gradients, the models agree"
+        f"{call.answer} differs {call.way.words}, by {factor} times the {call.dtype} rounding bound"
+        " of its operations; called with all gradients, the models agree"
     )
 
 
 def list_call_notes(models: Models, call: Call) -> list[tuple[HintKind, str]]:
     """Return notes that help to find why models differ in a way of calling."""
-    if call.raised:
+    if call.said:
         return []
     names = models.given.name, models.given.name_reference
     notes = []

@@ -26,7 +26,9 @@ from harness.same.dropout_sentences import (
     list_dropout_notes,
 )
 from harness.same.evidence import UNPAIRED, Evidence, Shown
+from harness.same.kind_sentences import describe_dtypes, describe_kinds
 from harness.same.narrow_sentences import describe_alike, describe_lost, describe_moved
+from harness.same.notes import list_notes
 from harness.same.precision_sentences import describe_run, describe_worse
 from harness.same.sentences import (
     describe_backwards,
@@ -39,10 +41,10 @@ from harness.same.sentences import (
     describe_unruled,
     describe_well_computed,
     describe_widening,
-    list_notes,
     name_element,
     name_place,
 )
+from harness.same.state_sentences import describe_counters, describe_statistics
 from harness.same.switched_sentences import describe_switched
 from harness.same.unset import describe_unset
 from harness.same.written_sentences import describe_written, describe_written_theirs
@@ -97,9 +99,11 @@ def judge_function(judged: Judged) -> Verdict:
     failures = evidence.failures()
     if failures:
         return _fail_function(judged, failures)
+    if kinds := describe_kinds(models.given, evidence):
+        return _fail(judged, kinds)
     if found := evidence.find_call():
         return _fail_call(judged, *found)
-    if reason := _find_other_failure(models, evidence):
+    if reason := _find_other_failure(judged):
         return _fail(judged, reason)
     if unjudged := describe_unjudged(models, evidence) or describe_unequal(models, evidence):
         status, reason = unjudged
@@ -116,17 +120,29 @@ def judge_function(judged: Judged) -> Verdict:
         verdict,
         budget_used=worst.compared.factor,
         where=name_element(worst),
-        caveat="; ".join(filter(None, [*limits, describe_limits(models, trial.dtype)])),
+        caveat="; ".join(filter(None, [*limits, *_list_caveats(judged)])),
     )
 
 
-def _find_other_failure(models: Models, evidence: Evidence) -> str:
+def _find_other_failure(judged: Judged) -> str:
     """Return why models fail whose answers agree; "" if they do not fail."""
+    models, evidence = judged.models, judged.evidence
     return (
         describe_written(models, evidence)
         or describe_widening(models)
+        or (describe_statistics(models) if judged.mode == "train" else "")
         or describe_lacking(models, evidence)
     )
+
+
+def _list_caveats(judged: Judged) -> list[str]:
+    """Return notes on a pass: sentences, or "" where there is none."""
+    counters = describe_counters(judged.models) if judged.mode == "train" else ""
+    return [
+        describe_limits(judged.models, judged.trial.dtype),
+        describe_dtypes(judged.models.given, judged.evidence),
+        counters,
+    ]
 
 
 def _fail_function(judged: Judged, failures: list[Shown]) -> Verdict:
@@ -146,9 +162,9 @@ def _fail_function(judged: Judged, failures: list[Shown]) -> Verdict:
 
 def _fail_call(judged: Judged, call: Call, result: Result) -> Verdict:
     """Return the verdict on models that differ only in a way of calling them."""
-    trial, models = judged.trial, judged.models
-    sentence = describe_call(models, call, result, trial.dtype)
-    if call.raised:
+    models = judged.models
+    sentence = describe_call(models, call, result)
+    if call.said:
         return _fail(judged, sentence)
     where = name_place(call.answer, call.where, result.ask.label)
     return _fail_at(judged, sentence, call, where, list_call_notes(models, call))
@@ -206,7 +222,7 @@ def _make_hints(notes: list[tuple[HintKind, str]]) -> tuple[Hint, ...]:
 
 def _fail(judged: Judged, reason: str, operations: tuple[Located, ...] = ()) -> Verdict:
     """Return a failing verdict with a reason and no figures."""
-    notes = list_notes(judged.models, judged.evidence, [])
+    notes = [one for one in list_notes(judged.models, judged.evidence, []) if one[1] != reason]
     notes += list_dropout_notes(judged.models, judged.evidence, reason)
     finding = Finding(
         Form.MODELS,

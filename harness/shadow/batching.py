@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.autograd.graph import _engine_run_backward
 
 
+@torch.inference_mode()
 def differentiate_rows(
     tensors: Sequence[Tensor], weights: Sequence[Tensor], inputs: Sequence[Tensor]
 ) -> list[Tensor | None]:

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
-if TYPE_CHECKING:
-    from harness.shadow.recording import Operation
+from harness.shadow.run import Operation
 
 FOREACH = "aten::_foreach_"
 NAMES = {"norm": "linalg_vector_norm"}

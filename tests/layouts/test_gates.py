@@ -32,7 +32,7 @@ def test_the_order_of_gates_is_said() -> None:
     )
 
 
-@pytest.mark.parametrize("order", ["figo", "iogf", "ofgi", "gfio"])
+@pytest.mark.parametrize("order", ["figo", "iogf"])
 def test_exchanged_gates_of_an_lstm_fail(order: str) -> None:
     """No framework has such an order; the line that would excuse it is given, and does."""
     pair = m.keras(order), m.Torchs
@@ -43,13 +43,14 @@ def test_exchanged_gates_of_an_lstm_fail(order: str) -> None:
 
 
 NAMED = {
-    (m.ByGateWrong, m.Torchs): "the gates i, f, g, o of Torchs are taken as f, i, g, o",
+    (m.ByGateWrong, m.Torchs): "the gates i, f, g, o of Theirs are taken as f, i, g, o",
     (m.Torchs, m.ByGateWrong): "cat(W_f.weight, W_i.weight, W_c.weight, W_o.weight) along 0",
     (m.ByGateWrong, m.ByGate): "W_i.weight = W_f.weight",
     (m.Torchs, m.ByWordWrong): "cat(input_gate.weight[:, 0:4], output_gate.weight[:, 0:4]",
     (m.ByWordWrong, m.Torchs): "output_gate.weight = cat(rnn.weight_ih_l0[6:12], ",
-    (m.OwnOtherOrder, m.Torchs): "OwnOtherOrder or Torchs stores the gates in the order i, f, o, g",
-    (m.OwnOtherOrder, m.Own): "OwnOtherOrder or Own stores the gates in the order i, f, o, g",
+    (m.ByWordWrong, m.ByGate): "output_gate.weight = cat(W_f.weight, U_f.weight) along 1",
+    (m.OwnOtherOrder, m.Torchs): "Mine or Theirs stores the gates in the order i, f, o, g",
+    (m.OwnOtherOrder, m.Own): "Mine or Theirs stores the gates in the order i, f, o, g",
     (m.GruWrong, m.TorchsGru): "are taken in the order 2, 1, 3",
     (m.TorchsGru, m.GruWrong): "are taken in the order 2, 1, 3",
     (m.GruWrong, m.GruSteps): "are taken in the order 2, 1, 3",
@@ -57,11 +58,19 @@ NAMED = {
 
 
 @pytest.mark.parametrize("pair", NAMED)
-def test_exchanged_gates_fail_and_are_named(pair: Any) -> None:
+def test_exchanged_gates_are_no_map_and_are_named(
+    pair: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """By the names of gates, by torch's own order, or by no name at all."""
-    found = judge_eval(*pair, m.DATA)
+    monkeypatch.setattr("harness.mapping.searching.SECONDS_AFTER", 0.0)
+    assert NAMED[pair] in find(*pair, m.DATA).against_names
+
+
+def test_a_model_with_exchanged_gates_fails() -> None:
+    """The sentence on them is the likely cause."""
+    found = judge_eval(m.GruWrong, m.GruSteps, m.DATA)
     assert found.status is Status.FAIL
-    assert NAMED[pair] in found.why
+    assert "likely: the outputs agree if the thirds of fused tensors of GruSteps" in found.why
 
 
 def test_the_sentences_on_gates(approved: Approved) -> None:

@@ -12,6 +12,7 @@ from harness.mapping.fallback import describe_tried
 from harness.waiting import progress
 from tests.conftest import Approved
 from tests.layouts import recurrent as m
+from tests.layouts import test_kernels as kernels
 from tests.layouts.support import find
 from tests.same import models
 
@@ -29,6 +30,7 @@ def said(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 def test_a_search_says_what_it_tries(said: list[str], approved: Approved) -> None:
     """Each kind of map once here."""
     find(m.ByWordWrong, m.Torchs, m.DATA)
+    find(kernels.HeightForWidth, kernels.Hwio, kernels.IMAGE)
     short = [re.sub(r"\d+ maps?|(order|taken as) .*", "...", line) for line in said]
     approved(list(dict.fromkeys(short)), mask_figures=True)
 

@@ -150,3 +150,90 @@ def test_what_both_do_in_use_is_the_same(model: Any, reference: Any, data: Any, 
     case = same(model, reference, data=data, dtypes=[dtype], modes=["eval"], draws=1)
     found = judge(case)[f"{dtype} same-function-eval"]
     assert found.status is Status.PASS
+
+
+class Twice(Plain):
+    """Its later calls without gradients are those of a cache."""
+
+    def forward(self, x: Tensor) -> Any:
+        if torch.is_grad_enabled():
+            return super().forward(x)
+        self.called = getattr(self, "called", 0) + 1
+        return super().forward(x) * self.called
+
+
+class TwoOutputs(Plain):
+    def forward(self, x: Tensor) -> Any:
+        h = self.hidden(x)
+        return self.o(h) if torch.is_grad_enabled() else (self.o(h), h)
+
+
+class BackwardInForward(Plain):
+    """Leaves gradients of its own in `.grad`, to which backward() adds."""
+
+    def forward(self, x: Tensor) -> Any:
+        y = super().forward(x)
+        if torch.is_grad_enabled():
+            y.square().sum().backward(create_graph=True)
+        return y
+
+
+class ScaledByZero(Plain):
+    """What it adds in use has a factor of 0 as built."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.factor = nn.Parameter(torch.zeros(8))
+
+    def hidden(self, x: Tensor) -> Tensor:
+        h = super().hidden(x)
+        return h * (1 + self.factor)
+
+
+class ScaledInUse(ScaledByZero):
+    def hidden(self, x: Tensor) -> Tensor:
+        h = super().hidden(x)
+        return h if self.a.weight.requires_grad else h + self.factor
+
+
+class Smooth(Plain):
+    def hidden(self, x: Tensor) -> Tensor:
+        return nn.functional.gelu(super().hidden(x))
+
+
+class SmoothInUse(Plain):
+    """Another gelu in use, which a narrow dtype hides."""
+
+    def hidden(self, x: Tensor) -> Tensor:
+        how = "none" if torch.is_grad_enabled() else "tanh"
+        return nn.functional.gelu(super().hidden(x), approximate=how)
+
+
+MORE = [
+    (Twice, Plain, "float64"),
+    (TwoOutputs, Plain, "float64"),
+    (Plain, TwoOutputs, "float64"),
+    (BackwardInForward, Plain, "float64"),
+    (ScaledInUse, ScaledByZero, "float64"),
+    (SmoothInUse, Smooth, "bfloat16"),
+]
+
+
+@pytest.mark.filterwarnings("ignore:Using backward")
+@pytest.mark.parametrize(("model", "reference", "dtype"), MORE)
+def test_what_a_first_call_or_a_dtype_hides_is_found(
+    model: Any, reference: Any, dtype: str, approved: Approved
+) -> None:
+    """Second calls, other outputs, `.grad`, factors of 0 as built, and bounds of bfloat16."""
+    case = same(model, reference, data=DATA, draws=1, dtypes=[dtype], modes=["eval"])
+    verdict = judge(case)[f"{dtype} same-function-eval"]
+    assert verdict.status is Status.FAIL
+    approved(verdict.why, mask_figures=True)
+
+
+@pytest.mark.filterwarnings("ignore:Using backward")
+@pytest.mark.parametrize("model", [Twice, TwoOutputs, BackwardInForward])
+def test_what_both_hide_is_no_difference(model: Any) -> None:
+    """Two models of one class are the same."""
+    verdict = ask(model, model, DATA)
+    assert verdict.status is Status.PASS

@@ -1,6 +1,7 @@
 """Usual mistakes are named as likely causes: in attention, in residuals, in gates."""
 
 from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 import pytest
@@ -235,7 +236,7 @@ def test_a_scale_left_out_before_a_mask_is_named(mask: str) -> None:
     )
 
 
-def test_masked_inputs_are_compared_as_multiples() -> None:
+def test_masked_inputs_are_compared_as_multiples(approved: Approved) -> None:
     """The scale is missing, and the mask is another operation: the scores tell the factor."""
 
     class Forgotten(Causal):
@@ -247,7 +248,7 @@ def test_masked_inputs_are_compared_as_multiples() -> None:
     (cause,) = [
         hint.cause for hint in ask(Forgotten, Causal).finding.hints if hint.kind is HintKind.LIKELY
     ]
-    assert cause == "an input of _softmax is 2 times that in Causal"
+    approved(cause)
 
 
 class Gate(nn.Module):
@@ -277,9 +278,8 @@ MIXTURES: dict[str, Mix] = {
 }
 
 
-@pytest.mark.parametrize("right", MIXTURES)
-@pytest.mark.parametrize("wrong", MIXTURES)
-def test_exchanged_weights_of_a_gate_are_named(right: str, wrong: str) -> None:
+@pytest.mark.parametrize(("right", "wrong"), list(product(MIXTURES, MIXTURES)))
+def test_exchanged_weights_of_a_gate_are_named(right: str, wrong: str, approved: Approved) -> None:
     """In each form of the mixture; -1 is no factor that explains the difference."""
 
     class Right(Gate):
@@ -293,7 +293,7 @@ def test_exchanged_weights_of_a_gate_are_named(right: str, wrong: str) -> None:
     case = same(Wrong, Right, data=(4, 2, 3), dtypes=["float64"], modes=["eval"], draws=0)
     finding = judge(case)["float64 same-function-eval"].finding
     (cause,) = [hint.cause for hint in finding.hints if hint.kind is HintKind.LIKELY]
-    assert cause.endswith("a mixture of two arrays, by z and 1 - z; in Right they are exchanged")
+    approved(cause)
 
 
 class Residual(nn.Module):
