@@ -17,6 +17,7 @@ from harness.evaluating.data import Batch, make_batches
 from harness.evaluating.draws import draw_state
 from harness.evaluating.evaluation import GRADIENT, Question, name_arguments, survey
 from harness.evaluating.given import CopyOf, Given
+from harness.evaluating.outputs import order_as, pair_names
 from harness.evaluating.side import NoModel, Side, look_at
 from harness.evaluating.state import write_state
 from harness.evaluating.using import list_used
@@ -147,8 +148,8 @@ def _map(given: Given, subject: Side, reference: Side) -> ParameterMap:
         given.name_reference,
     )
     said = given.parameters
-    mine, theirs = ([*side.outputs[modes[0]].values()] for side in (subject, reference))
-    if mine != theirs:  # no map makes them the same
+    theirs = reference.outputs[modes[0]]
+    if order_as(subject.outputs[modes[0]], theirs) != theirs:  # no map makes them the same
         said = AS_BUILT
     try:
         return _keep_constants(find_map(pair, said), given, subject, reference)
@@ -190,15 +191,11 @@ def _list_constants(given: Given, subject: Side, reference: Side) -> list[str]:
 
 def pair_outputs(subject: Side, reference: Side) -> dict[str, str]:
     """Return a dict from names of the subject's outputs to those of the reference's, for outputs
-    with different names.
-
-    Such outputs are paired in their order if there are as many on both sides.
+    with names that the reference lacks.
     """
     names: dict[str, str] = {}
     for mode, outputs in subject.outputs.items():
-        mine, theirs = list(outputs), list(reference.outputs.get(mode, ()))
-        if set(mine) != set(theirs) and len(mine) == len(theirs):
-            names |= dict(zip(mine, theirs, strict=True))
+        names |= pair_names(list(outputs), list(reference.outputs.get(mode, ())))
     return names
 
 

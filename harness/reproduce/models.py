@@ -163,6 +163,9 @@ class _Writer:
         outputs = list(self.models.reference.outputs[self.mode])
         if answer == LOSS:
             return "loss", "", 0
+        own = list(self.models.subject.outputs[self.mode])
+        if [self.models.names.get(name, name) for name in own] != outputs:
+            raise Unwritten("its outputs are in another order")
         if answer in outputs:
             return "output", "", outputs.index(answer)
         if answer.startswith(GRADIENT):

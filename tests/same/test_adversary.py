@@ -361,7 +361,32 @@ class InFloat64(Plain):
         return super().forward(x) * torch.ones(3, dtype=torch.float64)
 
 
+class Named(Plain):
+    """Names its outputs."""
+
+    def forward(self, x: Tensor) -> Any:
+        mean, deviation = super().forward(x), F.softplus(self.o(x @ self.a.weight.T))
+        return {"mean": mean, "deviation": deviation, "ratio": mean / deviation}
+
+
+class NamedInOrder(Named):
+    """The same in another order, and one by another name."""
+
+    def forward(self, x: Tensor) -> Any:
+        out = super().forward(x)
+        return {"deviation": out["deviation"], "mean": out["mean"], "share": out["ratio"]}
+
+
+class NamedExchanged(Named):
+    """Exchanges two outputs; in their order all agree."""
+
+    def forward(self, x: Tensor) -> Any:
+        out = super().forward(x)
+        return {"deviation": out["mean"], "mean": out["deviation"], "share": out["ratio"]}
+
+
 WRONG = [
+    (NamedExchanged, Named),
     (SignsAsNumbers, Signs),
     (Signs, SignsAsNumbers),
     (Plain, Uses),
@@ -411,6 +436,12 @@ def test_an_output_of_another_dtype_is_said(approved: Approved) -> None:
     assert not found["float64 same-function-eval"].caveat
     narrow = judge(same(Plain, Plain, data=DATA, dtypes=["float32"], reference_dtype="float64"))
     assert not narrow["float32 same-function-eval"].caveat
+
+
+def test_outputs_that_are_paired_by_their_order_are_said(approved: Approved) -> None:
+    """Names that both have are paired first, and need no word."""
+    found = judge(same(NamedInOrder, Named, data=DATA, **FAST))
+    approved(found["float64 same-function-train"].caveat)
 
 
 def test_a_hook_of_a_module_that_is_built_is_kept() -> None:
@@ -528,6 +559,7 @@ def test_names_that_mislead_may_be_meant() -> None:
 
 
 RIGHT = [
+    (NamedInOrder, Named),
     (FollowsByLerp, Follows),
     (FusedBlock, Split),
     (ByLetters, Square),
