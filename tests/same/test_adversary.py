@@ -714,3 +714,39 @@ def test_slopes_by_an_exact_mask_may_overflow() -> None:
     data = (2, 7, 5), mask
     for pair in ((MaskedByLowest, MaskedByFill), (MaskedByFill, MaskedByLowest)):
         assert set(statuses(*pair, data=data).values()) == {Status.PASS}
+
+
+def fold(s: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The last layer with the norm folded into it."""
+    scale = s["norm.weight"] / (s["norm.running_var"] + 1e-5).sqrt()
+    bias = (s["o.bias"] - s["norm.running_mean"]) * scale + s["norm.bias"]
+    kept = {name: each for name, each in s.items() if name[:2] in ("a.", "b.")}
+    return {**kept, "o.weight": s["o.weight"] * scale[:, None], "o.bias": bias}
+
+
+class Shifted(Plain):
+    """Subtracts a buffer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("shift", torch.ones(3))
+
+    def forward(self, x: Tensor) -> Any:
+        return super().forward(x) - self.shift
+
+
+class ShiftTrained(Shifted):
+    """Subtracts a parameter."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        del self.shift
+        self.shift = nn.Parameter(torch.ones(3))
+
+
+def test_a_norm_may_be_folded_into_a_layer() -> None:
+    """Its statistics have a gradient by the converter alone; one that is trained itself fails."""
+    found = statuses(Plain, Normalised, modes=["eval"], parameters=fold)
+    assert set(found.values()) == {Status.PASS}
+    found = statuses(ShiftTrained, Shifted, modes=["eval"])
+    assert found["float64 same-function-eval"] is Status.FAIL
