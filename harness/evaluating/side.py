@@ -146,8 +146,7 @@ def _look_in_mode(side: Side, given: Given, mode: str) -> Side:
     observations added.
     """
     loss = make_loss(given.loss, held_in(side.dtype), "cpu")
-    names = side.tensors.parameters
-    write_state(side.module, draw_state(side.built, names, 11))
+    write_state(side.module, draw_state(side.built, side.tensors.drawn, 11))
     before = {name: tensor.clone() for name, tensor in list_live(side.module)[0].items()}
     question = Question(side.batch, mode, loss=loss, by_inputs=side.by_inputs)
     try:

@@ -134,7 +134,7 @@ def _map(given: Given, subject: Side, reference: Side) -> ParameterMap:
         raise NoModel("; ".join([*subject.errors.values(), *reference.errors.values()]))
     for side in (subject, reference):
         set_mode(side.module, modes[0])
-    drawn = [*reference.tensors.parameters, *reference.moved]
+    drawn = [*reference.tensors.drawn, *reference.moved]
     states = [draw_state(reference.built, drawn, seed) for seed in (21, 22)]
     pair = Pair(
         subject.tensors,
@@ -232,7 +232,7 @@ def _list_free(given: Given, subject: Side, reference: Side, mapping: ParameterM
         mode = next(iter(subject.outputs))
         loss = make_loss(given.loss, held_in(subject.dtype), "cpu")
         for seed in (31, 32):
-            state = draw_state(reference.built, reference.tensors.parameters, seed)
+            state = draw_state(reference.built, reference.tensors.drawn, seed)
             write_state(subject.module, {**subject.built, **mapping.convert(state)})
             question = Question(subject.batch, mode, loss=loss, by_inputs=subject.by_inputs)
             answers, _ = survey(subject.module, question)

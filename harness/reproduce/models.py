@@ -104,7 +104,7 @@ class _Writer:
         names_drawn: list[str] = []
         if self.ask.draw:
             drawn = 100 + self.ask.draw
-            moving = {*side.tensors.parameters, *side.moved}
+            moving = {*side.tensors.drawn, *side.moved}
             names_drawn = [name for name in side.built if name in moving]
         quantity, parameter, position = self._locate()
         where = f"{self.worst.answer} ({self.ask.label}, {self.mode}())"

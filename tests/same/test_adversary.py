@@ -750,3 +750,33 @@ def test_a_norm_may_be_folded_into_a_layer() -> None:
     assert set(found.values()) == {Status.PASS}
     found = statuses(ShiftTrained, Shifted, modes=["eval"])
     assert found["float64 same-function-eval"] is Status.FAIL
+
+
+class MaskedByParameter(Plain):
+    """Its mask is a frozen parameter."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mask = nn.Parameter(torch.tril(torch.ones(7, 7)), requires_grad=False)
+
+    def forward(self, x: Tensor) -> Any:
+        h = self.a(x)
+        return self.o((h @ h.T).masked_fill(self.mask == 0, -torch.inf).softmax(-1) @ h)
+
+
+class Causal(Plain):
+    def forward(self, x: Tensor) -> Any:
+        h = self.a(x)[None]
+        return self.o(F.scaled_dot_product_attention(h, h, h, is_causal=True, scale=1.0))[0]
+
+
+class NotCausal(Plain):
+    def forward(self, x: Tensor) -> Any:
+        h = self.a(x)[None]
+        return self.o(F.scaled_dot_product_attention(h, h, h, scale=1.0))[0]
+
+
+def test_constants_that_are_frozen_parameters_are_not_drawn() -> None:
+    """A mask of random numbers masks nothing, and a right port would fail."""
+    assert set(statuses(Causal, MaskedByParameter).values()) == {Status.PASS}
+    assert Status.FAIL in statuses(NotCausal, MaskedByParameter).values()
