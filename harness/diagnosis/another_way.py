@@ -164,6 +164,7 @@ class _OwnOperations:
                 )
             bounds.append(error[few] + own)
             if (budget(far[done : done + len(few)], bounds[-1]) > 1).any():
+                self.expect_few_bits()  # a form that loses many is a reason to be said
                 raise _Refused("")
             done += len(few)
         return np.concatenate(bounds)

@@ -19,6 +19,7 @@ from harness.evaluating.evaluation import (
     BUFFER,
     BY_INPUT,
     GRADIENT,
+    INPUT,
     LOSS,
     PARAMETER,
     Question,
@@ -183,4 +184,5 @@ def _note_moved(side: Side) -> None:
 
 def is_output(name: str) -> bool:
     """Is this the name of an output of the model (not of a gradient or tensor)?"""
-    return name != LOSS and not name.startswith((GRADIENT, BY_INPUT, BUFFER, PARAMETER))
+    others = GRADIENT, BY_INPUT, BUFFER, PARAMETER, INPUT
+    return name != LOSS and not name.startswith(others)

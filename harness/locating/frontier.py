@@ -8,6 +8,7 @@ whose steps are not found; it is passed over if all its outputs are found.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Sequence
 from math import prod
 
@@ -37,6 +38,12 @@ class Pool:
         joined = torch.cat(parts) if parts else torch.zeros(0, dtype=torch.float64)
         self.numbers = joined[torch.isfinite(joined)].sort().values
         self.infinite = bool(torch.isinf(joined).any())
+
+    def within(self, near: float) -> Pool:
+        """Return a pool of the same numbers with another tolerance."""
+        pool = copy.copy(self)
+        pool.near = min(max(near, NOISE), NEAR)
+        return pool
 
     def has(self, tensor: Tensor) -> bool:
         """Do all numbers of a tensor occur among these numbers, within the tolerance?"""

@@ -21,7 +21,7 @@ def follow_scales(
     """Return operations, each replaced by the last of the constant factors that follow it.
 
     In `(q @ k.mT) / sqrt(12)` the factor is the difference, and the product is none, if both are
-    multiples of a result of the reference: its formula may scale before the product. A factor that
+    multiples of a result of the reference. Its formula may scale before the product. A factor that
     the reference has too is no difference.
     """
     return list(dict.fromkeys(_follow(subject, reference, each) for each in operations))

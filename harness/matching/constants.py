@@ -1,16 +1,22 @@
-"""Constants that are rounded where they are created: torch.tensor(0.1) in float32 against 0.1."""
+"""Constants that are rounded where they are created or computed.
+
+One model has torch.tensor(0.1) in float32, and the other 0.1. One model computes a table in
+float32, and the other holds it.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from harness.locating.frontier import Pool
 from harness.rules.precision import precision_of
+from harness.shadow.recording import Operation
 from harness.shadow.shadow import Shadow
 
+EXACT = 0.0  # the nearness at which numbers of a pool are equal but for the noise of float64
 SHORT = 12  # significant bits of a constant that is taken as exact: 0.5, 3, 10
 
 
@@ -22,7 +28,7 @@ def list_rounded(shadow: Shadow, other: Shadow, module: Any) -> dict[int, Tensor
     stored in a dtype narrower than float64, are no parameter of the module, and are not among the
     constants of the other model.
     """
-    pool = Pool(other.leaves().values(), 0.0)
+    pool = Pool(other.leaves().values(), EXACT)
     own = {each.untyped_storage().data_ptr() for each in module.parameters()}
     errors = {}
     for version, numbers in shadow.leaves().items():
@@ -37,3 +43,43 @@ def list_rounded(shadow: Shadow, other: Shadow, module: Any) -> dict[int, Tensor
         scaled = torch.frexp(constants).mantissa * 2.0**SHORT
         errors[version] = torch.where(scaled == scaled.round(), 0.0, roundoff * abs(constants))
     return errors
+
+
+class Tables(NamedTuple):
+    """The constants that a model computes and the other one holds, equal as observed.
+
+    `errors` are the differences between the observed and the repeated numbers, by the number of
+    their version, and `operations` compute them.
+    """
+
+    errors: dict[int, Tensor]
+    operations: frozenset[Operation]
+
+
+def find_tables(shadow: Shadow, other: Shadow) -> Tables:
+    """Return the constants that operations of a model compute from no parameter and no input, and
+    that the other model holds, such as a table of frequencies in float32.
+    """
+    pool = Pool(other.leaves().values(), EXACT)
+    run = shadow.watched.run
+    makers: dict[int, frozenset[Operation]] = {}  # of constants, by version
+    errors: dict[int, Tensor] = {}
+    found: frozenset[Operation] = frozenset()
+    for operation in run.operations:
+        read = {place.version for place in operation.places}
+        if not read <= makers.keys() or operation.backward:
+            continue
+        by = frozenset([operation]).union(*(makers[version] for version in read))
+        for place in operation.results:
+            if place is None:
+                continue
+            makers[place.version] = by
+            observed = run.versions[place.version].numbers
+            if not observed.is_floating_point() or by & found:
+                continue
+            repeated = shadow.replay.get(place.version).detach()
+            numbers = observed.double().reshape(repeated.shape)
+            if not torch.equal(numbers, repeated) and pool.has(numbers):
+                errors[place.version] = abs(numbers - repeated)
+                found |= by
+    return Tables(errors, found)

@@ -17,6 +17,9 @@ from harness.shadow.adjoint import draw_signs
 
 NOISE = 2.0**-49  # of the largest element: smaller differences of one element are not looked into
 LEAST = 5e-324  # makes 0 / 0 a share of 0
+# Of the largest element: smaller differences are of second order in float64's roundoff, whose
+# square is 2^-106, and bounds are of first order.
+SECOND_ORDER = 2.0**-100
 SMALL = 2.0**-30  # of an element itself: smaller differences of small elements are not looked into
 
 
@@ -60,10 +63,12 @@ def list_questions(
         questions.append(Question(name, weights.reshape(like.shape)))
         if like.numel() == 1:
             continue
-        if most_apart > NOISE * most:
-            questions.append(ask_element(name, like, int(apart.argmax())))
-        if most_share > SMALL and shares.argmax() != apart.argmax():
-            questions.append(ask_element(name, like, int(shares.argmax())))
+        places = [int(apart.argmax())] if most_apart > NOISE * most else []
+        if most_share > SMALL:
+            shares = torch.where(apart > SECOND_ORDER * most, shares, 0.0)
+            if shares.max() > SMALL:
+                places.append(int(shares.argmax()))
+        questions += [ask_element(name, like, place) for place in dict.fromkeys(places)]
     return questions
 
 

@@ -19,7 +19,19 @@ from harness.shadow.recording import Operation
 from harness.shadow.shadow import Shadow
 
 
-def find_first(subject: Shadow, reference: Shadow, differs: Compared) -> list[Operation]:
+def find_firsts(
+    subject: Shadow, reference: Shadow, differing: Sequence[Compared]
+) -> dict[str, list[Operation]]:
+    """Return the operations to blame for each answer that differs, by its name (`find_first`)."""
+    if not differing:
+        return {}
+    pools = tuple(Pool(list_numbers(side.replay), 0.0) for side in (subject, reference))
+    return {one.answer: find_first(subject, reference, one, pools) for one in differing}
+
+
+def find_first(
+    subject: Shadow, reference: Shadow, differs: Compared, pools: Sequence[Pool] = ()
+) -> list[Operation]:
     """Return the operations to blame for an answer that differs, in the order in which they ran.
 
     They are the subject's first operations, on the way to the answer, that compute numbers which
@@ -27,10 +39,12 @@ def find_first(subject: Shadow, reference: Shadow, differs: Compared) -> list[Op
     carries on, if that explains the numbers that the subject lacks. They are operations of the
     reference that the subject lacks if a layer before them lacks numbers of the reference, or if
     all the subject's numbers occur in the reference. If the difference is as small as rounding, it
-    is the operation that computed the answer.
+    is the operation that computed the answer. `pools` have all numbers of the subject and of the
+    reference, if they are known.
     """
     near = _find_nearness(reference, differs)
-    pool = Pool(list_numbers(reference.replay), near)
+    pools = pools or [Pool(list_numbers(side.replay), near) for side in (subject, reference)]
+    known, pool = (each.within(near) for each in pools)
     first: list[Operation] = []
     place = subject.watched.answers.get(differs.answer)
     if place is not None:
@@ -39,7 +53,7 @@ def find_first(subject: Shadow, reference: Shadow, differs: Compared) -> list[Op
         first = follow_scales(subject.replay, reference.replay, first)
         first = name_views(subject.replay, reference.replay, first)
     place = reference.watched.answers[differs.answer]
-    lacking = find_frontier(reference.replay, place, Pool(list_numbers(subject.replay), near))
+    lacking = find_frontier(reference.replay, place, known)
     if not first or first[0].backward:
         stops = list_stops(subject, reference, lacking, differs.answer)
         if stops:

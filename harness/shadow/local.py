@@ -4,7 +4,7 @@ within its rounding error.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -144,6 +144,23 @@ def _bound_in_float64(
     if dtype == "float64":
         return errors, 0.5
     return bound_errors(call, precision_of("float64")) or errors, 0.5
+
+
+def bound_again(
+    checked: Checked, read: Callable[[Place], Tensor], results: Results
+) -> Sequence[Error]:
+    """Return the `wide` bounds of an operation at other inputs, which `read` returns: those of its
+    repetition, where another branch was taken before it. `results` are the repeated ones.
+    """
+    operation = checked.operation
+    if not checked.ruled or not checked.dtype:
+        return checked.wide
+    with torch.inference_mode():
+        args, kwargs = fill(operation, read)
+        call = Call(operation.functional, bind(operation.called, args, kwargs), results)
+        errors = bound_errors(call, precision_of("float64")) or checked.wide
+        share = 0.5 / checked.factor
+        return [None if error is None else share * error for error in errors]
 
 
 def measure_whole(run: Run, operation: Operation) -> float:

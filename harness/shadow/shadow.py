@@ -14,10 +14,10 @@ from torch import Tensor
 from harness.rules.registry import Error
 from harness.shadow.adjoint import Nodes, Sum
 from harness.shadow.branching import add_branches, takes_other_branch
-from harness.shadow.local import Checked, check_operations
+from harness.shadow.local import Checked, bound_again, check_operations
 from harness.shadow.narrow import bound_in_claimed, is_narrower, list_lost
 from harness.shadow.recording import Operation
-from harness.shadow.replay import Replay, replay
+from harness.shadow.replay import Replay, Results, replay
 from harness.shadow.watch import Watched
 
 
@@ -85,17 +85,21 @@ class Shadow:
     def nodes(self) -> Nodes:
         """The results of all operations with their errors in three scenarios, or four.
 
-        In the first, every operation runs in float64. In the second, each runs in the dtype in
-        which it ran. In the third, it runs in the claimed dtype if it ran in a narrower one. In the
-        fourth, only operations err that lost digits in a narrower dtype, by as much as observed.
+        In the first, every operation runs in float64, with the bounds at its repeated inputs, once
+        an operation before it has taken another branch than observed. In the second, each runs in
+        the dtype in which it ran. In the third, it runs in the claimed dtype if it ran in a
+        narrower one. In the fourth, only operations err that lost digits in a narrower dtype, by as
+        much as observed.
         """
         in_float64, as_run, as_declared = [], [], []
         after_narrow = self._list_after_narrow()
+        elsewhere = False
         for checked, results in zip(self.checked, self.replay.results, strict=True):
             exact = checked.exact
+            in_float64.append(self._bound_again(checked, results) if elsewhere else checked.wide)
             if exact and not takes_other_branch(self.replay, checked.operation):
                 exact = ()
-            in_float64.append(checked.wide)
+            elsewhere = elsewhere or bool(exact)
             as_run.append(add_branches(checked.errors, exact, results))
             if not self._lost:
                 as_declared.append(as_run[-1])
@@ -108,6 +112,10 @@ class Shadow:
         if self._lost:
             scenarios.append([self._lost.get(one.operation, ()) for one in self.checked])
         return Nodes(self.replay, scenarios, factors, self._rounded_numbers)
+
+    def _bound_again(self, checked: Checked, results: Results) -> Sequence[Error]:
+        found = tuple(None if each is None else each.detach() for each in results)
+        return bound_again(checked, lambda place: self.replay.read(place).detach(), found)
 
     @property
     def _rounded_numbers(self) -> list[tuple[Tensor, Sequence[Error]]]:
@@ -145,6 +153,18 @@ class Shadow:
         with the errors of their results.
         """
         return list_lost(self.watched.run, self.checked, self.dtype)
+
+    @property
+    def loses_digits(self) -> bool:
+        """Did operations lose digits in a narrower dtype than the claimed one?"""
+        return bool(self._lost)
+
+    def forgive(self, operations: frozenset[Operation]) -> None:
+        """Count no digits as lost by some operations in a narrower dtype: another model holds their
+        results.
+        """
+        kept = {each: errors for each, errors in self._lost.items() if each not in operations}
+        self.__dict__["_lost"] = kept
 
     def allow_rounded(self, constants: Mapping[int, Tensor]) -> None:
         """Allow constants to be rounded where they are created, as torch.tensor(0.1) in float32 is.

@@ -7,6 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from harness.core.verdict import Status
+from harness.judging.cache import Cache
+from harness.reproduce.models import write_models_script
+from harness.reproduce.typed import Unwritten
+from harness.running.trial import run
 from harness.same.case import same
 from tests.conftest import Approved
 from tests.same.models import judge
@@ -173,3 +177,13 @@ def test_a_plain_tensor_keeps_its_dtype_in_a_narrow_model() -> None:
     builder = Builder(Plain, "Plain", Batch((), {}), ("mean", "var"))
     found = [builder.make(dtype).mean.dtype for dtype in ("float64", "float32", "bfloat16")]
     assert found == [torch.float64, torch.float32, torch.float32]
+
+
+def test_a_script_does_not_set_such_statistics(approved: Approved) -> None:
+    """It says why there is none."""
+    case = same(Slow, Plain, data=(ROWS, 5), modes="train", dtypes=["float64"])
+    cache = Cache(case)
+    trial = next(each for each in case.trials() if each.check == "same-function-train")
+    assert run(trial, cache).status is Status.FAIL
+    with approved.raises(Unwritten):
+        write_models_script(trial, cache)

@@ -203,16 +203,16 @@ def test_the_second_run_starts_at_once(checkout: Checkout) -> None:
     assert (answer.returncode, answer.stderr) == (0, "")
 
 
-def test_a_lost_folder_of_the_editable_install_is_made_again(checkout: Checkout) -> None:
+def test_a_lost_folder_of_the_editable_install_is_made_again(
+    checkout: Checkout, approved: Approved
+) -> None:
     """If .venv is there and the folder of its .pth file is not, this checkout alone is installed
     again.
     """
     shutil.rmtree(checkout.root / ".editable")
     first, second = checkout.run("verify"), checkout.run("verify")
     assert (checkout.root / ".editable" / "small").exists()
-    assert said(first.stderr) == [
-        "run.py: what .venv knows of this checkout is gone: installing the checkout anew"
-    ]
+    approved(said(first.stderr))
     assert (second.returncode, second.stderr) == (0, "")
 
 

@@ -94,3 +94,60 @@ def test_a_rounded_constant_loses_no_bits(
 def test_a_rounded_constant_excuses_no_bits(reference: type[nn.Module]) -> None:
     """A form that loses bits does so beside any reference."""
     assert judge_precision(Cancelling, reference) is Status.FAIL
+
+
+class HeldTable(nn.Module):
+    """A table of frequencies in float32, as a buffer."""
+
+    table: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(8, 8)
+        self.register_buffer("table", make_table(8), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc(x) * self.table.cos()
+
+
+class ComputedTable(nn.Module):
+    """The same table, computed in each call."""
+
+    base = 10000.0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(8, 8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc(x) * make_table(8, self.base).to(x.dtype).cos()
+
+
+class OtherTable(ComputedTable):
+    """Another base, off by a part in a million."""
+
+    base = 10000.01
+
+
+def make_table(width: int, base: float = 10000.0) -> Tensor:
+    return 1.0 / (base ** (torch.arange(width).float() / width))
+
+
+TABLES = [(ComputedTable, HeldTable), (HeldTable, ComputedTable)]
+
+
+@pytest.mark.parametrize(("model", "reference"), TABLES)
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_a_table_that_one_computes_and_the_other_holds_is_the_same(
+    model: type[nn.Module], reference: type[nn.Module], dtype: str
+) -> None:
+    """As Hugging Face's rotary frequencies: float32 in both, whatever the dtype of the model."""
+    case = same(model, reference, data=(4, 8), dtypes=[dtype], modes=["eval"])
+    cache = Cache(case)
+    assert {run(trial, cache).status for trial in case.trials()} == {Status.PASS}
+
+
+def test_another_table_is_another_function() -> None:
+    """Only the very numbers that the other model holds are allowed."""
+    case = same(OtherTable, HeldTable, data=(4, 8), dtypes=["float64"], modes=["eval"])
+    assert run(case.trials()[0], Cache(case)).status is Status.FAIL
