@@ -11,6 +11,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from harness.core.verdict import Status
+from harness.judging.cache import Cache
+from harness.reproduce.models import write_models_script
+from harness.reproduce.typed import Unwritten
+from harness.running.trial import run
 from harness.same.case import same
 from tests.conftest import Approved
 from tests.same import models as m
@@ -780,3 +784,12 @@ def test_constants_that_are_frozen_parameters_are_not_drawn() -> None:
     """A mask of random numbers masks nothing, and a right port would fail."""
     assert set(statuses(Causal, MaskedByParameter).values()) == {Status.PASS}
     assert Status.FAIL in statuses(NotCausal, MaskedByParameter).values()
+
+
+def test_outputs_in_another_order_have_no_script(approved: Approved) -> None:
+    """A script counts outputs as the reference does."""
+    cache = Cache(same(NamedExchanged, Named, data=DATA, **FAST))
+    trial = next(iter(cache.case.trials()))
+    assert run(trial, cache).status is Status.FAIL
+    with approved.raises(Unwritten):
+        write_models_script(trial, cache)
