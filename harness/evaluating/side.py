@@ -147,7 +147,7 @@ def _look_in_mode(side: Side, given: Given, mode: str) -> Side:
     observations added.
     """
     loss = make_loss(given.loss, held_in(side.dtype), "cpu")
-    names = side.tensors.parameters
+    names = side.tensors.drawn
     for name in set_state(side.module, draw_state(side.built, names, 11), mode):
         if name not in side.switched:
             side.switched.append(name)

@@ -19,6 +19,7 @@ from harness.matching.calling import Call, Called, Caller, is_outside
 from harness.matching.compare import Compared
 from harness.matching.constants import find_tables, list_rounded
 from harness.matching.dropping import compare_dropouts
+from harness.matching.folded import drop_folded
 from harness.matching.fused import compare_as_run
 from harness.matching.kinds import list_held
 from harness.matching.losing import find_endless
@@ -168,6 +169,8 @@ class Asker:
                     replace(one, bits_worse=before.bits_worse, worse_in=before.worse_in)
                     for one, before in zip(rerun, compared, strict=True)
                 ]
+        buffers = self.models.reference.tensors.buffers
+        compared = drop_folded(compared, buffers, subject, reference, carry)
         calls: Sequence[Call] = ()
         if not any(one.outcome == "differs" or is_outside(one) for one in compared):
             calls = caller.list_calls(subject, reference, carry)

@@ -26,9 +26,9 @@ from harness.same.dropout_sentences import (
     list_dropout_notes,
 )
 from harness.same.evidence import UNPAIRED, Evidence, Shown
-from harness.same.kind_sentences import describe_dtypes, describe_kinds
 from harness.same.narrow_sentences import describe_alike, describe_lost, describe_moved
 from harness.same.notes import list_notes
+from harness.same.output_sentences import describe_dtypes, describe_kinds, describe_paired
 from harness.same.precision_sentences import describe_run, describe_worse
 from harness.same.sentences import (
     describe_backwards,
@@ -140,6 +140,7 @@ def _list_caveats(judged: Judged) -> list[str]:
     counters = describe_counters(judged.models) if judged.mode == "train" else ""
     return [
         describe_limits(judged.models, judged.trial.dtype),
+        describe_paired(judged.models),
         describe_dtypes(judged.models.given, judged.evidence),
         counters,
     ]
