@@ -19,6 +19,7 @@ from harness.evaluating.evaluation import (
     BUFFER,
     BY_INPUT,
     GRADIENT,
+    INPUT,
     LOSS,
     Question,
     call_before,
@@ -183,4 +184,4 @@ def _note_moved(side: Side) -> None:
 
 def is_output(name: str) -> bool:
     """Is this the name of an output of the model (not of a gradient or buffer)?"""
-    return name != LOSS and not name.startswith((GRADIENT, BY_INPUT, BUFFER))
+    return name != LOSS and not name.startswith((GRADIENT, BY_INPUT, BUFFER, INPUT))

@@ -19,6 +19,12 @@ from harness.matching.outcomes import WORSE_BITS
 from harness.matching.result import Result
 from harness.rules.precision import precision_of
 from harness.same.call_sentences import describe_call, list_call_notes
+from harness.same.dropout_sentences import (
+    describe_lacking,
+    describe_switched_off,
+    describe_unequal,
+    list_dropout_notes,
+)
 from harness.same.evidence import UNPAIRED, Evidence, Shown
 from harness.same.narrow_sentences import describe_alike, describe_lost, describe_moved
 from harness.same.notes import list_notes
@@ -38,6 +44,7 @@ from harness.same.sentences import (
     name_place,
 )
 from harness.same.unset import describe_unset
+from harness.same.written_sentences import describe_written, describe_written_theirs
 from harness.words.wording import with_finding
 
 FUNCTION, COMPUTED, PRECISION = QUESTIONS = ("same-function", "well-computed", "precision-kept")
@@ -91,20 +98,29 @@ def judge_function(judged: Judged) -> Verdict:
         return _fail_function(judged, failures)
     if found := evidence.find_call():
         return _fail_call(judged, *found)
-    if widening := describe_widening(models):
-        return _fail(judged, widening)
-    if unjudged := describe_unjudged(models, evidence):
+    if reason := _find_other_failure(models, evidence):
+        return _fail(judged, reason)
+    if unjudged := describe_unjudged(models, evidence) or describe_unequal(models, evidence):
         status, reason = unjudged
         return blank(trial, status, reason)
     worst = max(evidence.judged(), key=lambda shown: shown.compared.factor)
-    verdict = blank(
-        trial, Status.PASS, describe_function(models, evidence, judged.mode, trial.dtype)
-    )
+    limits = [describe_switched_off(evidence), describe_written_theirs(models, evidence)]
+    function = describe_function(models, evidence, judged.mode, trial.dtype)
+    verdict = blank(trial, Status.PASS, "; ".join(filter(None, [function, *limits])))
     return replace(
         verdict,
         budget_used=worst.compared.factor,
         where=name_element(worst),
-        caveat=describe_limits(models, trial.dtype),
+        caveat="; ".join(filter(None, [*limits, describe_limits(models, trial.dtype)])),
+    )
+
+
+def _find_other_failure(models: Models, evidence: Evidence) -> str:
+    """Return why models fail whose answers agree; "" if they do not fail."""
+    return (
+        describe_written(models, evidence)
+        or describe_widening(models)
+        or describe_lacking(models, evidence)
     )
 
 
@@ -119,7 +135,7 @@ def _fail_function(judged: Judged, failures: list[Shown]) -> Verdict:
     if math.isnan(compared.actual):
         return _fail(judged, describe_difference(worst))
     first = tuple(worst.result.first.get(compared.answer, ()))
-    notes = list_notes(models, evidence, failures)
+    notes = [*list_notes(models, evidence, failures), *list_dropout_notes(models, evidence)]
     return _fail_at(judged, describe_difference(worst), compared, name_element(worst), notes, first)
 
 
@@ -186,6 +202,7 @@ def _make_hints(notes: list[tuple[HintKind, str]]) -> tuple[Hint, ...]:
 def _fail(judged: Judged, reason: str, operations: tuple[Located, ...] = ()) -> Verdict:
     """Return a failing verdict with a reason and no figures."""
     notes = list_notes(judged.models, judged.evidence, [])
+    notes += list_dropout_notes(judged.models, judged.evidence, reason)
     finding = Finding(
         Form.MODELS,
         title_of(judged.trial),
