@@ -29,7 +29,7 @@ LOSS = "loss"
 OUTPUT = "output"
 GRADIENT = "gradient of "  # of a parameter
 BY_INPUT = "gradient by "  # by an input
-BUFFER = "buffer "
+BUFFER, PARAMETER = "buffer ", "moved parameter "  # as a call leaves them
 INPUT, AFTER = "input ", " after the call"  # around the name of an input that a model changes
 Answers = dict[str, Tensor]
 Loss = Callable[..., Any]
@@ -40,8 +40,8 @@ class Question:
     """How to evaluate a model: on a batch, in the mode "train" or "eval", under a seed.
 
     Without a `loss` the gradients are those of a random weighted sum of the outputs. `names`
-    renames outputs, from their own name to the answer's. `buffers` does the same for buffers that
-    are read after the call. `by_inputs` and `by_parameters` ask for gradients; with
+    renames outputs, from their own name to the answer's. `buffers` does the same for buffers and
+    parameters that are read after the call. `by_inputs` and `by_parameters` ask for gradients; with
     `needs_gradients` False the module is called under torch.no_grad(). With `by_backward` the
     gradients by parameters are those in `.grad` after backward(). `weights` stores the weights
     of each output, by name, from the first evaluation on. `arguments` names the arguments; by
@@ -130,7 +130,7 @@ def _call(module: Any, question: Question) -> Answers:
     answers |= _differentiate(module, question, answers, inputs)
     live, _ = list_live(module)
     for own, name in question.buffers.items():
-        answers[BUFFER + name] = live[own]
+        answers[name] = live[own].detach()
     now = _name_inputs(module, question, batch) if question.after or before else {}
     answers |= {INPUT + name + AFTER: now[name] for name in question.after if name in now}
     if question.written is not None:

@@ -13,55 +13,27 @@ from torch import Tensor
 
 from harness.core.finding import Located
 from harness.evaluating.built import round_state
-from harness.evaluating.data import is_drawn, make_batches, shift_rows
-from harness.evaluating.draws import draw_state
 from harness.evaluating.state import State
 from harness.evaluating.ways import list_ways
 from harness.locating.causes import list_causes
 from harness.locating.located import locate, shorten_path
-from harness.mapping.models import Models, make_generator
+from harness.mapping.models import Models
 from harness.matching.calling import Call, Called, Caller, is_outside
 from harness.matching.compare import Compared
 from harness.matching.constants import find_tables, list_rounded
 from harness.matching.dropping import compare_dropouts
 from harness.matching.fused import compare_as_run
+from harness.matching.kinds import list_held
 from harness.matching.losing import find_endless
 from harness.matching.placing import find_firsts
+from harness.matching.points import list_asks
 from harness.matching.respondent import Ask, Respondent, Setting, compare_draws, digest_answers
-from harness.matching.result import AS_BUILT, Outside, Result, Written
+from harness.matching.result import Outside, Result, Written
 from harness.model.errors import raised
 from harness.shadow.functions import Function
 from harness.shadow.own_backward import list_wrong_backwards
 from harness.shadow.recording import Operation
 from harness.shadow.shadow import Shadow
-
-
-def list_asks(models: Models) -> list[Ask]:
-    """Return the points at which both models are evaluated: first the parameters as built, then
-    random ones, each with every batch.
-    """
-    given, batches = models.given, list(models.batches)
-    if len(batches) == 1 and is_drawn(given.data):
-        for number in range(given.draws):
-            more = make_batches(given.data, given.targets, make_generator(1 + number))
-            batches.append(more[0])
-    shifted = shift_rows(batches[0]) if len(batches) == 1 else None
-    if shifted is not None:
-        batches.append(shifted)
-    reference = models.reference
-    names = [*reference.tensors.parameters, *reference.moved]
-    asks = [Ask(AS_BUILT, reference.built, batches[0])]
-    draws = given.draws if models.mapping.moves else 0
-    for number in range(1, max(draws + 1, len(batches))):
-        label, state, draw = AS_BUILT, reference.built, 0
-        if draws:
-            draw = (number - 1) % draws + 1
-            label = f"drawn {draw}"
-            state = draw_state(reference.built, names, 100 + draw)
-        before = batches[(number - 1) % len(batches)] if number % 2 else None
-        batch = batches[number % len(batches)]
-        asks.append(Ask(label, state, batch, before, number, draw))
-    return asks
 
 
 class _Broken(Exception):
@@ -222,6 +194,7 @@ class Asker:
             rounded=rounded,
             causes=list_causes(subject, reference, begins, name),
             calls=calls,
+            held=list_held(subject, reference),
         )
 
     def _allow_rounded(

@@ -13,6 +13,8 @@ from torch import Tensor
 from harness.evaluating.built import cast_batch, copy_module, make_loss, round_batch
 from harness.evaluating.data import Batch
 from harness.evaluating.evaluation import (
+    BUFFER,
+    PARAMETER,
     Question,
     call_before,
     evaluate,
@@ -106,7 +108,9 @@ class Respondent:
         is_subject = self.side is models.subject
         buffers = {}
         for own, source in models.buffers.items():
-            buffers[own if is_subject else source] = source
+            is_parameter = source in models.reference.tensors.parameters
+            answer = (PARAMETER if is_parameter else BUFFER) + source
+            buffers[own if is_subject else source] = answer
         return Question(
             cast_batch(round_batch(batch, setting.dtypes), kind, self.device),
             setting.mode,

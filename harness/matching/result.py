@@ -12,6 +12,7 @@ from harness.locating.causes import Cause
 from harness.matching.calling import Call
 from harness.matching.compare import Compared
 from harness.matching.dropping import Dropping
+from harness.matching.kinds import Held
 from harness.matching.respondent import Ask
 
 AS_BUILT = "as built"
@@ -81,3 +82,4 @@ class Result:
     dropping: Dropping | None = None
     written: Written | None = None
     written_theirs: Written | None = None
+    held: Sequence[Held] = ()

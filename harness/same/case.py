@@ -220,7 +220,8 @@ class SameModels:
         `known` has the results of the other mode. `say` gets progress messages.
         """
         from harness.evaluating.written import describe_refusals
-        from harness.matching.asking import Asker, list_asks, list_calls_in_float64
+        from harness.matching.asking import Asker, list_calls_in_float64
+        from harness.matching.points import list_asks
         from harness.matching.respondent import Setting
         from harness.matching.result import AS_BUILT
         from harness.model.devices import kind_of

@@ -26,6 +26,7 @@ from harness.same.dropout_sentences import (
     list_dropout_notes,
 )
 from harness.same.evidence import UNPAIRED, Evidence, Shown
+from harness.same.kind_sentences import describe_dtypes, describe_kinds
 from harness.same.narrow_sentences import describe_alike, describe_lost, describe_moved
 from harness.same.notes import list_notes
 from harness.same.precision_sentences import describe_run, describe_worse
@@ -43,6 +44,7 @@ from harness.same.sentences import (
     name_element,
     name_place,
 )
+from harness.same.state_sentences import describe_counters, describe_statistics
 from harness.same.unset import describe_unset
 from harness.same.written_sentences import describe_written, describe_written_theirs
 from harness.words.wording import with_finding
@@ -96,9 +98,11 @@ def judge_function(judged: Judged) -> Verdict:
     failures = evidence.failures()
     if failures:
         return _fail_function(judged, failures)
+    if kinds := describe_kinds(models.given, evidence):
+        return _fail(judged, kinds)
     if found := evidence.find_call():
         return _fail_call(judged, *found)
-    if reason := _find_other_failure(models, evidence):
+    if reason := _find_other_failure(judged):
         return _fail(judged, reason)
     if unjudged := describe_unjudged(models, evidence) or describe_unequal(models, evidence):
         status, reason = unjudged
@@ -111,17 +115,29 @@ def judge_function(judged: Judged) -> Verdict:
         verdict,
         budget_used=worst.compared.factor,
         where=name_element(worst),
-        caveat="; ".join(filter(None, [*limits, describe_limits(models, trial.dtype)])),
+        caveat="; ".join(filter(None, [*limits, *_list_caveats(judged)])),
     )
 
 
-def _find_other_failure(models: Models, evidence: Evidence) -> str:
+def _find_other_failure(judged: Judged) -> str:
     """Return why models fail whose answers agree; "" if they do not fail."""
+    models, evidence = judged.models, judged.evidence
     return (
         describe_written(models, evidence)
         or describe_widening(models)
+        or (describe_statistics(models) if judged.mode == "train" else "")
         or describe_lacking(models, evidence)
     )
+
+
+def _list_caveats(judged: Judged) -> list[str]:
+    """Return notes on a pass: sentences, or "" where there is none."""
+    counters = describe_counters(judged.models) if judged.mode == "train" else ""
+    return [
+        describe_limits(judged.models, judged.trial.dtype),
+        describe_dtypes(judged.models.given, judged.evidence),
+        counters,
+    ]
 
 
 def _fail_function(judged: Judged, failures: list[Shown]) -> Verdict:
@@ -201,7 +217,7 @@ def _make_hints(notes: list[tuple[HintKind, str]]) -> tuple[Hint, ...]:
 
 def _fail(judged: Judged, reason: str, operations: tuple[Located, ...] = ()) -> Verdict:
     """Return a failing verdict with a reason and no figures."""
-    notes = list_notes(judged.models, judged.evidence, [])
+    notes = [one for one in list_notes(judged.models, judged.evidence, []) if one[1] != reason]
     notes += list_dropout_notes(judged.models, judged.evidence, reason)
     finding = Finding(
         Form.MODELS,
