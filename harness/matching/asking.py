@@ -32,13 +32,14 @@ from harness.matching.observing import (
     list_unruled,
     locate_first,
 )
-from harness.matching.placing import find_firsts
+from harness.matching.placing import Tracer
 from harness.matching.points import list_asks
 from harness.matching.respondent import Ask, Respondent, Setting, compare_draws, digest_answers
 from harness.matching.result import Result, Written
 from harness.model.errors import raised
 from harness.shadow.own_backward import list_wrong_backwards
 from harness.shadow.shadow import Shadow
+from harness.waiting.progress import Say, silent
 
 
 class _Broken(Exception):
@@ -49,11 +50,15 @@ class Asker:
     """Evaluates both models in a setting: a dtype, a device and a mode (train() or eval()).
 
     `known` has the results of the mode that was judged before. A result is used again if both
-    models compute the same numbers in this mode, bit by bit, by the same operations.
+    models compute the same numbers in this mode, bit by bit, by the same operations. `say` gets
+    progress messages.
     """
 
-    def __init__(self, models: Models, setting: Setting, known: Sequence[Result] = ()) -> None:
+    def __init__(
+        self, models: Models, setting: Setting, known: Sequence[Result] = (), say: Say = silent
+    ) -> None:
         self.models, self.setting, self.known = models, setting, known
+        self.tracer = Tracer(say)
         self.made = models.subject.builder.make(setting.dtype, setting.device)
         self.made_reference = models.reference.builder.make(setting.dtype_reference, setting.device)
 
@@ -180,7 +185,7 @@ class Asker:
             for one in compared
             if one.outcome == "differs" or _is_lacking(one, subject, reference)
         ]
-        found = find_firsts(subject, reference, differing)
+        found = self.tracer.find(subject, reference, differing)
         first = {
             answer: locate_first(reference, operations, name)
             for answer, operations in found.items()

@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from harness.evaluating.evaluation import BUFFER, BY_INPUT, GRADIENT
 from harness.locating.arrivals import trace_arrivals
 from harness.locating.frontier import Pool, find_frontier, list_numbers
 from harness.locating.mixing import is_mixed_otherwise
@@ -17,16 +18,54 @@ from harness.locating.viewing import name_views
 from harness.matching.compare import Compared
 from harness.shadow.recording import Operation
 from harness.shadow.shadow import Shadow
+from harness.waiting.progress import Say, silent
+
+MOST = 3  # answers that are traced in one evaluation
 
 
-def find_firsts(
-    subject: Shadow, reference: Shadow, differing: Sequence[Compared]
-) -> dict[str, list[Operation]]:
-    """Return the operations to blame for each answer that differs, by its name (`find_first`)."""
-    if not differing:
-        return {}
-    pools = tuple(Pool(list_numbers(side.replay), 0.0) for side in (subject, reference))
-    return {one.answer: find_first(subject, reference, one, pools) for one in differing}
+class Tracer:
+    """Finds the operations to blame for answers that differ, once for each answer in a setting.
+
+    A difference of an output explains those of the gradients. So gradients are traced only if no
+    output and no loss differs, and at most MOST answers of one evaluation; one that the subject
+    does not have is traced in any case.
+    """
+
+    def __init__(self, say: Say = silent) -> None:
+        """`say` gets progress messages."""
+        self.say = say
+        self.asked: set[str] = set()
+        self.forward = False
+
+    def find(
+        self, subject: Shadow, reference: Shadow, differing: Sequence[Compared]
+    ) -> dict[str, list[Operation]]:
+        """Return the operations to blame (`find_first`) by the name of the answer: for those of the
+        answers `differing` that are traced in this evaluation.
+        """
+        chosen = self._choose(differing)
+        if not chosen:
+            return {}
+        self._tell()
+        pools = tuple(Pool(list_numbers(side.replay), 0.0) for side in (subject, reference))
+        found = {}
+        for one in chosen:
+            self._tell()
+            found[one.answer] = find_first(subject, reference, one, pools)
+        return found
+
+    def _choose(self, differing: Sequence[Compared]) -> list[Compared]:
+        """Return the answers to trace, in their order."""
+        lacking = [one for one in differing if one.outcome == "shape"]
+        ahead = [one for one in differing if not one.answer.startswith((GRADIENT, BY_INPUT))]
+        self.forward |= any(not one.answer.startswith(BUFFER) for one in ahead)
+        others = ahead if self.forward else differing
+        wanted = {one.answer for one in (*lacking[:1], *others[:MOST])} - self.asked
+        self.asked |= wanted
+        return [one for one in differing if one.answer in wanted]
+
+    def _tell(self) -> None:
+        self.say("looking for the first operation that differs")
 
 
 def find_first(

@@ -232,7 +232,7 @@ class SameModels:
         )
         try:
             with kind_of(trial.device).hold_precision(trial.device, trial.dtype):
-                asker = Asker(models, setting, known)
+                asker = Asker(models, setting, known, say)
                 results = []
                 for ask in list_asks(models):
                     say(describe_point(trial.dtype, mode, ask.label))

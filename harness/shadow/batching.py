@@ -1,7 +1,8 @@
 """Differentiates by many tensors with several rows of gradients in one backward pass.
 
 `torch.autograd.grad` does the same with `is_grads_batched`. Small models spend nearly half of it on
-checks and wrappers in Python, which are left out here.
+checks and wrappers in Python, which are left out here: by functions that torch keeps to itself. A
+version of torch without them, or with others of these names, is asked by `torch.autograd.grad`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.autograd.graph import _engine_run_backward
 
 
 @torch.inference_mode()
@@ -23,6 +23,31 @@ def differentiate_rows(
     `weights` are those of each tensor, (N, ...). Raises RuntimeError if torch cannot batch an
     operation.
     """
+    try:
+        return _differentiate_directly(tensors, weights, inputs)
+    except (AttributeError, TypeError, ImportError):
+        with torch.inference_mode(False):
+            slopes = torch.autograd.grad(
+                tuple(tensors),
+                tuple(inputs),
+                tuple(weights),
+                retain_graph=True,
+                allow_unused=True,
+                is_grads_batched=True,
+            )
+        return list(slopes)
+
+
+def _differentiate_directly(
+    tensors: Sequence[Tensor], weights: Sequence[Tensor], inputs: Sequence[Tensor]
+) -> list[Tensor | None]:
+    """Do what `differentiate_rows` does by functions of torch that have no promise to stay.
+
+    Raises AttributeError, ImportError or TypeError if one of them is missing or takes other
+    arguments.
+    """
+    from torch.autograd.graph import _engine_run_backward
+
     rows = len(weights[0])
     level = torch._C._vmapmode_increment_nesting()
     try:
