@@ -96,6 +96,12 @@ class Replay:
         flat = numbers.to(result.dtype).reshape(-1)
         self.numbers[place.version] = flat.scatter(0, places, result.reshape(-1))
 
+    def forget(self, version: int) -> None:
+        """Read a version (the contents of memory between two writes) anew: its numbers are others
+        now.
+        """
+        self._parts = {place: each for place, each in self._parts.items() if place[0] != version}
+
 
 def replay(
     run: Run,
