@@ -12,10 +12,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from harness.locating.arrivals import is_equal, is_one_of
+from harness.locating.arrivals import NEAR, is_one_of
 from harness.shadow.recording import Operation
 from harness.shadow.replay import Replay, Results, fill, fill_gaps, repeat_operation
 from harness.shadow.shadow import Shadow
+
+NEAREST = 1e-12  # of the size of an answer: a smaller difference is rounding
+LEFT = 1e-4  # of a difference: less than that is left where a mistake is mended
 
 
 class Mended(NamedTuple):
@@ -49,11 +52,15 @@ def is_explained(
     try:
         with torch.no_grad():
             mended = _replay_mended(subject.replay, at.backward, mend)
-            before = _list_wrong(subject, subject.replay, reference, at.backward)
-            after = _list_wrong(subject, mended, reference, at.backward)
+            before = _measure(subject, subject.replay, reference, at.backward)
+            after = _measure(subject, mended, reference, at.backward)
     except (IndexError, RuntimeError, TypeError, ValueError):  # shapes that do not fit
         return False
-    return set(after) < set(before) and (at.backward or not any(map(_is_output, after)))
+    limits = {name: max(NEAREST, min(NEAR, LEFT * apart)) for name, apart in before.items()}
+    was, wrong = (
+        {name for name, apart in each.items() if apart > limits[name]} for each in (before, after)
+    )
+    return wrong < was and (at.backward or not any(map(_is_output, wrong)))
 
 
 def is_alike(one: Operation, other: Operation) -> bool:
@@ -101,25 +108,30 @@ def _put(replay: Replay, operation: Operation, results: Results) -> None:
             replay.forget(place.version)
 
 
-def _list_wrong(subject: Shadow, replay: Replay, reference: Shadow, backward: bool) -> list[str]:
-    """Return the names of the answers of a repetition that are none of the reference's."""
+def _measure(
+    subject: Shadow, replay: Replay, reference: Shadow, backward: bool
+) -> dict[str, float]:
+    """Return by which part of its size each answer of a repetition differs from the reference's.
+
+    A gradient that is another one of the reference's, such as its transpose, does not differ.
+    """
     theirs = {
         name: reference.read(name).detach()
         for name in reference.watched.answers
         if name.startswith("gradient") == backward
     }
-    wrong = []
+    apart = {}
     for name, other in theirs.items():
         place = subject.watched.answers.get(name)
-        if place is not None and other.is_floating_point():
+        if place is not None and other.is_floating_point() and other.numel():
             mine = replay.read(place).detach()
-            if not _are_alike(mine, other) and not is_one_of(mine, list(theirs.values())):
-                wrong.append(name)
-    return wrong
-
-
-def _are_alike(mine: Tensor, theirs: Tensor) -> bool:
-    return mine.shape == theirs.shape and is_equal(mine, theirs)
+            apart[name] = torch.inf
+            if mine.shape == other.shape and bool((torch.isfinite(mine) == other.isfinite()).all()):
+                difference = abs(mine - other).nan_to_num(0.0).max() / abs(other).max()
+                apart[name] = float(difference.nan_to_num(0.0))
+            elif is_one_of(mine, list(theirs.values())):
+                apart[name] = 0.0
+    return apart
 
 
 def _is_output(name: str) -> bool:
