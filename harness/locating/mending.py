@@ -96,6 +96,7 @@ def _replay_mended(
         better = mend(mended, operation)
         if better is not None:
             _put(mended, operation, better)
+            mended = Replay(side.run, mended.numbers)  # views of the old results are forgotten
     return mended
 
 
@@ -105,7 +106,6 @@ def _put(replay: Replay, operation: Operation, results: Results) -> None:
             if result.shape != place.size:
                 raise ValueError("a result of another shape")
             replay.put(place, result.detach())
-            replay.forget(place.version)
 
 
 def _measure(

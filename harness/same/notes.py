@@ -11,6 +11,7 @@ from harness.mapping.models import Models
 from harness.matching.result import AS_BUILT
 from harness.same.evidence import Evidence, Shown, count_answers
 from harness.same.sentences import list_names
+from harness.same.state_sentences import describe_statistics
 
 
 def list_notes(
@@ -33,7 +34,7 @@ def list_notes(
             f" {given.name_reference}, which {verb} there"
         )
         notes.append((HintKind.LIKELY, cause))
-    notes += _describe_statistics(models)
+    notes += _list_statistics(models)
     notes += _describe_circumstances(evidence, failures)
     notes += _compare_settings(models, failures)
     if all(kind is not HintKind.LIKELY for kind, _ in notes):
@@ -60,23 +61,10 @@ def list_notes(
     return notes
 
 
-def _describe_statistics(models: Models) -> list[tuple[HintKind, str]]:
-    """Return the statistics of the reference (real numbers that its calls in train() change) that
-    no buffer of the subject takes.
-    """
-    given, side = models.given, models.reference
-    names = [
-        name
-        for name in models.mapping.unused
-        if name in side.moved and side.built[name].is_floating_point()
-    ]
-    if not names:
-        return []
-    cause = (
-        f"nothing in {given.name} follows from {list_names(names)} of {given.name_reference}, which"
-        " training changes"
-    )
-    return [(HintKind.LIKELY, cause)]
+def _list_statistics(models: Models) -> list[tuple[HintKind, str]]:
+    """Return the statistics of the reference that no buffer of the subject takes."""
+    lacking = describe_statistics(models)
+    return [(HintKind.LIKELY, lacking)] if lacking else []
 
 
 def _describe_exchanged(models: Models) -> list[tuple[HintKind, str]]:
