@@ -244,6 +244,11 @@ def compare_draws(mine: Respondent, theirs: Respondent, ask: Ask) -> tuple[str, 
             f"the two draw random numbers with other arguments: {names[0]} {drawn[0]}, {names[1]}"
             f" {drawn[1]}"
         )
+    if drawn[0] == drawn[1]:
+        return (
+            f"both draw {drawn[0]}, and get other numbers under one seed: {_tell_apart(*both)}; to"
+            ' compare the rest set dropout to 0 in both, or write modes=["eval"]'
+        ), ""
     why = (
         f"the two draw random numbers in another order, or of other shapes: {names[0]} {drawn[0]},"
         f" {names[1]} {drawn[1]}; under one seed they are not comparable"
@@ -252,6 +257,16 @@ def compare_draws(mine: Respondent, theirs: Respondent, ask: Ask) -> tuple[str, 
     if counts[0] != counts[1]:
         why += f"; one draws {counts[0]} numbers and the other {counts[1]}: is a dropout missing?"
     return why, ""
+
+
+def _tell_apart(mine: Respondent, theirs: Respondent) -> str:
+    """Return in what two models differ that draw the same shapes from the same distributions."""
+    pairs = list(zip(mine.drawn, theirs.drawn, strict=True))
+    for number, (one, other) in enumerate(pairs, 1):
+        strides = one.numbers.stride(), other.numbers.stride()
+        if strides[0] != strides[1]:
+            return f"draw {number} is laid out in memory with strides {strides[0]} and {strides[1]}"
+    return "they are drawn in another order, or the seed is used up elsewhere"
 
 
 def _acts(one: Respondent, ask: Ask) -> bool:

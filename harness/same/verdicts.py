@@ -275,7 +275,8 @@ def judge_precision(judged: Judged) -> Verdict:
     share = max(lost[0] / LOST_BITS, worse / WORSE_BITS)
     if reason and given.precision_lost:
         why = f"precision is lost as declared: {reason} ({given.precision_lost})"
-        return replace(blank(trial, Status.PASS, why), budget_used=min(share, 1.0))
+        caveat = f"Precision is lost as declared: {given.precision_lost}"
+        return replace(blank(trial, Status.PASS, why), budget_used=min(share, 1.0), caveat=caveat)
     if reason:
         sentence = f'{reason}; if it is meant, write precision_lost="why"'
         return _fail(judged, sentence)
