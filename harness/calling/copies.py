@@ -25,14 +25,3 @@ def save_state(module: Any) -> Mapping[str, Any] | None:
         return {name: copy.deepcopy(value) for name, value in module.state_dict().items()}
     except Exception:  # a user's own state_dict may raise anything
         return None
-
-
-def copy_hooks(module: Any, copied: Any) -> None:
-    """Copy the gradient hooks of a module's parameters to those of its copy, `copied`.
-
-    A deep copy of a parameter does not have them.
-    """
-    for mine, other in zip(module.parameters(), copied.parameters(), strict=True):
-        for hook in (mine._backward_hooks or {}).values():
-            if not other._backward_hooks or hook not in other._backward_hooks.values():
-                other.register_hook(hook)

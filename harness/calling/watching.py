@@ -32,7 +32,7 @@ class Shadows:
         self._shadows: dict[tuple[int, Problem, int], tuple[Model, Shadow, int]] = {}
 
     def get(self, model: Model, problem: Problem, number: int) -> Shadow:
-        """Return what `shadow_draw` returns, which is called on the first use."""
+        """Return the result of `shadow_draw`, which is called on the first use."""
         key = id(model), problem, number
         found = self._shadows.pop(key, None)
         if found is None:

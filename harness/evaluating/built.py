@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch.nn.parameter import is_lazy
 
-from harness.calling.copies import copy_hooks, deep_copy
+from harness.calling.apart import copy_apart
 from harness.calling.modes import has_modes
 from harness.core.contract import Dtype
 from harness.core.numpy_errors import users
@@ -115,12 +115,13 @@ def round_batch(batch: Batch, dtypes: Sequence[str]) -> Batch:
 
 
 def copy_module(module: Any, builder: Builder, dtype: str, device: str) -> Any:
-    """Return a deep copy of a module, or a newly built module if it cannot be copied."""
-    copied = deep_copy(module)
-    if copied is None:
+    """Return a deep copy of a module, or a newly built module if it cannot be copied, or its copy
+    would use the original.
+    """
+    try:
+        return copy_apart(module)
+    except Exception:  # a module may hold anything, such as a lock
         return builder.make(dtype, device)
-    copy_hooks(module, copied)
-    return copied
 
 
 def set_mode(module: Any, mode: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 from zlib import crc32
@@ -19,6 +19,7 @@ from harness.evaluating.data import Batch
 from harness.evaluating.outputs import name_outputs
 from harness.evaluating.state import list_live, list_parameters
 from harness.evaluating.survey import Survey
+from harness.model.dropout import Dropout
 from harness.model.errors import WrongAnswer, raised
 from harness.model.late import uncompiled
 from harness.model.losses import check_loss
@@ -28,7 +29,8 @@ LOSS = "loss"
 OUTPUT = "output"
 GRADIENT = "gradient of "  # of a parameter
 BY_INPUT = "gradient by "  # by an input
-BUFFER = "buffer "
+BUFFER, PARAMETER = "buffer ", "moved parameter "  # as a call leaves them
+INPUT, AFTER = "input ", " after the call"  # around the name of an input that a model changes
 Answers = dict[str, Tensor]
 Loss = Callable[..., Any]
 
@@ -38,12 +40,14 @@ class Question:
     """How to evaluate a model: on a batch, in the mode "train" or "eval", under a seed.
 
     Without a `loss` the gradients are those of a random weighted sum of the outputs. `names`
-    renames outputs, from their own name to the answer's. `buffers` does the same for buffers that
-    are read after the call. `by_inputs` and `by_parameters` ask for gradients; with
-    `needs_gradients` False the module is called under torch.no_grad(), and with `by_backward` the
-    gradients by parameters are what backward() leaves in `.grad`. `weights` stores the weights
+    renames outputs, from their own name to the answer's. `buffers` does the same for buffers and
+    parameters that are read after the call. `by_inputs` and `by_parameters` ask for gradients; with
+    `needs_gradients` False the module is called under torch.no_grad(). With `by_backward` the
+    gradients by parameters are those in `.grad` after backward(). `weights` stores the weights
     of each output, by name, from the first evaluation on. `arguments` names the arguments; by
-    default they have the names in the module's forward.
+    default they have the names in the module's forward. Without `dropout`, that of torch is off.
+    `after` names inputs that are read after the call. `written` gets the names of the inputs that
+    the call has changed; None if nobody asks.
     """
 
     batch: Batch
@@ -58,11 +62,15 @@ class Question:
     arguments: Sequence[str] = ()
     needs_gradients: bool = True
     by_backward: bool = False
+    dropout: bool = True
+    after: Sequence[str] = ()
+    written: list[str] | None = None
 
 
 def evaluate(module: Any, question: Question) -> Answers:
     """Return all answers of a module to a question, by name; it may run compiled code."""
-    with _hold_mode_and_seed(module, question):
+    eager = nullcontext() if question.dropout else uncompiled()
+    with _hold_mode_and_seed(module, question), eager:
         return _answer(module, question)
 
 
@@ -98,12 +106,20 @@ def _hold_mode_and_seed(module: Any, question: Question) -> Iterator[None]:
 def call_before(module: Any, question: Question) -> None:
     """Call a module as a question describes, and drop its answers."""
     with _hold_mode_and_seed(module, question), users(), torch.enable_grad():
-        module(*question.batch.args, **question.batch.kwargs)
+        batch = copy_batch(question.batch)
+        module(*batch.args, **batch.kwargs)
 
 
 def _answer(module: Any, question: Question) -> Answers:
+    """Return the answers of a module, with its dropout switched off if the question says so."""
+    with nullcontext() if question.dropout else Dropout(off=True):
+        return _call(module, question)
+
+
+def _call(module: Any, question: Question) -> Answers:
     """Call a module, and return its outputs, loss, gradients and buffers by name."""
     batch, inputs = _take_inputs(module, question)
+    before = {} if question.written is None else _copy(_name_inputs(module, question, batch))
     with torch.set_grad_enabled(question.needs_gradients), users():
         raw = module(*batch.args, **batch.kwargs)
         outputs = name_outputs(raw)
@@ -114,7 +130,11 @@ def _answer(module: Any, question: Question) -> Answers:
     answers |= _differentiate(module, question, answers, inputs)
     live, _ = list_live(module)
     for own, name in question.buffers.items():
-        answers[BUFFER + name] = live[own]
+        answers[name] = live[own].detach()
+    now = _name_inputs(module, question, batch) if question.after or before else {}
+    answers |= {INPUT + name + AFTER: now[name] for name in question.after if name in now}
+    if question.written is not None:
+        question.written[:] = [name for name, old in before.items() if _is_changed(old, now, name)]
     return answers
 
 
@@ -138,26 +158,44 @@ def ask_loss(loss: Loss, output: Any, batch: Batch) -> Tensor:
     return checked
 
 
+def copy_batch(batch: Batch) -> Batch:
+    """Return a copy of the arguments of a call, since a model may write into them."""
+    return Batch(batch.args, batch.kwargs).map(lambda tensor: tensor.detach().clone())
+
+
 def _take_inputs(module: Any, question: Question) -> tuple[Batch, Answers]:
-    """Return a copy of the question's batch whose real inputs need gradients, and these inputs by
-    name.
+    """Return a copy of the question's batch, and its real inputs by name, if the question asks for
+    gradients by them.
     """
-    if not question.by_inputs:
-        return question.batch, {}
-    targets = question.batch.targets
+    batch = copy_batch(question.batch)
+    differentiable: Answers = {}
+    if question.by_inputs:
+        batch = batch.map(lambda each: each.requires_grad_(each.is_floating_point()))
+        inputs = _name_inputs(module, question, batch)
+        differentiable = {name: each for name, each in inputs.items() if each.requires_grad}
+    return Batch(batch.args, batch.kwargs, question.batch.targets), differentiable
 
-    def take(tensor: Tensor) -> Tensor:
-        return tensor.detach().clone().requires_grad_() if tensor.is_floating_point() else tensor
 
-    batch = Batch(question.batch.args, question.batch.kwargs).map(take)
+def _name_inputs(module: Any, question: Question, batch: Batch) -> Answers:
+    """Return the tensors and numbers among the arguments of a call, by name."""
     inputs: Answers = {}
     names = question.arguments or name_arguments(module)
     for name, value in zip(names, batch.args, strict=False):
         inputs |= name_outputs(value, name)
     for name, value in batch.kwargs.items():
         inputs |= name_outputs(value, name)
-    differentiable = {name: each for name, each in inputs.items() if each.requires_grad}
-    return Batch(batch.args, batch.kwargs, targets), differentiable
+    return inputs
+
+
+def _copy(tensors: Answers) -> Answers:
+    return {name: tensor.detach().clone() for name, tensor in tensors.items()}
+
+
+def _is_changed(old: Tensor, now: Answers, name: str) -> bool:
+    """Is an input other than it was, or gone from its container?"""
+    if name not in now or now[name].shape != old.shape:
+        return True
+    return not torch.equal(old.nan_to_num(), now[name].detach().nan_to_num())
 
 
 def name_arguments(module: Any) -> list[str]:
@@ -208,8 +246,9 @@ def _call_grad(
 def call_backward(
     ends: Sequence[Tensor], tensors: Sequence[Tensor], weights: Sequence[Tensor] | None
 ) -> Sequence[Tensor | None]:
-    """Return the gradients of a weighted sum of `ends` that backward() leaves in the tensors'
-    `.grad`, added to what was there; remove them there.
+    """Return the tensors' `.grad` after backward() from a weighted sum of `ends`, and clear them.
+
+    They include the gradients that were there before.
     """
     torch.autograd.backward(ends, weights)
     slopes = [each.grad for each in tensors]

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Literal, cast
 
-from harness.calling.copies import copy_hooks
+from harness.calling.apart import NotApart, copy_apart
 from harness.core.contract import Dtype
+from harness.model.errors import WrongAnswer
 from harness.pytorch.exported import is_exported, make_module
 from harness.text.harmless import class_name, shown
 from harness.text.python import called
@@ -107,9 +107,14 @@ class CopyOf:
     model: Any
 
     def __call__(self) -> Any:
-        copied = copy.deepcopy(self.model)
-        copy_hooks(self.model, copied)
-        return copied
+        """Return a copy. Raises WrongAnswer if it would use parts of the model itself."""
+        try:
+            return copy_apart(self.model)
+        except NotApart as error:
+            raise WrongAnswer(
+                f"is given as a module, and a copy of it would go on using it, in {error}: give its"
+                " class, or a function that builds it anew"
+            ) from None
 
 
 def make_factory(model: Any, what: str) -> tuple[Callable[[], Any], str]:

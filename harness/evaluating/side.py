@@ -19,7 +19,9 @@ from harness.evaluating.evaluation import (
     BUFFER,
     BY_INPUT,
     GRADIENT,
+    INPUT,
     LOSS,
+    PARAMETER,
     Question,
     call_before,
     survey,
@@ -54,7 +56,7 @@ class Side:
 
     `built` are its tensors by name as it was built, in float64. `outputs` has the shapes of its
     outputs by name, for each mode ("train" or "eval"); `errors` says for a mode why the model
-    cannot be called. `moved` names the buffers that a call in train() changes, and `acting` the
+    cannot be called. `moved` names the buffers and parameters that a call changes, and `acting` the
     parameters that some output depends on. `numbers` counts the numbers that one evaluation
     computes. `by_inputs` says whether it can be differentiated by its inputs.
     `unset` names attributes that cannot be set, although a call in train() changes them and outputs
@@ -182,5 +184,6 @@ def _note_moved(side: Side) -> None:
 
 
 def is_output(name: str) -> bool:
-    """Is this the name of an output of the model (not of a gradient or buffer)?"""
-    return name != LOSS and not name.startswith((GRADIENT, BY_INPUT, BUFFER))
+    """Is this the name of an output of the model (not of a gradient or tensor)?"""
+    others = GRADIENT, BY_INPUT, BUFFER, PARAMETER, INPUT
+    return name != LOSS and not name.startswith(others)

@@ -19,12 +19,14 @@ class Drawn(NamedTuple):
     """One call of an operation that draws random numbers.
 
     `name` is the operation, `numbers` are a copy of its result, and `given` the numbers among its
-    arguments, such as a probability.
+    arguments, such as a probability. `on_the_way_back` says that the backward pass draws them, as
+    one that computes a checkpoint again.
     """
 
     name: str
     numbers: Tensor
     given: tuple[float, ...] = ()
+    on_the_way_back: bool = False
 
     def describe(self) -> str:
         """Return the operation and the shape of its numbers, as "bernoulli (32, 8)"."""
@@ -67,7 +69,8 @@ class Survey(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.trace.update(f"{name}{list_plain((args, kwargs))}".encode())
         if torch.Tag.nondeterministic_seeded in called.tags and tensors and name not in UNREAD:
             numbers = tuple(float(each) for each in args if type(each) in (int, float))
-            self.drawn.append(Drawn(name, tensors[-1].detach().clone(), numbers))
+            back = torch._C._current_graph_task_id() != -1
+            self.drawn.append(Drawn(name, tensors[-1].detach().clone(), numbers, back))
         return results
 
 
@@ -81,7 +84,13 @@ def list_plain(given: Any) -> list[Any]:
 
 
 def draw_the_same(mine: Sequence[Drawn], theirs: Sequence[Drawn]) -> bool:
-    """Did two evaluations draw the same random numbers in the same order?"""
+    """Did two evaluations draw the same random numbers in the same order?
+
+    If only one of them draws on the way back, its forward pass is compared: other numbers there
+    change its gradients.
+    """
+    if {each.on_the_way_back for each in mine} != {each.on_the_way_back for each in theirs}:
+        mine, theirs = _list_forward(mine), _list_forward(theirs)
     if len(mine) != len(theirs):
         return False
     for one, other in zip(mine, theirs, strict=True):
@@ -90,6 +99,10 @@ def draw_the_same(mine: Sequence[Drawn], theirs: Sequence[Drawn]) -> bool:
         if not torch.equal(one.numbers.double(), other.numbers.double()):
             return False
     return True
+
+
+def _list_forward(drawn: Sequence[Drawn]) -> list[Drawn]:
+    return [each for each in drawn if not each.on_the_way_back]
 
 
 def draw_otherwise(mine: Sequence[Drawn], theirs: Sequence[Drawn]) -> bool:

@@ -1,4 +1,4 @@
-"""The ways in which a model is called in use, besides the one in which all gradients are asked for.
+"""The ways of calling a model in use, besides the usual one, with all gradients.
 
 Torch's fast paths, an autograd Function that reads `ctx.needs_input_grad`, and code that reads
 `requires_grad` may compute otherwise where fewer gradients are needed.
@@ -39,10 +39,10 @@ FROZEN = Way("with frozen parameters", inputs=True)
 
 
 def list_ways(mode: str, number: int) -> list[Way]:
-    """Return the ways in which a model in a mode ("train" or "eval") is called in the evaluation of
-    this number: 0 has the parameters as built, 1 the first random ones.
+    """Return the ways of calling a model in a mode ("train" or "eval").
 
-    Those with gradients are tried in these two only, since each of them costs an evaluation.
+    Evaluation `number` 0 has the parameters as built, and 1 the first random ones. The ways with
+    gradients are tried in these two only. Each of them costs an evaluation.
     """
     ways = [WITHOUT_GRADIENTS] if mode == "eval" else []
     return [*ways, IN_TRAINING, FROZEN] if number <= 1 else ways

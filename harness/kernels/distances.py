@@ -15,10 +15,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harness.kernels.again import compound
 from harness.rules.numbers import Dims, list_axes
 from harness.rules.registry import Call, Error, repeat, rule
 from harness.rules.steps import Number, Steps
+from harness.rules.sums import add_subnormals
 
 
 @rule("linalg_vector_norm", "norm")
@@ -116,16 +116,26 @@ def bound_shorter(
 @rule("_euclidean_dist")
 def measure_from_products(steps: Steps, call: Call) -> Error:
     """Return a bound on the error of Euclidean distances of points a and b, computed as the root of
-    |a|^2 + |b|^2 - 2 a b.
+    |a|^2 + |b|^2 - 2 a b, however small the distance is.
 
-    For n coordinates and the unit roundoff u, the square is off by (n + 4) u (|a| + |b|)^2, however
-    small the distance is.
+    For n coordinates this is one product of the rows (-2 a, |a|^2, 1) and (b, 1, |b|^2): a sum of
+    n + 2 terms (ATen/native/Distance.cpp). Every result in between is rounded to the dtype: the
+    squares of coordinates, their two sums, the product.
     """
-    a, b = abs(call["x1"]), abs(call["x2"])
-    sizes = a.square().sum(-1)[..., :, None] + b.square().sum(-1)[..., None, :] + 2 * a @ b.mT
-    roundings = compound(a.shape[-1] + 4, steps.u)
-    squares = Number(call.result**2, roundings * sizes + 4 * steps.least(sizes > 0))
-    return steps.store(steps.sqrt(squares))
+    a, b = call["x1"], call["x2"]
+    lengths = [
+        steps.hold(steps.sum(steps.hold(steps.square(steps.exact(each))), -1, True))
+        for each in (a, b)
+    ]
+    ones = [torch.ones_like(each.value) for each in lengths]
+    rows = torch.cat([2 * abs(a), lengths[0].value + lengths[0].error, ones[0]], -1)
+    columns = torch.cat([abs(b), ones[1], lengths[1].value + lengths[1].error], -1).mT
+    carried = lengths[0].error + lengths[1].error.mT
+    size = rows @ columns
+    rounding = rows.shape[-1] * (steps.u * size + steps.least(size > 0))
+    total = steps.hold(steps.within(call.result**2, carried + rounding, size))
+    lost = add_subnormals(steps, total.error, rows, columns)
+    return steps.store(steps.sqrt(Number(total.value, lost)))
 
 
 @rule("_cdist_forward")

@@ -42,8 +42,8 @@ class Models:
 
     `given` has the arguments of the user, and `batches` the data. `names` maps names of the
     subject's outputs to those of the reference, for outputs with different names. `buffers` maps
-    names of the subject's buffers to those of the equal buffers of the reference, if either changes
-    in training. `free` are the subject's free parameters (without a source of their own in the
+    names of the subject's tensors to those of the equal tensors of the reference, if a call changes
+    either. `free` are the subject's free parameters (without a source of their own in the
     reference, see `freedom`). `differing` names the subject's tensors whose numbers, in the model
     that the user gave, differ from the numbers that the map makes from the reference's own.
     """
@@ -203,9 +203,9 @@ def pair_outputs(subject: Side, reference: Side) -> dict[str, str]:
 
 
 def pair_buffers(subject: Side, reference: Side, mapping: ParameterMap) -> dict[str, str]:
-    """Return a dict from names of the subject's buffers to names of the reference's buffers.
+    """Return a dict from names of the subject's tensors to names of the reference's.
 
-    It has the buffers that the map makes equal, if a call in train() changes either.
+    It has the buffers and parameters that the map makes equal, if a call changes either.
     """
     pairs: dict[str, str] = {}
     states = []
@@ -217,8 +217,8 @@ def pair_buffers(subject: Side, reference: Side, mapping: ParameterMap) -> dict[
         }
         with users():
             states.append((mapping.convert(numbers), numbers))
-    for own in subject.tensors.buffers:
-        for source in reference.tensors.buffers:
+    for own in subject.tensors.all:
+        for source in reference.tensors.all:
             if own not in subject.moved and source not in reference.moved:
                 continue
             if all(own in mine and torch.equal(mine[own], of[source]) for mine, of in states):

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from harness.core.numpy_errors import users
 from harness.evaluating.data import Batch
+from harness.evaluating.evaluation import copy_batch
 from harness.evaluating.outputs import name_outputs
 from harness.evaluating.side import Side
 from harness.evaluating.state import State, write_state
@@ -92,6 +93,7 @@ def list_outputs(module: Any, batch: Batch) -> list[Tensor]:
     """Return those outputs of a module that are real numbers, in float64."""
     with torch.enable_grad(), torch.random.fork_rng(devices=[]), users():
         torch.manual_seed(0)
+        batch = copy_batch(batch)
         outputs = name_outputs(module(*batch.args, **batch.kwargs))
     return [each.detach().double() for each in outputs.values() if each.is_floating_point()]
 

@@ -13,21 +13,22 @@ from torch import Tensor
 
 from harness.core.finding import Located
 from harness.evaluating.built import round_state
-from harness.evaluating.data import is_drawn, make_batches, shift_rows
-from harness.evaluating.draws import draw_state
 from harness.evaluating.state import State
 from harness.evaluating.ways import list_ways
 from harness.locating.causes import list_causes
 from harness.locating.located import locate, shorten_path
-from harness.mapping.models import Models, make_generator
+from harness.mapping.models import Models
 from harness.matching.calling import Call, Called, Caller, is_outside
 from harness.matching.compare import Compared
 from harness.matching.constants import find_tables, list_rounded
+from harness.matching.dropping import compare_dropouts
 from harness.matching.fused import compare_as_run
+from harness.matching.kinds import list_held
 from harness.matching.losing import find_endless
 from harness.matching.placing import find_firsts
+from harness.matching.points import list_asks
 from harness.matching.respondent import Ask, Respondent, Setting, compare_draws, digest_answers
-from harness.matching.result import AS_BUILT, Outside, Result
+from harness.matching.result import Outside, Result, Written
 from harness.model.errors import raised
 from harness.shadow.functions import Function
 from harness.shadow.own_backward import list_wrong_backwards
@@ -35,32 +36,8 @@ from harness.shadow.recording import Operation
 from harness.shadow.shadow import Shadow
 
 
-def list_asks(models: Models) -> list[Ask]:
-    """Return the points at which both models are evaluated: first the parameters as built, then
-    random ones, each with every batch.
-    """
-    given, batches = models.given, list(models.batches)
-    if len(batches) == 1 and is_drawn(given.data):
-        for number in range(given.draws):
-            more = make_batches(given.data, given.targets, make_generator(1 + number))
-            batches.append(more[0])
-    shifted = shift_rows(batches[0]) if len(batches) == 1 else None
-    if shifted is not None:
-        batches.append(shifted)
-    reference = models.reference
-    names = [*reference.tensors.parameters, *reference.moved]
-    asks = [Ask(AS_BUILT, reference.built, batches[0])]
-    draws = given.draws if models.mapping.moves else 0
-    for number in range(1, max(draws + 1, len(batches))):
-        label, state, draw = AS_BUILT, reference.built, 0
-        if draws:
-            draw = (number - 1) % draws + 1
-            label = f"drawn {draw}"
-            state = draw_state(reference.built, names, 100 + draw)
-        before = batches[(number - 1) % len(batches)] if number % 2 else None
-        batch = batches[number % len(batches)]
-        asks.append(Ask(label, state, batch, before, number, draw))
-    return asks
+class _Broken(Exception):
+    """Raised with the reason why a model has no answers."""
 
 
 class Asker:
@@ -94,29 +71,61 @@ class Asker:
         except Exception as error:  # a user's model may raise anything
             return Result(ask, broken=f"{models.given.name} {raised(error)}")
         try:
-            ran = mine.run(ask)  # the first call of a new module
-        except Exception as error:
-            return Result(ask, broken=f"{models.given.name} {raised(error)}")
-        looked = []
-        for one in (theirs, mine):
-            try:
-                looked.append(one.look(ask))
-            except Exception as error:
-                reason = ", when it was called again, so something is kept between calls"
-                more = reason if one is mine else ""
-                return Result(ask, broken=f"{one.side.builder.name} {raised(error)}{more}")
-        random, missing = compare_draws(mine, theirs, ask)
-        if random or missing:
-            return Result(ask, random=random, missing=missing)
+            ran, looked = self._look(ask, mine, theirs)
+            dropping = None
+            random, missing = compare_draws(mine, theirs, ask)
+            if random:
+                dropping = compare_dropouts(mine.dropped, theirs.dropped)
+                mine.dropout = theirs.dropout = False
+                ran, looked = self._look(ask, mine, theirs)
+                if any(compare_draws(mine, theirs, ask)):  # it is no dropout of torch
+                    return Result(ask, random=random)
+            if after := [name for name in mine.written if name in theirs.written]:
+                mine.after = theirs.after = after
+                ran, looked = self._look(ask, mine, theirs)
+        except _Broken as error:
+            return Result(ask, broken=str(error))
+        if missing:
+            return Result(ask, missing=missing)
         ways = list_ways(setting.mode, ask.seed)
-        called = Called(mine, ask, ways, ran), Called(theirs, ask, ways, looked[0])
+        called = Called(mine, ask, ways, ran), Called(theirs, ask, ways, looked)
         moving = [way for way in ways if any(each.moves(way) for each in called)]
         digest = mine.digest + theirs.digest + digest_answers(ran)
         for result in self.known:
             if result.ask.seed == ask.seed and result.digest == digest and not moving:
                 return result
         result = self._compare(ask, mine, theirs, stored, ran, Caller(*called, moving))
-        return replace(result, digest=digest)
+        return replace(
+            result,
+            digest=digest,
+            dropping=dropping,
+            written=find_written(ask, mine, theirs),
+            written_theirs=find_written(ask, theirs, mine),
+        )
+
+    def _look(
+        self, ask: Ask, mine: Respondent, theirs: Respondent
+    ) -> tuple[Mapping[str, Tensor], Mapping[str, Tensor]]:
+        """Return the subject's answers of a run without recording, and the reference's answers.
+
+        Afterwards both models have noted the random numbers that they draw. Raises _Broken if a
+        model raises.
+        """
+        name = self.models.given.name
+        try:
+            ran = mine.run(ask)  # the first call of a new module
+        except Exception as error:  # a user's model may raise anything
+            raise _Broken(f"{name} {raised(error)}") from error
+        try:
+            looked = theirs.look(ask)
+        except Exception as error:
+            raise _Broken(f"{theirs.side.builder.name} {raised(error)}") from error
+        try:
+            mine.look(ask)
+        except Exception as error:
+            reason = ", when it was called again, so something is kept between calls"
+            raise _Broken(f"{name} {raised(error)}{reason}") from error
+        return ran, looked
 
     def _compare(
         self,
@@ -185,6 +194,7 @@ class Asker:
             rounded=rounded,
             causes=list_causes(subject, reference, begins, name),
             calls=calls,
+            held=list_held(subject, reference),
         )
 
     def _allow_rounded(
@@ -208,6 +218,14 @@ def list_calls_in_float64(models: Models, setting: Setting) -> list[Call]:
     """
     asker = Asker(models, replace(setting, dtype="float64", dtype_reference="float64"))
     return [call for ask in list_asks(models)[:2] for call in asker.ask(ask).calls]
+
+
+def find_written(ask: Ask, one: Respondent, other: Respondent) -> Written | None:
+    """Return the inputs into which one model writes, and the other does not; None if there are
+    none.
+    """
+    names = [name for name in one.written if name not in other.written]
+    return Written(names, one.find_writing(ask)) if names else None
 
 
 def locate_first(reference: Shadow, operations: Sequence[Operation], owner: str) -> list[Located]:

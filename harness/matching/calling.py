@@ -1,7 +1,7 @@
 """Compares two models in the other ways of calling them, such as under torch.no_grad().
 
-A model is asked in each way by itself, and its answers are expected to be those of the usual call.
-Where they move beyond rounding, both models must move alike.
+A model's answers in each way should equal its answers in the usual call. Where they move beyond
+rounding, both models must move alike.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from harness.shadow.unfused import unfused
 class Call:
     """A way of calling two models in which their answers differ.
 
-    `where` is the index of the element of `answer` that differs most, `actual` and `expected` are
-    its two values, and `factor` is the difference divided by the rounding bound in `dtype`. `usual`
-    are both values in the usual call. `said` says what the subject does instead of answering, and
-    `other` what the reference does. `is_fused` says that the difference vanishes with torch's fused
-    kernels and fast paths switched off.
+    `where` is the index of the element of `answer` that differs most. `actual` and `expected` are
+    its two values, and `usual` both values in the usual call. `factor` is the difference divided by
+    the rounding bound in `dtype`. If the subject does not answer, `said` is a verb with its object
+    for the subject, and `other` one for the reference. `is_fused` says that the difference vanishes
+    with torch's fused kernels and fast paths switched off.
     """
 
     way: Way
@@ -55,10 +55,10 @@ class Call:
 
 
 class Called:
-    """The answers of a model in several ways of calling, by way; what it raised in `errors`.
+    """The answers of a model in several ways of calling, by way.
 
-    `usual` are its answers in the usual call. `unsteady` are the ways without gradients in which a
-    second call gives other answers.
+    `errors` has the errors that it raised, and `usual` its answers in the usual call. `unsteady`
+    are the ways without gradients in which a second call gives other answers.
     """
 
     def __init__(self, one: Respondent, ask: Ask, ways: Sequence[Way], usual: Tensors) -> None:

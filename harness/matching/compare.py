@@ -305,8 +305,8 @@ class _Both:
             return Compared(name, "not seen")  # no gradient, and one of 0
         if actual is None or actual.shape != expected.shape:
             return Compared(name, "shape", math.inf)
-        if not expected.is_floating_point():
-            same = torch.equal(actual, expected)
+        if not (expected.is_floating_point() and actual.is_floating_point()):
+            same = torch.equal(actual.to(expected.dtype), expected)
             return Compared(name, "same" if same else "differs", 0.0 if same else math.inf)
         if is_finite(actual) and is_finite(expected):
             return None if expected.numel() else Compared(name, "not seen")

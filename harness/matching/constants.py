@@ -1,5 +1,7 @@
-"""Constants that are rounded where they are created, torch.tensor(0.1) in float32 against 0.1, or
-where they are computed: a table that one model holds in float32 and the other computes in it.
+"""Constants that are rounded where they are created or computed.
+
+One model has torch.tensor(0.1) in float32, and the other 0.1. One model computes a table in
+float32, and the other holds it.
 """
 
 from __future__ import annotations
@@ -47,7 +49,7 @@ class Tables(NamedTuple):
     """The constants that a model computes and the other one holds, equal as observed.
 
     `errors` are the differences between the observed and the repeated numbers, by the number of
-    their version, and `operations` are those that compute them.
+    their version, and `operations` compute them.
     """
 
     errors: dict[int, Tensor]

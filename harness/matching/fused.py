@@ -38,8 +38,8 @@ def compare_as_run(
 
     `run` runs the subject once more. Also return the factor by which an answer is outside its bound
     with fused kernels, if it is inside with single steps; else 0. A model whose answers change from
-    run to run is judged by the first. `shift` is what the reference's answers are off its shadow,
-    beyond rounding: it is taken from the subject's.
+    run to run is judged by the first. `shift` has the differences of the reference's
+    answers from its shadow, where they are more than rounding: they are taken from the subject's.
     """
 
     def judge(answers: Tensors) -> list[Compared]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
 
@@ -13,6 +13,8 @@ from torch import Tensor
 from harness.evaluating.built import cast_batch, copy_module, make_loss, round_batch
 from harness.evaluating.data import Batch
 from harness.evaluating.evaluation import (
+    BUFFER,
+    PARAMETER,
     Question,
     call_before,
     evaluate,
@@ -23,8 +25,11 @@ from harness.evaluating.side import Side
 from harness.evaluating.state import State, list_live, read_state, write_state
 from harness.evaluating.survey import Drawn, describe_drawn, draw_otherwise, draw_the_same
 from harness.evaluating.ways import Way, evaluate_in_way
+from harness.evaluating.writing import find_writing
 from harness.mapping.models import Models
 from harness.model.devices import held_in
+from harness.model.dropout import Dropout, Dropped
+from harness.shadow.layers import Layers
 from harness.shadow.shadow import Shadow
 from harness.shadow.watch import Watched
 
@@ -75,6 +80,10 @@ class Respondent:
         self.drawn: list[Drawn] = []
         self.weights: dict[str, Tensor] = {}
         self.digest = ""
+        self.dropout = True  # is it switched on?
+        self.dropped: list[Dropped] = []
+        self.written: list[str] = []  # the names of the inputs that it changes
+        self.after: Sequence[str] = ()  # the inputs to read after the call
 
     def prepare(self, ask: Ask, state: State, built: State) -> None:
         """Set the tensors of the model to `state`. If `ask` has a batch `before`, the model with
@@ -99,7 +108,9 @@ class Respondent:
         is_subject = self.side is models.subject
         buffers = {}
         for own, source in models.buffers.items():
-            buffers[own if is_subject else source] = source
+            is_parameter = source in models.reference.tensors.parameters
+            answer = (PARAMETER if is_parameter else BUFFER) + source
+            buffers[own if is_subject else source] = answer
         return Question(
             cast_batch(round_batch(batch, setting.dtypes), kind, self.device),
             setting.mode,
@@ -111,18 +122,29 @@ class Respondent:
             models.mapping.differentiable,
             self.weights,
             models.arguments,
+            dropout=self.dropout,
+            after=self.after,
         )
 
     def look(self, ask: Ask, seed: int | None = None) -> Mapping[str, Tensor]:
         """Evaluate the model once, and store the random numbers that it draws."""
-        question = self._question(ask, ask.batch)
+        question = replace(self._question(ask, ask.batch), written=self.written)
         if seed is not None:
-            question = Question(**{**vars(question), "seed": seed})
-        answers, surveyed = survey(self.module, question)
-        self.drawn = surveyed.drawn
+            question = replace(question, seed=seed)
+        layers = Layers()
+        with layers.follow(self.module), Dropout(layers.find) as dropouts:
+            answers, surveyed = survey(self.module, question)
+        self.drawn, self.dropped = surveyed.drawn, dropouts.dropped
         self.digest = digest_answers(answers) + surveyed.trace.hexdigest()
         self._set()
         return answers
+
+    def find_writing(self, ask: Ask) -> str:
+        """Return the user's line that first changes an input; "" if none is found."""
+        try:
+            return find_writing(self.module, self._question(ask, ask.batch))
+        finally:
+            self._set()
 
     def run(self, ask: Ask) -> Mapping[str, Tensor]:
         """Return the answers of a run without recording, by name."""
@@ -218,9 +240,9 @@ def compare_draws(mine: Respondent, theirs: Respondent, ask: Ask) -> tuple[str, 
 
 def _acts(one: Respondent, ask: Ask) -> bool:
     """Do a model's answers depend on the random seed?"""
-    drawn = one.drawn
+    drawn, dropped = one.drawn, one.dropped
     first, second = one.look(ask, 1), one.look(ask, 2)
-    one.drawn = drawn
+    one.drawn, one.dropped = drawn, dropped
     return any(
         name not in second or not torch.equal(tensor.nan_to_num(), second[name].nan_to_num())
         for name, tensor in first.items()

@@ -11,6 +11,8 @@ from harness.core.finding import Located
 from harness.locating.causes import Cause
 from harness.matching.calling import Call
 from harness.matching.compare import Compared
+from harness.matching.dropping import Dropping
+from harness.matching.kinds import Held
 from harness.matching.respondent import Ask
 
 AS_BUILT = "as built"
@@ -24,6 +26,16 @@ class Outside:
 
     operation: Located
     share: float
+
+
+@dataclass(frozen=True)
+class Written:
+    """The inputs into which a model writes, by name, and the first line that does so ("" if none
+    is found).
+    """
+
+    names: Sequence[str]
+    line: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +56,8 @@ class Result:
     for NumPy. `endless` is the subject's first operation that made finite numbers infinite or NaN,
     and would not in float64. `causes` are likely causes of the first difference. `calls` are other
     ways of calling both models in which their answers differ, as under torch.no_grad().
+    `dropping` compares the dropouts of both models if all dropout was switched off. `written` and
+    `written_theirs` are the inputs into which only the subject, or only the reference, writes.
     """
 
     ask: Ask
@@ -65,3 +79,7 @@ class Result:
     endless: Located | None = None
     causes: Sequence[Cause] = ()
     calls: Sequence[Call] = ()
+    dropping: Dropping | None = None
+    written: Written | None = None
+    written_theirs: Written | None = None
+    held: Sequence[Held] = ()

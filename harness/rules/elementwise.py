@@ -15,14 +15,14 @@ def number(steps: Steps, given: Tensor | float, like: Tensor) -> Number:
     rounded to the dtype.
 
     A tensor without axes is rounded as well if `like` has axes: torch ignores the dtype of such a
-    tensor then.
+    tensor then. So are whole numbers, which torch converts to the dtype first.
     """
     if not isinstance(given, Tensor):
         return steps.scalar(float(given), like)
-    given = given.double()
-    if given.ndim == 0 and like.ndim > 0:
-        return Number(given, steps.cast(given))
-    return steps.exact(given)
+    numbers = given.double()
+    if not given.is_floating_point() or (given.ndim == 0 and like.ndim > 0):
+        return Number(numbers, steps.cast(numbers))
+    return steps.exact(numbers)
 
 
 @rule("add", "sub")

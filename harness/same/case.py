@@ -220,8 +220,10 @@ class SameModels:
         `known` has the results of the other mode. `say` gets progress messages.
         """
         from harness.evaluating.written import describe_refusals
-        from harness.matching.asking import Asker, list_asks, list_calls_in_float64
+        from harness.matching.asking import Asker, list_calls_in_float64
+        from harness.matching.points import list_asks
         from harness.matching.respondent import Setting
+        from harness.matching.result import AS_BUILT
         from harness.model.devices import kind_of
         from harness.same.evidence import Evidence
 
@@ -233,10 +235,10 @@ class SameModels:
                 asker = Asker(models, setting, known)
                 results = []
                 for ask in list_asks(models):
-                    say(f"{trial.dtype}, {mode}(): parameters {ask.label}")
+                    say(describe_point(trial.dtype, mode, ask.label))
                     results.append(asker.ask(ask))
                 if "float64" not in trial.case.dtypes and not any(each.calls for each in results):
-                    say(f"float64, {mode}(): other ways of calling")
+                    say(describe_point("float64", mode, AS_BUILT))
                     results[0] = replace(results[0], calls=list_calls_in_float64(models, setting))
             evidence = Evidence(results)
             asked = (models.reference, setting.dtype_reference), (models.subject, setting.dtype)
@@ -246,3 +248,8 @@ class SameModels:
             return evidence
         except Exception as error:  # a user's model may raise anything
             return Missing(Status.BROKEN, raised(error))
+
+
+def describe_point(dtype: str, mode: str, label: str) -> str:
+    """Return the line of progress on the parameters (`label`) with which models are evaluated."""
+    return f"{dtype}, {mode}(): parameters {label}"

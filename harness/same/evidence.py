@@ -11,8 +11,9 @@ from harness.core.finding import Located
 from harness.evaluating.evaluation import GRADIENT
 from harness.matching.calling import Call
 from harness.matching.compare import Compared, is_judged_as_run
+from harness.matching.dropping import Dropping
 from harness.matching.outcomes import WIDEST
-from harness.matching.result import Outside, Result
+from harness.matching.result import Outside, Result, Written
 
 SMALL = 1e-9  # of the largest gradient: what is allowed for a smaller one tells that it is 0
 UNPAIRED = ("shape", "only here")  # outcomes of answers that have no counterpart
@@ -48,6 +49,21 @@ class Evidence:
     def missing(self) -> str:
         """The reason why the randomness of both certainly differs; "" if it may be the same."""
         return next((each.missing for each in self.results if each.missing), "")
+
+    @property
+    def dropping(self) -> Dropping | None:
+        """The comparison of both dropouts, if all dropout was switched off."""
+        return next((each.dropping for each in self.results if each.dropping), None)
+
+    @property
+    def written(self) -> Written | None:
+        """The inputs into which only the subject writes."""
+        return next((each.written for each in self.results if each.written), None)
+
+    @property
+    def written_theirs(self) -> Written | None:
+        """The inputs into which only the reference writes."""
+        return next((each.written_theirs for each in self.results if each.written_theirs), None)
 
     def list_names(self) -> list[str]:
         """Return the names of all answers, in order."""

@@ -11,6 +11,7 @@ from harness.mapping.models import Models
 from harness.matching.result import AS_BUILT
 from harness.same.evidence import Evidence, Shown, count_answers
 from harness.same.sentences import list_names
+from harness.same.state_sentences import describe_statistics
 
 Note = tuple[HintKind, str] | tuple[HintKind, str, str]  # the kind, a sentence, a line to write
 
@@ -33,7 +34,7 @@ def list_notes(models: Models, evidence: Evidence, failures: Sequence[Shown]) ->
             f" {given.name_reference}, which {verb} there"
         )
         notes.append((HintKind.LIKELY, cause))
-    notes += _describe_statistics(models)
+    notes += _list_statistics(models)
     notes += _describe_circumstances(evidence, failures)
     notes += _compare_settings(models, failures)
     if all(note[0] is not HintKind.LIKELY for note in notes):
@@ -68,23 +69,10 @@ def _describe_map(models: Models) -> list[Note]:
     return notes
 
 
-def _describe_statistics(models: Models) -> list[tuple[HintKind, str]]:
-    """Return the statistics of the reference (real numbers that its calls in train() change) that
-    no buffer of the subject takes.
-    """
-    given, side = models.given, models.reference
-    names = [
-        name
-        for name in models.mapping.unused
-        if name in side.moved and side.built[name].is_floating_point()
-    ]
-    if not names:
-        return []
-    cause = (
-        f"nothing in {given.name} follows from {list_names(names)} of {given.name_reference}, which"
-        " training changes"
-    )
-    return [(HintKind.LIKELY, cause)]
+def _list_statistics(models: Models) -> list[tuple[HintKind, str]]:
+    """Return the statistics of the reference that no buffer of the subject takes."""
+    lacking = describe_statistics(models)
+    return [(HintKind.LIKELY, lacking)] if lacking else []
 
 
 def _describe_exchanged(models: Models) -> list[tuple[HintKind, str]]:

@@ -19,7 +19,14 @@ from harness.matching.outcomes import WORSE_BITS
 from harness.matching.result import Result
 from harness.rules.precision import precision_of
 from harness.same.call_sentences import describe_call, list_call_notes
+from harness.same.dropout_sentences import (
+    describe_lacking,
+    describe_switched_off,
+    describe_unequal,
+    list_dropout_notes,
+)
 from harness.same.evidence import UNPAIRED, Evidence, Shown
+from harness.same.kind_sentences import describe_dtypes, describe_kinds
 from harness.same.narrow_sentences import describe_alike, describe_lost, describe_moved
 from harness.same.notes import Note, list_notes
 from harness.same.precision_sentences import describe_run, describe_worse
@@ -37,7 +44,9 @@ from harness.same.sentences import (
     name_element,
     name_place,
 )
+from harness.same.state_sentences import describe_counters, describe_statistics
 from harness.same.unset import describe_unset
+from harness.same.written_sentences import describe_written, describe_written_theirs
 from harness.words.wording import with_finding
 
 FUNCTION, COMPUTED, PRECISION = QUESTIONS = ("same-function", "well-computed", "precision-kept")
@@ -89,23 +98,46 @@ def judge_function(judged: Judged) -> Verdict:
     failures = evidence.failures()
     if failures:
         return _fail_function(judged, failures)
+    if kinds := describe_kinds(models.given, evidence):
+        return _fail(judged, kinds)
     if found := evidence.find_call():
         return _fail_call(judged, *found)
-    if widening := describe_widening(models):
-        return _fail(judged, widening)
-    if unjudged := describe_unjudged(models, evidence):
+    if reason := _find_other_failure(judged):
+        return _fail(judged, reason)
+    if unjudged := describe_unjudged(models, evidence) or describe_unequal(models, evidence):
         status, reason = unjudged
         return blank(trial, status, reason)
     worst = max(evidence.judged(), key=lambda shown: shown.compared.factor)
-    verdict = blank(
-        trial, Status.PASS, describe_function(models, evidence, judged.mode, trial.dtype)
-    )
+    limits = [describe_switched_off(evidence), describe_written_theirs(models, evidence)]
+    function = describe_function(models, evidence, judged.mode, trial.dtype)
+    verdict = blank(trial, Status.PASS, "; ".join(filter(None, [function, *limits])))
     return replace(
         verdict,
         budget_used=worst.compared.factor,
         where=name_element(worst),
-        caveat=describe_limits(models, trial.dtype),
+        caveat="; ".join(filter(None, [*limits, *_list_caveats(judged)])),
     )
+
+
+def _find_other_failure(judged: Judged) -> str:
+    """Return why models fail whose answers agree; "" if they do not fail."""
+    models, evidence = judged.models, judged.evidence
+    return (
+        describe_written(models, evidence)
+        or describe_widening(models)
+        or (describe_statistics(models) if judged.mode == "train" else "")
+        or describe_lacking(models, evidence)
+    )
+
+
+def _list_caveats(judged: Judged) -> list[str]:
+    """Return notes on a pass: sentences, or "" where there is none."""
+    counters = describe_counters(judged.models) if judged.mode == "train" else ""
+    return [
+        describe_limits(judged.models, judged.trial.dtype),
+        describe_dtypes(judged.models.given, judged.evidence),
+        counters,
+    ]
 
 
 def _fail_function(judged: Judged, failures: list[Shown]) -> Verdict:
@@ -119,7 +151,7 @@ def _fail_function(judged: Judged, failures: list[Shown]) -> Verdict:
     if math.isnan(compared.actual):
         return _fail(judged, describe_difference(worst))
     first = tuple(worst.result.first.get(compared.answer, ()))
-    notes = list_notes(models, evidence, failures)
+    notes = [*list_notes(models, evidence, failures), *list_dropout_notes(models, evidence)]
     return _fail_at(judged, describe_difference(worst), compared, name_element(worst), notes, first)
 
 
@@ -185,7 +217,8 @@ def _make_hints(notes: Sequence[Note]) -> tuple[Hint, ...]:
 
 def _fail(judged: Judged, reason: str, operations: tuple[Located, ...] = ()) -> Verdict:
     """Return a failing verdict with a reason and no figures."""
-    notes = list_notes(judged.models, judged.evidence, [])
+    notes = [one for one in list_notes(judged.models, judged.evidence, []) if one[1] != reason]
+    notes += list_dropout_notes(judged.models, judged.evidence, reason)
     finding = Finding(
         Form.MODELS,
         title_of(judged.trial),

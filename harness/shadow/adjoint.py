@@ -138,7 +138,8 @@ class Nodes:
 
 def _weigh(slope: Tensor, errors: Tensor) -> Tensor:
     """Return, for each of N numbers and K scenarios (N, K), the sum of |derivative| times error
-    over the elements of a node. An infinite error counts where the derivative is not 0.
+    over the elements of a node. An infinite error counts where the derivative is not 0, and an
+    infinite derivative where the error is not 0: what is exact moves nothing.
 
     `slope` has the derivatives of the numbers by the elements, `errors` their errors in the
     scenarios.
@@ -147,7 +148,8 @@ def _weigh(slope: Tensor, errors: Tensor) -> Tensor:
     reach = sizes @ errors
     if math.isfinite(reach.sum().item()):
         return reach
-    each = torch.where(sizes[:, :, None] == 0, 0.0, sizes[:, :, None] * errors)
+    sizes = sizes[:, :, None]
+    each = torch.where((sizes == 0) | (errors == 0), 0.0, sizes * errors)
     return each.nan_to_num(nan=torch.inf, posinf=torch.inf).sum(1)
 
 

@@ -13,13 +13,13 @@ from typing import Any, Literal
 
 import torch
 
-from harness.model import late
+from harness.model import dropout, late
 
 TORCH = os.path.dirname(torch.__file__) + os.sep
 PYTHON = sysconfig.get_path("stdlib") + os.sep
 WATCHING = os.path.dirname(__file__) + os.sep
 OURS = os.path.dirname(os.path.dirname(__file__)) + os.sep
-LATE = str(late.__file__)  # its function calls each mode
+MODES = str(late.__file__), str(dropout.__file__)  # their functions call operations
 
 
 class Layers:
@@ -82,9 +82,9 @@ def find_line(frame: FrameType | None) -> str:
 @cache
 def find_owner(file: str) -> Literal["user", "harness", "library"]:
     """Return whose code a file holds: the user's, this project's or a library's. The files of this
-    room and of `late`, torch and Python itself count as libraries.
+    room, of `late` and `dropout`, torch and Python itself count as libraries.
     """
-    if file.startswith((TORCH, WATCHING, LATE, "<frozen", "<string")):
+    if file.startswith((TORCH, WATCHING, *MODES, "<frozen", "<string")):
         return "library"
     if file.startswith(OURS):
         return "harness"

@@ -7,7 +7,8 @@ inputs that were recorded.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -136,8 +137,9 @@ def repeat_operation(operation: Operation, args: Any, kwargs: Any) -> Results:
         given = {name: value for name, value in kwargs.items() if name not in outputs}
         kwargs = dict(zip(given, _widen_dtypes(given.values()), strict=True))
     results = called(*args, **kwargs)
-    if _takes_default_dtype(operation) and results.is_floating_point():
-        results = called(*args, **kwargs | {"dtype": torch.float64})
+    if _is_narrow(results):
+        with _default_of_float64():
+            results = called(*args, **kwargs)
     return _widen_results(results)
 
 
@@ -154,11 +156,26 @@ def _widen_results(results: Any) -> Results:
     return tuple(map(_widen_result, results if isinstance(results, tuple | list) else [results]))
 
 
-def _takes_default_dtype(operation: Operation) -> bool:
-    """Does an operation make a tensor of torch's default dtype, as torch.linspace(0, 1, 5) does?"""
-    if operation.places or operation.kwargs.get("dtype") is not None:
+def _is_narrow(result: Any) -> bool:
+    """Is a result of numbers in float64 of a narrower dtype? Then it is torch's default dtype."""
+    if not isinstance(result, Tensor):
         return False
-    return any(argument.name == "dtype" for argument in operation.called._schema.arguments)
+    return result.is_floating_point() and result.dtype is not torch.float64
+
+
+@contextmanager
+def _default_of_float64() -> Iterator[None]:
+    """Make float64 torch's default dtype in this context.
+
+    It is the dtype of quotients and roots of whole numbers, and of tensors that are made without a
+    dtype, as by torch.linspace(0, 1, 5).
+    """
+    default = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(default)
 
 
 def _widen_result(result: Any) -> Tensor | None:

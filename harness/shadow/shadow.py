@@ -160,8 +160,8 @@ class Shadow:
         return bool(self._lost)
 
     def forgive(self, operations: frozenset[Operation]) -> None:
-        """Count no digits as lost by operations in a narrower dtype, since another model holds what
-        they compute.
+        """Count no digits as lost by some operations in a narrower dtype: another model holds their
+        results.
         """
         kept = {each: errors for each, errors in self._lost.items() if each not in operations}
         self.__dict__["_lost"] = kept

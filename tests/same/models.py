@@ -90,9 +90,20 @@ class DroppedByFunction(Plain):
         return self.o(F.dropout(self.hidden(x), 0.5, self.training))
 
 
-class DroppedOnce(Dropped):
+class MaskedByHand(Plain):
+    """Draws the masks of both dropouts itself, the last one first."""
+
     def forward(self, x: Tensor) -> Tensor:
-        return self.o(self.drop(self.hidden(x)))
+        last = (torch.rand(len(x), 8) > 0.5).to(x.dtype) * 2
+        first = (torch.rand(x.shape) > 0.5).to(x.dtype) * 2
+        return self.o(self.hidden(x * first) * last)
+
+
+class MaskedByHandOnce(MaskedByHand):
+    """Draws one of them only."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.o(self.hidden(x * (torch.rand(x.shape) > 0.5).to(x.dtype) * 2))
 
 
 class DroppedAlways(Plain):

@@ -281,7 +281,92 @@ class FusedBlock(nn.Module):
         return x + self.last(self.ln_b(x))
 
 
+class Follows(Plain):
+    """Each call in train() moves a frozen parameter towards another one."""
+
+    keeps = 0.75
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.target = nn.Parameter(torch.ones(3, 8), requires_grad=False)
+
+    def forward(self, x: Tensor) -> Any:
+        out = super().forward(x), F.linear(self.hidden(x), self.target).detach()
+        if self.training:
+            self.follow()
+        return out
+
+    @torch.no_grad()
+    def follow(self) -> None:
+        self.target.mul_(self.keeps).add_(self.o.weight, alpha=1 - self.keeps)
+
+
+class FollowsFaster(Follows):
+    keeps = 0.5
+
+
+class FollowsNot(Follows):
+    def follow(self) -> None:
+        pass
+
+
+class FollowsByLerp(Follows):
+    @torch.no_grad()
+    def follow(self) -> None:
+        self.target.data.copy_(torch.lerp(self.target, self.o.weight, 1 - self.keeps))
+
+
+class Uses(Plain):
+    """Keeps how large its units are in training, and how often it was called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("usage", torch.zeros(8))
+        self.register_buffer("calls", torch.tensor(0))
+
+    def forward(self, x: Tensor) -> Any:
+        if self.training:
+            self.usage += self.hidden(x).detach().abs().sum(0)
+            self.calls += 1
+        return super().forward(x)
+
+
+class UsesUncounted(Uses):
+    """Lacks the counter alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        del self.calls
+        self.calls = 0
+
+
+class Signs(Plain):
+    """Gives truth values beside its output."""
+
+    def forward(self, x: Tensor) -> Any:
+        out = super().forward(x)
+        return out, out > 0
+
+
+class SignsAsNumbers(Plain):
+    def forward(self, x: Tensor) -> Any:
+        out = super().forward(x)
+        return out, (out > 0).to(out.dtype)
+
+
+class InFloat64(Plain):
+    """Its output is float64 whatever its own dtype is."""
+
+    def forward(self, x: Tensor) -> Any:
+        return super().forward(x) * torch.ones(3, dtype=torch.float64)
+
+
 WRONG = [
+    (SignsAsNumbers, Signs),
+    (Signs, SignsAsNumbers),
+    (Plain, Uses),
+    (FollowsFaster, Follows),
+    (FollowsNot, Follows),
     (Exchanged, Square),
     (LettersExchanged, Square),
     (ConstantOff, Constant),
@@ -308,6 +393,24 @@ def test_what_an_adversary_hides_is_found(model: Any, reference: Any, approved: 
     assert failing
     assert {each.status for each in found.values()} & {Status.FAIL, Status.BROKEN}
     approved(failing[0], mask_figures=True)
+
+
+def test_a_counter_that_a_port_lacks_is_said(approved: Approved) -> None:
+    """It is no number of the model; statistics are, and fail (see above)."""
+    found = judge(same(UsesUncounted, Uses, data=DATA, dtypes=["float64"]))
+    assert {each.status for each in found.values()} == {Status.PASS}
+    approved(found["float64 same-function-train"].caveat)
+    assert not found["float64 same-function-eval"].caveat
+
+
+def test_an_output_of_another_dtype_is_said(approved: Approved) -> None:
+    """It promotes what is computed of it; a reference in another dtype is meant."""
+    found = judge(same(InFloat64, Plain, data=DATA, modes=["eval"]))
+    assert {each.status for each in found.values()} == {Status.PASS}
+    approved(found["float32 same-function-eval"].caveat)
+    assert not found["float64 same-function-eval"].caveat
+    narrow = judge(same(Plain, Plain, data=DATA, dtypes=["float32"], reference_dtype="float64"))
+    assert not narrow["float32 same-function-eval"].caveat
 
 
 def test_a_hook_of_a_module_that_is_built_is_kept() -> None:
@@ -425,6 +528,7 @@ def test_names_that_mislead_may_be_meant() -> None:
 
 
 RIGHT = [
+    (FollowsByLerp, Follows),
     (FusedBlock, Split),
     (ByLetters, Square),
     (ScalesApart, Scales),
@@ -522,3 +626,59 @@ def test_a_randomised_relu_is_leaky_in_eval() -> None:
     """Its operation leaves out arguments that have their defaults."""
     found = statuses(RandomisedLeaky, Leaky, modes=["eval"])
     assert set(found.values()) == {Status.PASS}
+
+
+class ByBytes(Plain):
+    """Scales whole numbers of any dtype, and the mean of a mask, before they are real numbers."""
+
+    def forward(self, x: Tensor) -> Any:
+        weight = self.a.weight
+        mask = (x > 100).long()
+        shares = (mask / (1 + mask.sum(1, keepdim=True))).to(weight.dtype)
+        return super().forward((x / 255).to(weight.dtype)) + shares.sum(1, keepdim=True)
+
+
+class ByRealNumbers(Plain):
+    """The same, but in the dtype of its weights from the beginning."""
+
+    def forward(self, x: Tensor) -> Any:
+        x = x.to(self.a.weight.dtype)
+        mask = (x > 100).to(x.dtype)
+        return super().forward(x / 255) + mask.sum(1, keepdim=True) / (1 + mask.sum(1, True))
+
+
+def test_quotients_of_whole_numbers_are_judged_in_float64() -> None:
+    """They have torch's default dtype, which says nothing of the function."""
+    pixels = torch.arange(35).reshape(7, 5).mul(7).to(torch.uint8)
+    for pair in ((ByBytes, ByRealNumbers), (ByRealNumbers, ByBytes)):
+        found = statuses(*pair, data=pixels, dtypes=["float32"])
+        assert set(found.values()) == {Status.PASS}
+
+
+class MaskedByFill(Plain):
+    """Attends to the numbers that a mask of whole numbers marks by 1."""
+
+    def forward(self, x: Tensor, mask: Tensor) -> Any:
+        h = 5 * self.a(x)
+        scores = self.b(h) @ h.transpose(1, 2)
+        return self.o(self.hide(scores, mask[:, None, :]).softmax(-1) @ h)
+
+    def hide(self, scores: Tensor, mask: Tensor) -> Tensor:
+        return scores.masked_fill(mask == 0, -1e9)
+
+
+class MaskedByLowest(MaskedByFill):
+    """Adds 0 times the lowest number, whose slopes overflow in float64, or 1 times."""
+
+    def hide(self, scores: Tensor, mask: Tensor) -> Tensor:
+        mask = mask.to(scores.dtype)
+        return scores + (1.0 - mask) * torch.finfo(scores.dtype).min
+
+
+def test_slopes_by_an_exact_mask_may_overflow() -> None:
+    """What is exact moves nothing, so that gradients are judged where a mask has padding."""
+    mask = torch.ones(2, 7, dtype=torch.long)
+    mask[0, 4:] = 0
+    data = (2, 7, 5), mask
+    for pair in ((MaskedByLowest, MaskedByFill), (MaskedByFill, MaskedByLowest)):
+        assert set(statuses(*pair, data=data).values()) == {Status.PASS}

@@ -95,7 +95,8 @@ def test_where_the_function_is_not_judged_nothing_else_passes() -> None:
 
 
 SILENT = [
-    (m.DroppedOnce, m.Dropped, Status.ABSENT),
+    (m.MaskedByHand, m.Dropped, Status.ABSENT),
+    (m.MaskedByHandOnce, m.Dropped, Status.ABSENT),
     (m.NotANumber, m.NotANumber, Status.UNDEFINED),
     (m.Constant, m.Constant, Status.VACUOUS),
     (m.Labels, m.Labels, Status.VACUOUS),

@@ -95,6 +95,9 @@ for weight in (0.1, -0.1, 0.5, 0.9, 0.5 - 1e-9, 1e-9 - 0.5):
     add(f"lerp-by-{weight:.9g}", aten.lerp.Scalar, A, B, weight)
 add("lerp-to-the-half", aten.lerp.Tensor, A[:3], B[:3], t(0.5, 0.25, -0.75))
 add("rsqrt-of-small", aten.rsqrt.default, A)
+WHOLE = torch.tensor([3, 257, 65793, 16777217, -33554435])
+for name in ("add", "mul", "div"):
+    add(f"{name}-of-whole-numbers", getattr(aten, name).Tensor, A, WHOLE)
 
 # functions
 

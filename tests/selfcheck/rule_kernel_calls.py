@@ -322,6 +322,12 @@ def cdist(draws: Draws) -> Made:
     return aten._cdist_forward.default, (a, b, draws.scalar(*POWERS), 2), {}
 
 
+@maker("_euclidean_dist")
+def euclidean_dist(draws: Draws) -> Made:
+    width = draws.random.choice((1, 3, 20))
+    return aten._euclidean_dist.default, (draws.tensor([5, width]), draws.tensor([4, width])), {}
+
+
 @maker("_cdist_backward")
 def cdist_backward(draws: Draws) -> Made:
     width = draws.random.choice((1, 3, 20))

@@ -148,3 +148,10 @@ add("label-margin-backward-of-ties", label_backward.default, t(0.7)[0], TIED, LA
 row = (TIED[0], LABELS[1])
 add("label-margin-of-a-row", label.default, *row, 0)
 add("label-margin-backward-of-a-row", label_backward.default, t(0.7)[0], *row, 0, is_label[1])
+
+# distances: near points, whose squares cancel, and one whose square loses its last digits
+
+POINTS = t([1.01, -0.7, 0.3], [3.3, 2.1, -1.7], [0.1, 0.2, 0.3])
+add("euclidean-dist-of-near-points", aten._euclidean_dist.default, POINTS, POINTS * 1.01)
+add("euclidean-dist-to-zero", aten._euclidean_dist.default, POINTS, 0 * POINTS)
+add("euclidean-dist-of-small", aten._euclidean_dist.default, 1e-25 * POINTS, 1e-16 * POINTS)

@@ -40,6 +40,39 @@ def test_views_and_writes_in_place_are_followed(compute: Callable[[Tensor], Tens
     assert torch.equal(watched.observed("output"), compute(x))
 
 
+WHOLE = torch.tensor([[1, 2, 5], [3, 7, 9]])
+# from whole numbers, or from no tensor at all, in torch's default dtype
+MADE: dict[str, Callable[[], Tensor]] = {
+    "quotient by a tensor": lambda: WHOLE / WHOLE.sum(1, keepdim=True),
+    "quotient of bytes": lambda: WHOLE.to(torch.uint8) / 255,
+    "quotient of truths": lambda: (WHOLE > 2).sum() / 7,
+    "reciprocal": lambda: 1 / WHOLE,
+    "product by a number": lambda: WHOLE * 0.1,
+    "power": lambda: 10000 ** (-WHOLE / 8),
+    "root": lambda: WHOLE.sqrt(),
+    "exp": lambda: torch.exp(-WHOLE),
+    "logistic": lambda: torch.sigmoid(WHOLE),
+    "arange": lambda: torch.arange(0, 1, 0.1) ** 2,
+    "linspace": lambda: torch.linspace(0, 1, 7) ** 2,
+    "full": lambda: torch.full((3,), 0.1),
+}
+
+
+@pytest.mark.parametrize("what", list(MADE))
+def test_what_has_torchs_default_dtype_is_repeated_in_float64(what: str) -> None:
+    """A mask divided by its sum is float32 in a float32 model, and float64 in its shadow."""
+    watched = watch(lambda: {"output": MADE[what]()})
+    assert watched.observed("output").dtype is torch.float32
+    shadow = replay(watched.run).read(watched.answers["output"])
+    torch.set_default_dtype(torch.float64)
+    try:
+        exact = MADE[what]()
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert torch.equal(shadow, exact)
+    assert torch.get_default_dtype() is torch.float32
+
+
 @pytest.mark.parametrize("name", sorted(VIEWS))
 def test_a_view_returns_only_memory_of_its_first_argument(name: str) -> None:
     """The recorder notes nothing else of it, so torch's own schema must say so."""
