@@ -89,6 +89,41 @@ class NotFinite(NormsFirst):
         return super().forward(x) / (x > 0)
 
 
+class Torchs(nn.Module):
+    """An LSTM as torch has it: gates i, f, g, o."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rnn = nn.LSTM(8, 6, batch_first=True)
+
+    def forward(self, x: Tensor) -> Any:
+        return self.rnn(x)[0][:, -1]
+
+
+class OutputThird(nn.Module):
+    """An LSTM with gates i, f, o, g; a bias of the forget gate is added twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.w, self.u = nn.Linear(8, 24, bias=False), nn.Linear(6, 24)
+
+    def forward(self, x: Tensor) -> Any:
+        h = c = x.new_zeros(len(x), 6)
+        for t in range(x.shape[1]):
+            i, f, o, g = (self.w(x[:, t]) + self.u(h)).chunk(4, dim=1)
+            c = torch.sigmoid(f + 1) * c + torch.sigmoid(i) * torch.tanh(g)
+            h = torch.sigmoid(o) * torch.tanh(c)
+        return h
+
+
+def test_gates_are_in_the_order_in_which_most_numbers_agree() -> None:
+    """No name tells the order; up to the mistake all numbers are the reference's."""
+    mapping = find(OutputThird, Torchs, ROWS)
+    assert mapping.fallback
+    assert mapping.parts is not None
+    assert "[[0, 1, 3, 2]]" in mapping.parts["w.weight"].text
+
+
 def test_roles_and_gates_are_joined_in_order() -> None:
     """The output of attention beside q, k and v hides no role."""
     mapping = find(Fused, Reference, ROWS)
