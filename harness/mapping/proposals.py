@@ -92,7 +92,7 @@ class Proposals:
                 yield keep, *list_rest(self.pair, keep)
 
     def _list_layers(self) -> Iterator[Proposal]:
-        """Yield maps that pair whole layers of the same shapes, and join or cut what is left."""
+        """Yield maps that pair whole layers of the same shapes, and join or cut other tensors."""
         for keep, rest, rest_theirs in self._list_rests():
             for turned in (False, True):
                 parts = pair_layers(rest_theirs, rest, turned)

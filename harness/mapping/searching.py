@@ -36,9 +36,11 @@ INSIDE = f"{LIKELIEST}, and most numbers inside the models agree"
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """A map that does not make the outputs agree. `rank` says how implausible it is: how many
-    parameters are 0, how many come from the wrong kind, how many contradict names, and how many are
-    taken against the order of declaration. `unknown` says that names tell another layout.
+    """A map that does not make the outputs agree.
+
+    `rank` says how implausible it is. It counts parameters that are 0, or of the wrong kind; names
+    that it contradicts; and pairs against the order of declaration. `unknown` says that no name
+    tells its layout.
     """
 
     mapping: ParameterMap

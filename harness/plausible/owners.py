@@ -1,6 +1,4 @@
-"""Pairs whole layers of two models: those whose tensors have the same shapes, in the order in which
-they are declared.
-"""
+"""Pairs whole layers of two models, with tensors of the same shapes, in the order of declaration."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def shown_progress(wanted: bool | None) -> Iterator[Say]:
     """Show progress on stderr while the `with` block runs.
 
     With `wanted` None it is shown in a terminal, and in a notebook that a person runs, in one line
-    that is cleared at the end; in a file or pipe, as a log, a line every PATIENCE_OF_LOG seconds.
+    that is cleared at the end. A file or pipe, as a log, gets a line every PATIENCE_OF_LOG seconds.
     With True it is always shown, line by line if no line can be replaced, and with False never.
     """
     stream = sys.stderr

@@ -52,7 +52,7 @@ def list_notes(models: Models, evidence: Evidence, failures: Sequence[Shown]) ->
 
 
 def _describe_map(models: Models) -> list[Note]:
-    """Return the map of parameters in short, the line that says all of it, and what it leaves
+    """Return the map of parameters in short with its whole line, and the tensors that it leaves
     out.
     """
     given, mapping = models.given, models.mapping
