@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from harness.core.numpy_errors import users
 from harness.evaluating.data import Batch
 from harness.evaluating.evaluation import copy_batch
-from harness.evaluating.outputs import name_outputs
+from harness.evaluating.outputs import name_outputs, order_as
 from harness.evaluating.side import Side
 from harness.evaluating.state import State, write_state
 from harness.evaluating.using import list_arguments
@@ -28,7 +28,7 @@ class Tried:
     """The reference's outputs at one choice of its parameters (`state`)."""
 
     state: State
-    outputs: Sequence[Tensor]
+    outputs: Mapping[str, Tensor]
 
 
 class Trier:
@@ -89,23 +89,26 @@ class Trier:
         return largest
 
 
-def list_outputs(module: Any, batch: Batch) -> list[Tensor]:
-    """Return those outputs of a module that are real numbers, in float64."""
+def list_outputs(module: Any, batch: Batch) -> dict[str, Tensor]:
+    """Return those outputs of a module that are real numbers, in float64, by name."""
     with torch.enable_grad(), torch.random.fork_rng(devices=[]), users():
         torch.manual_seed(0)
         batch = copy_batch(batch)
         outputs = name_outputs(module(*batch.args, **batch.kwargs))
-    return [each.detach().double() for each in outputs.values() if each.is_floating_point()]
+    real = {name: each for name, each in outputs.items() if each.is_floating_point()}
+    return {name: each.detach().double() for name, each in real.items()}
 
 
-def measure_outputs(outputs: Sequence[Tensor], expected: Sequence[Tensor]) -> float:
+def measure_outputs(outputs: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> float:
     """Return the largest difference of an output from the expected one, divided by the output's
     size; infinity if shapes differ, and FAR if numbers are not finite.
     """
-    if [each.shape for each in outputs] != [each.shape for each in expected]:
+    both = [[*order_as(outputs, expected).values()], [*expected.values()]]
+    shapes = [[each.shape for each in tensors] for tensors in both]
+    if shapes[0] != shapes[1]:
         return float("inf")
     largest = 0.0
-    for mine, theirs in zip(outputs, expected, strict=True):
+    for mine, theirs in zip(*both, strict=True):
         if not theirs.numel() or torch.equal(mine, theirs):
             continue
         size = float(abs(theirs).max())

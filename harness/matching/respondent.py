@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harness.evaluating.built import cast_batch, copy_module, make_loss, round_batch
+from harness.evaluating.built import cast_batch, copy_module, make_loss, round_batch, set_state
 from harness.evaluating.data import Batch
 from harness.evaluating.evaluation import (
     BUFFER,
@@ -77,6 +77,9 @@ class Respondent:
         self.module = copy_module(made, side.builder, dtype, self.device)
         self.state: State = {}
         self.start: State = {}
+        self.stored: State = {}  # in train()
+        self.switched: list[str] = []  # the names of tensors that eval() changes
+        self.exact: State = {}
         self.drawn: list[Drawn] = []
         self.weights: dict[str, Tensor] = {}
         self.digest = ""
@@ -91,12 +94,25 @@ class Respondent:
 
         Buffers that are not in `state` keep the values that this call left.
         """
+        mode = self.setting.mode
         self.state = state
-        write_state(self.module, {**self.side.built, **built})
+        set_state(self.module, {**self.side.built, **built}, mode)
         if ask.before is not None:
             call_before(self.module, self._question(ask, ask.before))
-        write_state(self.module, state)
+        set_state(self.module, state, "train")
+        self.stored = read_state(self.module)
+        self.switched = set_state(self.module, {}, mode)
         self.start = read_state(self.module)
+        if self.switched:
+            self._note_exact()
+
+    def _note_exact(self) -> None:
+        """Note the tensors that eval() has changed as it changes them in float64."""
+        twin = self.side.builder.make("float64")
+        set_state(twin, {**self.stored, **self.state}, self.setting.mode)
+        exact = read_state(twin)
+        self.exact = {name: exact[name] for name in self.switched}
+        self.state = {**self.state, **self.exact}
 
     def _set(self) -> None:
         """Restore all tensors to their values before the evaluation."""
@@ -119,7 +135,7 @@ class Respondent:
             models.names if is_subject else {},
             buffers,
             models.by_inputs,
-            models.mapping.differentiable,
+            models.mapping.differentiable and not models.merges_in(setting.mode),
             self.weights,
             models.arguments,
             dropout=self.dropout,

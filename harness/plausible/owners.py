@@ -1,4 +1,4 @@
-"""Pairs whole layers of two models, with tensors of the same shapes, in the order of declaration."""
+"""Pairs whole layers of two models, by the shapes of their tensors and the order of declaration."""
 
 from __future__ import annotations
 

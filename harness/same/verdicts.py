@@ -26,9 +26,13 @@ from harness.same.dropout_sentences import (
     list_dropout_notes,
 )
 from harness.same.evidence import UNPAIRED, Evidence, Shown
-from harness.same.kind_sentences import describe_dtypes, describe_kinds
 from harness.same.narrow_sentences import describe_alike, describe_lost, describe_moved
+<<<<<<< HEAD
 from harness.same.notes import Note, list_notes
+=======
+from harness.same.notes import list_notes
+from harness.same.output_sentences import describe_dtypes, describe_kinds, describe_paired
+>>>>>>> 138854ef68278cf2b4a44b337ecee2b6ef5183b7
 from harness.same.precision_sentences import describe_run, describe_worse
 from harness.same.sentences import (
     describe_backwards,
@@ -45,6 +49,7 @@ from harness.same.sentences import (
     name_place,
 )
 from harness.same.state_sentences import describe_counters, describe_statistics
+from harness.same.switched_sentences import describe_switched
 from harness.same.unset import describe_unset
 from harness.same.written_sentences import describe_written, describe_written_theirs
 from harness.words.wording import with_finding
@@ -108,7 +113,11 @@ def judge_function(judged: Judged) -> Verdict:
         status, reason = unjudged
         return blank(trial, status, reason)
     worst = max(evidence.judged(), key=lambda shown: shown.compared.factor)
-    limits = [describe_switched_off(evidence), describe_written_theirs(models, evidence)]
+    limits = [
+        describe_switched_off(evidence),
+        describe_switched(models, judged.mode),
+        describe_written_theirs(models, evidence),
+    ]
     function = describe_function(models, evidence, judged.mode, trial.dtype)
     verdict = blank(trial, Status.PASS, "; ".join(filter(None, [function, *limits])))
     return replace(
@@ -135,6 +144,7 @@ def _list_caveats(judged: Judged) -> list[str]:
     counters = describe_counters(judged.models) if judged.mode == "train" else ""
     return [
         describe_limits(judged.models, judged.trial.dtype),
+        describe_paired(judged.models),
         describe_dtypes(judged.models.given, judged.evidence),
         counters,
     ]
