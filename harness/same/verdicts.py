@@ -27,12 +27,8 @@ from harness.same.dropout_sentences import (
 )
 from harness.same.evidence import UNPAIRED, Evidence, Shown
 from harness.same.narrow_sentences import describe_alike, describe_lost, describe_moved
-<<<<<<< HEAD
 from harness.same.notes import Note, list_notes
-=======
-from harness.same.notes import list_notes
 from harness.same.output_sentences import describe_dtypes, describe_kinds, describe_paired
->>>>>>> 138854ef68278cf2b4a44b337ecee2b6ef5183b7
 from harness.same.precision_sentences import describe_run, describe_worse
 from harness.same.sentences import (
     describe_backwards,
