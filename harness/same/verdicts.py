@@ -5,10 +5,10 @@ precision?
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from harness.core.finding import Finding, Form, Hint, HintKind, Located, figure
+from harness.core.finding import Finding, Form, Hint, Located, figure
 from harness.core.verdict import Status, Verdict
 from harness.judging.case import Trial
 from harness.judging.comparison import blank, failure, title_of
@@ -27,7 +27,7 @@ from harness.same.dropout_sentences import (
 )
 from harness.same.evidence import UNPAIRED, Evidence, Shown
 from harness.same.narrow_sentences import describe_alike, describe_lost, describe_moved
-from harness.same.notes import list_notes
+from harness.same.notes import Note, list_notes
 from harness.same.output_sentences import describe_dtypes, describe_kinds, describe_paired
 from harness.same.precision_sentences import describe_run, describe_worse
 from harness.same.sentences import (
@@ -176,7 +176,7 @@ def _fail_at(
     reason: str,
     one: Compared | Call,
     where: str,
-    notes: list[tuple[HintKind, str]],
+    notes: Sequence[Note],
     first: tuple[Located, ...] = (),
 ) -> Verdict:
     """Return a failing verdict with the figures of the element `where` of an answer.
@@ -217,8 +217,8 @@ def find_worst(evidence: Evidence) -> Shown | None:
     return next(iter([*shapes, *failures]), None)
 
 
-def _make_hints(notes: list[tuple[HintKind, str]]) -> tuple[Hint, ...]:
-    return tuple(Hint(kind, text) for kind, text in notes)
+def _make_hints(notes: Sequence[Note]) -> tuple[Hint, ...]:
+    return tuple(Hint(*note) for note in notes)
 
 
 def _fail(judged: Judged, reason: str, operations: tuple[Located, ...] = ()) -> Verdict:
