@@ -25,7 +25,7 @@ def find_narrower(comparison: Comparison, judgement: Judgement) -> Hint | None:
         return None
     import torch
 
-    from harness.locating.located import locate
+    from harness.locating.located import CAST, locate
 
     problem, number = comparison.problems[judgement.stack], judgement.index[0]
     try:
@@ -39,7 +39,7 @@ def find_narrower(comparison: Comparison, judgement: Judgement) -> Hint | None:
             dtype = run.read(place).dtype
             if dtype in (torch.float32, torch.float16, torch.bfloat16):
                 found = locate(operation)
-                if found.operation == "_to_copy":
+                if operation.functional == CAST:
                     found = replace(found, operation="a conversion")
                 where = describe_operation(found)
                 name = str(dtype).removeprefix("torch.")

@@ -11,13 +11,12 @@ import torch
 from torch.nn.parameter import is_lazy
 
 from harness.calling.apart import copy_apart
-from harness.calling.modes import has_modes
 from harness.core.contract import Dtype
 from harness.core.numpy_errors import users
 from harness.evaluating.data import Batch
 from harness.evaluating.given import find_narrow
 from harness.evaluating.registering import keep_as_built, register_hidden
-from harness.evaluating.state import State
+from harness.evaluating.state import State, list_changed, list_live, write_state
 from harness.model.devices import held_in
 from harness.model.errors import raised
 from harness.text.harmless import class_name
@@ -30,6 +29,8 @@ class NotBuilt(TypeError):
 @dataclass(frozen=True, eq=False)
 class Builder:
     """Builds a model from a user's class or function, with the same numbers for the same seed.
+
+    It is in train() then: eval() may change its tensors, as by merging weights.
 
     `name` is the model's name in messages. `batch` is data with which lazy modules are initialised.
     `narrow` has the dtype in which the model was built last, if that is narrower than those of a
@@ -58,6 +59,7 @@ class Builder:
                     registered = register_hidden(module, self.hidden)
                     module = module.to(dtype=held_in(dtype), device=device)
                     keep_as_built(registered, held_in(dtype), device)
+                    set_mode(module, "train")
             except Exception as error:  # a user's constructor may raise anything
                 raise NotBuilt(f"{self.name} {raised(error)}") from error
         if not isinstance(module, torch.nn.Module):
@@ -125,9 +127,30 @@ def copy_module(module: Any, builder: Builder, dtype: str, device: str) -> Any:
 
 
 def set_mode(module: Any, mode: str) -> None:
-    """Put a module into train() or eval(), as `mode` says, if it supports them."""
-    if has_modes(module):
+    """Put a module into train() or eval(), as `mode` says, if it supports them and is not there.
+
+    A module from torch.export does not support them.
+    """
+    modes = [(part, part.training) for part in module.modules()]
+    if all(training == (mode == "train") for _, training in modes):
+        return
+    try:
         module.train(mode == "train")
+    except NotImplementedError:
+        for part, training in modes:
+            part.training = training
+
+
+def set_state(module: Any, state: State, mode: str) -> list[str]:
+    """Set tensors of a module to those of a state while it is in train(), then put it into a mode.
+
+    Return the names of the tensors that the latter changes, as eval() merges weights.
+    """
+    set_mode(module, "train")
+    write_state(module, state)
+    before = {name: tensor.detach().clone() for name, tensor in list_live(module)[0].items()}
+    set_mode(module, mode)
+    return list_changed(before, list_live(module)[0])
 
 
 def make_loss(loss: Any, kind: torch.dtype, device: str) -> Any:

@@ -172,9 +172,12 @@ def draw_words(text: str, generator: torch.Generator) -> Tensor:
     Raises WrongData for words of another form.
     """
     match = WORDS.fullmatch(text.strip())
-    if match is None:
+    lengths = [] if match is None else [each.strip() for each in match["shape"].split(",")]
+    if match is None or not all(each.isdigit() for each in filter(None, lengths)):
         raise WrongData(f"data says {shown(text, 40)}, expected words like {HOW}")
-    shape = tuple(int(each) for each in match["shape"].split(",") if each.strip())
+    shape = tuple(int(each) for each in lengths if each)
+    if 0 in shape:
+        raise WrongData(f"data says {shown(text, 40)}, expected at least 1 along each axis")
     low, high = match["low"], match["high"]
     kind = match["kind"]
     if kind in ("integers", "ints", "integer") and low is not None:

@@ -83,8 +83,11 @@ def _compare_attributes(module: Any, batch: Batch) -> Hidden:
 
 
 def _are_alike(old: Any, new: Any) -> bool:
-    """Are both tensors of real numbers, in one shape?"""
-    if not (isinstance(old, Tensor) and isinstance(new, Tensor)):
+    """Are both tensors of real numbers, in one shape?
+
+    A tensor that can be differentiated is an answer that the model keeps: no state of later calls.
+    """
+    if not (isinstance(old, Tensor) and isinstance(new, Tensor)) or new.requires_grad:
         return False
     return old.is_floating_point() and old.shape == new.shape
 

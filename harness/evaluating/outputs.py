@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields, is_dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from harness.model.errors import WrongAnswer
 from harness.model.tensors import to_plain
 from harness.text.harmless import class_name, exact, one_line, shown
 
+T = TypeVar("T")
 DEEPEST = 8  # levels of an output
 
 
@@ -37,6 +38,24 @@ def name_outputs(output: Any, name: str = "output", depth: int = 0) -> dict[str,
     for label, part in _list_parts(output, name):
         tensors |= name_outputs(part, label, depth + 1)
     return tensors
+
+
+def pair_names(mine: Sequence[str], theirs: Sequence[str]) -> dict[str, str]:
+    """Return a dict from names of one model's outputs to those of another's, for names that the
+    other lacks: in their order, if there are as many on both sides.
+    """
+    own = [name for name in mine if name not in theirs]
+    others = [name for name in theirs if name not in mine]
+    return dict(zip(own, others, strict=True)) if len(own) == len(others) else {}
+
+
+def order_as(outputs: Mapping[str, T], expected: Collection[str]) -> dict[str, T]:
+    """Return outputs under the names of another model's, in its order if all are `expected`."""
+    names = pair_names(list(outputs), list(expected))
+    renamed = {names.get(name, name): each for name, each in outputs.items()}
+    if renamed.keys() != set(expected):
+        return renamed
+    return {name: renamed[name] for name in expected}
 
 
 def _list_parts(output: Any, name: str) -> list[tuple[str, Any]]:

@@ -10,9 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import torch
-
-from harness.evaluating.built import Builder, cast_batch, make_loss
+from harness.evaluating.built import Builder, cast_batch, make_loss, set_state
 from harness.evaluating.data import Batch
 from harness.evaluating.draws import draw_state
 from harness.evaluating.evaluation import (
@@ -31,10 +29,10 @@ from harness.evaluating.hidden import find_hidden
 from harness.evaluating.state import (
     State,
     Tensors,
+    list_changed,
     list_live,
     list_tensors,
     read_state,
-    write_state,
 )
 from harness.model.devices import held_in
 from harness.model.errors import raised
@@ -56,8 +54,9 @@ class Side:
 
     `built` are its tensors by name as it was built, in float64. `outputs` has the shapes of its
     outputs by name, for each mode ("train" or "eval"); `errors` says for a mode why the model
-    cannot be called. `moved` names the buffers and parameters that a call changes, and `acting` the
-    parameters that some output depends on. `numbers` counts the numbers that one evaluation
+    cannot be called. `moved` names the buffers and parameters that a call changes, `switched` the
+    tensors that train() and eval() themselves change, and `acting` the parameters that some output
+    depends on. `numbers` counts the numbers that one evaluation
     computes. `by_inputs` says whether it can be differentiated by its inputs.
     `unset` names attributes that cannot be set, although a call in train() changes them and outputs
     in eval() follow from them.
@@ -70,6 +69,7 @@ class Side:
     outputs: dict[str, Shapes] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
     moved: list[str] = field(default_factory=list)
+    switched: list[str] = field(default_factory=list)
     acting: list[str] = field(default_factory=list)
     numbers: int = 0
     by_inputs: bool = True
@@ -126,7 +126,7 @@ def call_in_modes(side: Side, given: Given, modes: Sequence[str]) -> Side:
             side.errors[mode] = f"{side.builder.name} {_describe(error, given.data)}"
     if "train" not in modes and side.tensors.buffers:
         _note_moved(side)
-    write_state(side.module, side.built)
+    set_state(side.module, side.built, "train")
     return side
 
 
@@ -147,8 +147,10 @@ def _look_in_mode(side: Side, given: Given, mode: str) -> Side:
     observations added.
     """
     loss = make_loss(given.loss, held_in(side.dtype), "cpu")
-    names = side.tensors.parameters
-    write_state(side.module, draw_state(side.built, names, 11))
+    names = side.tensors.drawn
+    for name in set_state(side.module, draw_state(side.built, names, 11), mode):
+        if name not in side.switched:
+            side.switched.append(name)
     before = {name: tensor.clone() for name, tensor in list_live(side.module)[0].items()}
     question = Question(side.batch, mode, loss=loss, by_inputs=side.by_inputs)
     try:
@@ -170,14 +172,12 @@ def _look_in_mode(side: Side, given: Given, mode: str) -> Side:
 
 def _compare_moved(side: Side, before: State) -> None:
     """Note the tensors of a model that a call has changed; `before` are their earlier numbers."""
-    for name, tensor in list_live(side.module)[0].items():
-        if not torch.equal(tensor.nan_to_num(), before[name].nan_to_num()):
-            side.moved.append(name)
+    side.moved.extend(list_changed(before, list_live(side.module)[0]))
 
 
 def _note_moved(side: Side) -> None:
     """Call a model in train(), which is not asked, and note the buffers that this changes."""
-    write_state(side.module, side.built)
+    set_state(side.module, side.built, "train")
     with suppress(Exception):  # a user's model may raise anything
         call_before(side.module, Question(side.batch, "train"))
         _compare_moved(side, side.built)

@@ -21,7 +21,8 @@ class Tensors:
 
     A tensor with several names is listed under the first; `other_names` maps the others to the
     first. `frozen` are the parameters that need no gradient. `starts` has the number of buffers
-    whose elements are all equal, as listed.
+    whose elements are all equal, as listed. `fixed` are the frozen parameters that hold constants
+    (whole numbers that are not all equal, as a mask has).
     """
 
     parameters: Mapping[str, Shape]
@@ -29,6 +30,12 @@ class Tensors:
     other_names: Mapping[str, str]
     frozen: tuple[str, ...] = ()
     starts: Mapping[str, float] = field(default_factory=dict)
+    fixed: tuple[str, ...] = ()
+
+    @property
+    def drawn(self) -> list[str]:
+        """The names of the parameters that get random numbers."""
+        return [name for name in self.parameters if name not in self.fixed]
 
     @property
     def all(self) -> dict[str, Shape]:
@@ -83,7 +90,18 @@ def list_tensors(module: Any) -> Tensors:
             frozen.append(name)
         if of_kind is buffers and tensor.numel() and bool((tensor == tensor.flatten()[0]).all()):
             starts[name] = float(tensor.flatten()[0])
-    return Tensors(parameters, buffers, other_names, tuple(frozen), starts)
+    fixed = tuple(name for name in frozen if _holds_constants(live[name]))
+    return Tensors(parameters, buffers, other_names, tuple(frozen), starts, fixed)
+
+
+def _holds_constants(tensor: Tensor) -> bool:
+    """Are these whole numbers that are not all equal?"""
+    numbers = tensor.detach()
+    if not numbers.is_floating_point() or not numbers.numel():
+        return False
+    if not torch.equal(numbers, numbers.round()):
+        return False
+    return not bool((numbers == numbers.flatten()[0]).all())
 
 
 def read_state(module: Any) -> State:
@@ -105,6 +123,15 @@ def name_all(state: State, tensors: Tensors) -> State:
         if first in state:
             named[name] = state[first]
     return named
+
+
+def list_changed(before: State, now: State) -> list[str]:
+    """Return the names of the tensors whose numbers differ in two states."""
+    return [
+        name
+        for name, tensor in now.items()
+        if not torch.equal(tensor.nan_to_num(), before[name].nan_to_num())
+    ]
 
 
 def write_state(module: Any, state: State) -> None:

@@ -9,6 +9,7 @@ r, n.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import permutations
 
 from harness.layouts.layout import Layout
@@ -38,7 +39,8 @@ def list_gates(theirs: Sequence[Named], ours: Sequence[Named]) -> Iterator[Layou
             if taken not in seen:
                 seen.add(taken)
                 said = said if evident else _say_taken(taken)
-                yield _make_layout(held, size, taken, said, evident)
+                named = evident and gates == 3
+                yield replace(_make_layout(held, size, taken, said, evident), named=named)
         for each in permutations(usual):
             taken = "".join(each)
             if taken not in seen:

@@ -17,13 +17,14 @@ class Layout:
 
     `said` says in words where numbers stand, with {ours} and {theirs} in place of the models'
     names. `assumed` says that the layout is one of a known framework, and may be assumed where no
-    name contradicts it. Another layout is only a hint.
+    name contradicts it. Another layout is only a hint. `named` says that names of tensors tell it.
     """
 
     said: str
     theirs: Mapping[str, Part] = field(default_factory=dict)
     ours: Mapping[str, Callable[[Part], Part]] = field(default_factory=dict)
     assumed: bool = True
+    named: bool = False
 
     def describe(self, ours: str, theirs: str) -> str:
         """Return the layout in words, with the names of the models."""

@@ -130,9 +130,8 @@ def replaced(part: Part, by: Mapping[str, Part]) -> Part:
         return part
     pattern = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
     text = re.sub(rf"(?<![\w.])({pattern})(?!\w)", lambda match: by[match[1]].text, part.text)
-    code = part.code
-    for name in names:
-        code = code.replace(whole(name).code, by[name].code)
+    codes = {whole(name).code: by[name].code for name in names}
+    code = re.sub("|".join(map(re.escape, codes)), lambda match: codes[match[0]], part.code)
 
     def make(state: State) -> Tensor:
         return part.make({**state, **{name: by[name].make(state) for name in names}})

@@ -15,7 +15,8 @@ from harness.evaluating.state import Shape
 from harness.layouts.gates import USUAL
 from harness.layouts.parts import Named, Part
 
-LAYERS = (*USUAL.values(), "qkv")  # all roles in a layer, in PyTorch's order
+HEADED = "qkv"  # beside which attention has an output, as "o_proj"
+LAYERS = (*USUAL.values(), HEADED)  # all roles in a layer, in PyTorch's order
 LETTER = re.compile(r"[wubv]?[xhi]?([ifgcorzunqkv])")
 WORDS = {
     "input": "i",
@@ -77,7 +78,7 @@ def list_groups(names: Sequence[str]) -> list[list[str]]:
         [found[role] for role in layer]
         for found in kinds.values()
         for layer in LAYERS
-        if set(found) == set(layer)
+        if set(found) == set(layer) or (layer == HEADED and set(found) > set(layer))
     ]
 
 

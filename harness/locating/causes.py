@@ -1,5 +1,5 @@
 """Finds likely causes of a difference: relations of the first operation that differs to an
-operation of the reference.
+operation of the reference. Each must explain the whole difference.
 
 They show usual mistakes. Examples are a missing scale, a residual that is not added, a transposed
 matrix, a softmax along another axis, and exchanged weights of a gate.
@@ -19,19 +19,19 @@ from harness.locating.alike import (
     are_equal,
     find_factor,
     hold_equal,
-    list_readers,
     list_results,
     name_kind,
     read_inputs,
     read_results,
 )
 from harness.locating.located import locate
-from harness.locating.mixing import is_mixed_otherwise
+from harness.locating.mending import Mended, is_explained, repeat_with
+from harness.locating.mixing import EXCHANGED, find_mixtures, follow
 from harness.locating.skipping import find_skip
 from harness.rules.registry import bind
 from harness.shadow.places import Place
 from harness.shadow.recording import Operation
-from harness.shadow.replay import Replay
+from harness.shadow.replay import Replay, Results
 from harness.shadow.shadow import Shadow
 from harness.words.wording import describe_operation
 
@@ -47,22 +47,29 @@ class Causes:
     `name` is the reference's name.
     """
 
-    def __init__(self, subject: Replay, reference: Replay, first: Operation, name: str) -> None:
-        self.subject, self.reference, self.name = subject, reference, name
+    def __init__(self, subject: Shadow, reference: Shadow, first: Operation, name: str) -> None:
+        self.shadows = subject, reference
+        self.subject, self.reference, self.name = subject.replay, reference.replay, name
         self.first, self.said = first, describe_shortly(first)
-        self.inputs = read_inputs(subject, first)
+        self.inputs = read_inputs(self.subject, first)
 
     def find(self) -> list[Cause]:
-        """Return the first kind of cause that fits, as a list of one; empty if none does."""
-        for search in (
-            self._find_mixture,
+        """Return the first mistake that explains the whole difference, as a list of one; empty if
+        none does.
+        """
+        mixtures = [] if self.first.backward else follow(self.subject, self.first)
+        tried = [(find_mixtures(self.reference), each) for each in mixtures]
+        searches = (
             self._find_factor,
             self._find_arguments,
             self._find_factor_of_input,
             self._find_transposed,
-        ):
-            for sentence in search():
-                return [(HintKind.LIKELY, sentence)]
+        )
+        for search, operation in [*tried, *((each, self.first) for each in searches)]:
+            for said in dict.fromkeys(each.said for each in search(self.subject, operation)):
+                if is_explained(*self.shadows, operation, said, search):
+                    ends = f"; in {self.name} they are exchanged" if said == EXCHANGED else ""
+                    return [(HintKind.LIKELY, said.format(self.said) + ends)]
         return [(HintKind.NOTE, sentence) for sentence in [*self._find_order()][:1]]
 
     def _list_alike(self) -> Iterator[tuple[Operation, list[Tensor]]]:
@@ -72,77 +79,63 @@ class Causes:
             if alike and operation.backward == self.first.backward:
                 yield operation, read_inputs(self.reference, operation)
 
-    def _find_factor(self) -> Iterator[str]:
-        """Yield whether the result is a multiple of a result of the reference, and is used as that
-        one is.
-        """
-        mine = next(iter(read_results(self.subject, self.first)), None)
-        if mine is None or mine.numel() < FEWEST:
+    def _find_factor(self, side: Replay, operation: Operation) -> Iterator[Mended]:
+        """Yield by which factors the result is a multiple of results of the reference."""
+        results = read_results(side, operation)
+        if not results or results[0].numel() < FEWEST:
             return
         operations = self.reference.run.operations
-        for theirs, result in list_results(self.reference, operations, self.first.backward):
-            factor = find_factor(mine, result)
-            if factor is not None and not self._is_used_otherwise(theirs):
-                yield f"the result of {self.said} is {_format(factor)} times that of {self.name}"
-                return
+        for _, theirs in list_results(self.reference, operations, operation.backward):
+            factor = find_factor(results[0], theirs)
+            if factor is not None:
+                said = f"the result of {{}} is {_format(factor)} times that of {self.name}"
+                yield Mended(said, (results[0] / factor,))
 
-    def _is_used_otherwise(self, theirs: Operation) -> bool:
-        """Is the result of an operation of the reference read beside other numbers than the result
-        of the subject's, by an operation of the same kind?
-        """
-        pairs = [
-            (
-                _read_beside(self.subject, reader, self.first),
-                _read_beside(self.reference, other, theirs),
-            )
-            for reader in list_readers(self.subject, self.first)
-            for other in list_readers(self.reference, theirs)
-            if name_kind(reader) == name_kind(other)
-        ]
-        return bool(pairs) and not any(_fit(*pair) for pair in pairs)
-
-    def _find_factor_of_input(self) -> Iterator[str]:
+    def _find_factor_of_input(self, side: Replay, operation: Operation) -> Iterator[Mended]:
         """Yield whether one input is a multiple of that of an operation of the same kind, and the
         others are equal.
         """
-        for _, inputs in self._list_alike():
-            if len(inputs) != len(self.inputs):
-                continue
-            pairs = zip(self.inputs, inputs, strict=True)
-            apart = [pair for pair in pairs if not are_equal(*pair)]
-            factor = find_factor(*apart[0]) if len(apart) == 1 else None
-            if factor is not None and apart[0][0].numel() >= FEWEST:
-                yield f"an input of {self.said} is {_format(factor)} times that in {self.name}"
+        for number, mine, theirs in self._list_apart(side, operation):
+            factor = find_factor(mine, theirs)
+            if factor is not None and mine.numel() >= FEWEST:
+                said = f"an input of {{}} is {_format(factor)} times that in {self.name}"
+                yield Mended(said, _replace(side, operation, number, mine / factor))
 
-    def _find_arguments(self) -> Iterator[str]:
+    def _find_transposed(self, side: Replay, operation: Operation) -> Iterator[Mended]:
+        """Yield whether an input is the transpose of that of an operation of the same kind."""
+        for number, mine, theirs in self._list_apart(side, operation):
+            if mine.ndim > 1 and are_equal(mine.mT, theirs):
+                said = f"an input of {{}} is the transpose of that in {self.name}"
+                yield Mended(said, _replace(side, operation, number, mine.mT))
+
+    def _list_apart(
+        self, side: Replay, operation: Operation
+    ) -> Iterator[tuple[int, Tensor, Tensor]]:
+        """Yield the only input that differs from that of an operation of the same kind, its number
+        among the floating-point inputs, and the other.
+        """
+        inputs = read_inputs(side, operation)
+        for _, others in self._list_alike():
+            if len(inputs) == len(others):
+                pairs = list(enumerate(zip(inputs, others, strict=True)))
+                apart = [(number, *pair) for number, pair in pairs if not are_equal(*pair)]
+                if len(apart) == 1:
+                    yield apart[0]
+
+    def _find_arguments(self, side: Replay, operation: Operation) -> Iterator[Mended]:
         """Yield sentences on arguments that differ from those of an operation of the same kind
         with the same inputs.
         """
-        for operation, inputs in self._list_alike():
-            if len(inputs) == len(self.inputs) and all(map(are_equal, self.inputs, inputs)):
-                own, others = read_arguments(self.first, inputs), read_arguments(operation, inputs)
+        inputs = read_inputs(side, operation)
+        own = read_arguments(operation, inputs)
+        for theirs, others in self._list_alike():
+            if len(others) == len(inputs) and all(map(are_equal, inputs, others)):
+                given = read_arguments(theirs, others)
                 for argument in own:
-                    if argument in others and own[argument] != others[argument]:
-                        yield (
-                            f"{argument} of {self.said} is {own[argument]}, in {self.name}"
-                            f" {others[argument]}"
-                        )
-
-    def _find_mixture(self) -> Iterator[str]:
-        """Yield whether two arrays are mixed with exchanged weights."""
-        forward = not self.first.backward
-        if forward and is_mixed_otherwise(self.subject, self.reference, self.first):
-            yield (
-                f"{self.said} belongs to a mixture of two arrays, by z and 1 - z; in {self.name}"
-                " they are exchanged"
-            )
-
-    def _find_transposed(self) -> Iterator[str]:
-        """Yield whether an input is the transpose of that of an operation of the same kind."""
-        for _, inputs in self._list_alike():
-            for mine, theirs in zip(self.inputs, inputs, strict=False):
-                if mine.ndim > 1 and are_equal(mine.mT, theirs) and not are_equal(mine, theirs):
-                    yield f"an input of {self.said} is the transpose of that in {self.name}"
+                    if argument in given and own[argument] != given[argument]:
+                        said = f"{argument} of {{}} is {own[argument]}, in {self.name}"
+                        results = repeat_with(theirs, [*map(side.read, operation.places)])
+                        yield Mended(f"{said} {given[argument]}", results)
 
     def _find_order(self) -> Iterator[str]:
         """Yield which operation of the reference reads the same numbers, if none of the same kind
@@ -175,11 +168,12 @@ def list_causes(
     if not first:
         return []
     if first[0] in subject.watched.run.operations:
-        return Causes(subject.replay, reference.replay, first[0], name).find()
-    skip = find_skip(subject.replay, reference.replay, first)
+        return Causes(subject, reference, first[0], name).find()
+    skip = find_skip(subject, reference, first, {})
     if skip is None:
         return []
-    skipped, reader = describe_shortly(skip.skipped), describe_shortly(skip.reader)
+    skipped = describe_shortly(skip.skipped)
+    reader = describe_shortly(skip.name_reader(subject.replay))
     return [(HintKind.LIKELY, f"{name} computes {skipped} before {reader}, the model does not")]
 
 
@@ -187,19 +181,12 @@ def _format(factor: float) -> str:
     return f"{factor:.{7 if abs(factor - 1) > 1e-6 else 13}g}"
 
 
-def _read_beside(side: Replay, reader: Operation, operation: Operation) -> list[Tensor]:
-    """Return the floating-point arrays that a reader of an operation's result reads besides."""
-    versions = {place.version for place in filter(None, operation.results)}
-    arrays = [side.read(place).detach() for place in reader.places if place.version not in versions]
-    return [array for array in arrays if array.is_floating_point()]
-
-
-def _fit(mine: Sequence[Tensor], theirs: Sequence[Tensor]) -> bool:
-    """Are the arrays of two sides equal, or multiples of each other?"""
-    return len(mine) == len(theirs) and all(
-        are_equal(one, other) or find_factor(one, other) is not None
-        for one, other in zip(mine, theirs, strict=True)
-    )
+def _replace(side: Replay, operation: Operation, number: int, array: Tensor) -> Results:
+    """Return the results of an operation with an array for one of its floating-point inputs."""
+    arrays = [side.read(place) for place in operation.places]
+    real = [each for each, one in enumerate(arrays) if one.is_floating_point()]
+    arrays[real[number]] = array
+    return repeat_with(operation, arrays)
 
 
 def describe_shortly(operation: Operation) -> str:

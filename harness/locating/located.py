@@ -8,12 +8,21 @@ import os
 from harness.core.finding import Located
 from harness.shadow.recording import Operation
 
+CAST = "aten::_to_copy"
+
 
 def locate(operation: Operation) -> Located:
     """Return an operation with its layer and line."""
     line, source = read_line(operation.line)
-    name = operation.functional.removeprefix("aten::")
-    return Located(name, operation.layer, line, source, operation.backward)
+    return Located(_name(operation), operation.layer, line, source, operation.backward)
+
+
+def _name(operation: Operation) -> str:
+    """Return the name of an operation; of a cast, with the dtype."""
+    if operation.functional != CAST:
+        return operation.functional.removeprefix("aten::")
+    dtype = operation.kwargs.get("dtype")
+    return "copy" if dtype is None else f"cast to {str(dtype).removeprefix('torch.')}"
 
 
 def read_line(line: str) -> tuple[str, str]:

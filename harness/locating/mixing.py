@@ -5,36 +5,41 @@ The sum of z p + (1 - z) q and (1 - z) p + z q is p + q, in all forms of both.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
 
 from harness.locating.alike import are_equal, list_readers, list_results, read_inputs, read_results
+from harness.locating.mending import Mended, Search
 from harness.shadow.recording import Operation
 from harness.shadow.replay import Replay
 
+EXCHANGED = "{} belongs to a mixture of two arrays, by z and 1 - z"
 STARTS = 16  # numbers of an array that are compared first
 NEAR_START = 1e-6  # of the largest of them
 STEPS = 3  # operations from the first that differs to the mixture, and back to what is mixed
 
 
-def is_mixed_otherwise(subject: Replay, reference: Replay, first: Operation) -> bool:
-    """Does the subject mix two arrays near its operation `first`, and the reference the same two
-    with their weights exchanged?
+def find_mixtures(reference: Replay) -> Search:
+    """Return a search for results that are a mixture of two arrays, whose weights the reference
+    exchanges.
     """
     known = [each for _, each in list_results(reference, reference.run.operations, False)]
-    for operation in _follow(subject, first):
-        for mixture in read_results(subject, operation):
+
+    def search(side: Replay, operation: Operation) -> Iterator[Mended]:
+        for mixture in read_results(side, operation):
             alike = [each for each in known if each.shape == mixture.shape]
-            if mixture.numel() < 2 or not alike or _is_in(mixture, alike):
-                continue
-            if _has_partner(mixture, _list_parts(subject, operation, mixture), alike):
-                return True
-    return False
+            if mixture.numel() > 1 and alike and not _is_in(mixture, alike):
+                for partner in _list_partners(
+                    mixture, _list_parts(side, operation, mixture), alike
+                ):
+                    yield Mended(EXCHANGED, (partner,))
+
+    return search
 
 
-def _follow(side: Replay, first: Operation) -> list[Operation]:
+def follow(side: Replay, first: Operation) -> list[Operation]:
     """Return an operation and the readers of its result, within STEPS."""
     found = {first: None}
     last = [first]
@@ -62,8 +67,11 @@ def _list_parts(side: Replay, operation: Operation, mixture: Tensor) -> list[Ten
     return parts
 
 
-def _has_partner(mixture: Tensor, parts: Sequence[Tensor], known: Sequence[Tensor]) -> bool:
-    """Is p + q - mixture one of the arrays `known`, for two parts that differ from the mixture?
+def _list_partners(
+    mixture: Tensor, parts: Sequence[Tensor], known: Sequence[Tensor]
+) -> Iterator[Tensor]:
+    """Yield p + q - mixture for two parts that differ from the mixture, if it is one of the arrays
+    `known`.
 
     Their first numbers are compared before all.
     """
@@ -74,9 +82,20 @@ def _has_partner(mixture: Tensor, parts: Sequence[Tensor], known: Sequence[Tenso
             start = _begin(one) + _begin(other) - _begin(mixture)
             near = (abs(starts - start) <= NEAR_START * abs(start).max()).all(1)
             likely = [each for each, is_near in zip(known, near.tolist(), strict=True) if is_near]
-            if likely and _is_in(one + other - mixture, likely):
-                return True
-    return False
+            partner = one + other - mixture
+            if likely and _is_in(partner, likely) and _is_mixed(mixture, one, other, parts):
+                yield partner
+
+
+def _is_mixed(mixture: Tensor, one: Tensor, other: Tensor, parts: Sequence[Tensor]) -> bool:
+    """Is one of the parts the weight z of a mixture of two of them: z p + (1 - z) q or the
+    reverse?
+    """
+    return any(
+        are_equal(torch.lerp(*ends, weight), mixture)
+        for ends in ((one, other), (other, one))
+        for weight in parts
+    )
 
 
 def _begin(array: Tensor) -> Tensor:

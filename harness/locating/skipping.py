@@ -7,7 +7,7 @@ the array itself to a reader of the same kind.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from torch import Tensor
@@ -21,9 +21,11 @@ from harness.locating.alike import (
     read_inputs,
 )
 from harness.locating.arrivals import is_one_of
+from harness.locating.mending import Mended, Search, is_alike, is_explained, repeat_with
 from harness.shadow.places import Place
 from harness.shadow.recording import Operation
-from harness.shadow.replay import Replay
+from harness.shadow.replay import Replay, Results
+from harness.shadow.shadow import Shadow
 
 COPIES = ("clone", "copy")
 
@@ -36,9 +38,28 @@ class Skip(NamedTuple):
     skipped: Operation
     reader: Operation
 
+    def name_reader(self, side: Replay) -> Operation:
+        """Return the reader; if it only copies, the reader of the copy."""
+        return _pass_copies(side, self.reader)
 
-def find_skip(subject: Replay, reference: Replay, lacking: Sequence[Operation]) -> Skip | None:
-    """Return the first of the operations `lacking` that the subject skips; None if it skips none.
+
+def find_skip(
+    subject: Shadow, reference: Shadow, lacking: Sequence[Operation], known: dict[Skip, bool]
+) -> Skip | None:
+    """Return the first skip of one of the operations `lacking` that explains the whole difference;
+    None if none does. `known` says which skips do, and is filled.
+    """
+    for skip in _list_skips(subject.replay, reference.replay, lacking):
+        if skip not in known:
+            search = _find_skipped(reference.replay, skip)
+            known[skip] = is_explained(subject, reference, skip.reader, "", search)
+        if known[skip]:
+            return skip
+    return None
+
+
+def _list_skips(subject: Replay, reference: Replay, lacking: Sequence[Operation]) -> Iterator[Skip]:
+    """Yield those of the operations `lacking` that the subject skips.
 
     `lacking` are operations of the reference whose inputs the subject computes, and whose results
     it does not. An operation that the subject has elsewhere is moved, not skipped.
@@ -46,13 +67,42 @@ def find_skip(subject: Replay, reference: Replay, lacking: Sequence[Operation]) 
     for operation in lacking:
         if operation.backward or _is_moved(subject, reference, operation):
             continue
-        given = read_inputs(reference, operation)
-        results = {place.version for place in operation.results if place is not None}
-        for theirs in list_readers(reference, operation):
-            for mine in _list_alike(subject, theirs):
-                if _reads_instead(subject, reference, mine, theirs, results, given):
-                    return Skip(operation, _pass_copies(subject, mine))
-    return None
+        for mine in subject.run.operations:
+            for _ in _mend(subject, reference, operation, mine):
+                yield Skip(operation, mine)
+
+
+def _find_skipped(reference: Replay, skip: Skip) -> Search:
+    """Return a search for operations that read an array which the reference transforms first, by
+    the skipped operation or another of its line.
+    """
+    alike = [each for each in reference.run.operations if is_alike(each, skip.skipped)]
+
+    def search(side: Replay, operation: Operation) -> Iterator[Mended]:
+        for each in alike:
+            for results in _mend(side, reference, each, operation):
+                yield Mended("", results)
+
+    return search
+
+
+def _mend(
+    side: Replay, reference: Replay, skipped: Operation, mine: Operation
+) -> Iterator[Results]:
+    """Yield the results of the operation `mine` as they would be without the skip."""
+    given = read_inputs(reference, skipped)
+    results = {place.version for place in skipped.results if place is not None}
+    for theirs in list_readers(reference, skipped):
+        if _calls_alike(mine, theirs) and _reads_instead(
+            side, reference, mine, theirs, results, given
+        ):
+            arrays = [
+                (reference if other.version in results else side).read(
+                    other if other.version in results else place
+                )
+                for place, other in zip(mine.places, theirs.places, strict=True)
+            ]
+            yield repeat_with(mine, arrays)
 
 
 def _pass_copies(side: Replay, operation: Operation) -> Operation:
@@ -83,16 +133,13 @@ def _is_moved(subject: Replay, reference: Replay, operation: Operation) -> bool:
     return len(mine) >= len(theirs)
 
 
-def _list_alike(side: Replay, operation: Operation) -> list[Operation]:
-    """Return the operations of the same kind and way, with the same numbers beside arrays."""
-    return [
-        each
-        for each in side.run.operations
-        if name_kind(each) == name_kind(operation)
-        and each.backward == operation.backward
-        and _without_places((*each.args, each.kwargs))
-        == _without_places((*operation.args, operation.kwargs))
-    ]
+def _calls_alike(one: Operation, other: Operation) -> bool:
+    """Are two operations of the same kind and way, with the same numbers beside arrays?"""
+    return (
+        name_kind(one) == name_kind(other)
+        and one.backward == other.backward
+        and _without_places((*one.args, one.kwargs)) == _without_places((*other.args, other.kwargs))
+    )
 
 
 def _without_places(given: Any) -> Any:

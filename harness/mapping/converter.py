@@ -69,6 +69,9 @@ def _call(make: Callable[[State], State], state: State) -> State:
             return make(state)
     except WrongMap as error:
         raise WrongMap(f"parameters: {error}") from None
+    except KeyError as error:
+        names = ", ".join(state)
+        raise WrongMap(f"parameters: the converter {raised(error)}; there are {names}") from error
     except Exception as error:  # a user's converter may raise anything
         raise WrongMap(f"parameters: the converter {raised(error)}") from error
 

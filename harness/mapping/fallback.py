@@ -11,7 +11,7 @@ from harness.mapping.aligning import Rules, align
 from harness.mapping.converter import WrongMap
 from harness.mapping.mapping import ParameterMap
 from harness.mapping.pair import Pair, list_all_left, make_assumed
-from harness.mapping.plausible import list_contradictions
+from harness.plausible.contradictions import list_contradictions
 
 TRIED = (
     "tensors joined, cut, stacked, added, transposed and exchanged, kernels and dense weights of"
@@ -68,6 +68,15 @@ def refuse(pair: Pair, count: int, against_names: str, ended: bool) -> WrongMap:
         f" clear: {tried}{said}. {pair.name} has {list_shapes(pair.ours.all)};"
         f" {pair.name_theirs} has {list_shapes(pair.theirs.all)}. Write"
         f' parameters=lambda s: {{"{first}": s["{source}"], ...}}'
+    )
+
+
+def refuse_zeros(pair: Pair) -> WrongMap:
+    """Return the error with a sentence on data that tell nothing of the parameters."""
+    return WrongMap(
+        f"how the parameters of {pair.name} follow from those of {pair.name_theirs} is not clear:"
+        " all numbers of the data are 0, and tell nothing of the weights that multiply them. Give"
+        " other data, or write parameters={...}"
     )
 
 

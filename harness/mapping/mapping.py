@@ -13,6 +13,7 @@ from harness.layouts.parts import Part
 
 Given = Mapping[str, Tensor]
 KEPT = "as built: each model keeps its own numbers"
+MOST_SHORT = 3  # expressions on the screen; all stand in results.json
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +28,8 @@ class ParameterMap:
     are not used. `differentiable` is False for a user's function that computes outside torch, as in
     NumPy. `remark` is a further note for the reader. `fallback` says which map this is if none was
     found that makes the outputs agree. `against_names` is a sentence on a map that contradicts the
-    names of tensors, with which the outputs of both models would agree.
+    names of tensors, with which the outputs of both models would agree. `short` is `text` with the
+    first few expressions only.
     """
 
     make: Callable[[State], State]
@@ -42,6 +44,12 @@ class ParameterMap:
     remark: str = ""
     fallback: str = ""
     against_names: str = ""
+    short: str = ""
+
+    @property
+    def said(self) -> str:
+        """The sentence `text`, or a shorter one (`short`) if there is one."""
+        return self.short or self.text
 
     @property
     def moves(self) -> bool:
@@ -166,6 +174,18 @@ def describe_parts(parts: Mapping[str, Part], most: int = 12) -> str:
     if len(texts) > most:
         texts = [*texts[:most], f"{len(texts) - most} more"]
     return ", ".join(texts)
+
+
+def shorten_parts(parts: Mapping[str, Part]) -> str:
+    """Return the first MOST_SHORT expressions in words, and how many more there are: tensors that
+    are joined, cut or turned first, since a map may be wrong there.
+    """
+    texts = [(part.text in part.sources, name) for name, part in parts.items() if part.text != name]
+    ordered = [name for _, name in sorted(texts, key=lambda each: each[0])]
+    first = ordered[:MOST_SHORT] if len(texts) > MOST_SHORT + 1 else ordered
+    said = describe_parts({name: part for name, part in parts.items() if name in first})
+    more = len(texts) - len(first)
+    return f"{said}, and {more} more" if more else said
 
 
 def write_parts(parts: Mapping[str, Part]) -> str:

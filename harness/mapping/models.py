@@ -17,6 +17,7 @@ from harness.evaluating.data import Batch, make_batches
 from harness.evaluating.draws import draw_state
 from harness.evaluating.evaluation import GRADIENT, Question, name_arguments, survey
 from harness.evaluating.given import CopyOf, Given
+from harness.evaluating.outputs import order_as, pair_names
 from harness.evaluating.side import NoModel, Side, look_at
 from harness.evaluating.state import write_state
 from harness.evaluating.using import list_used
@@ -67,6 +68,10 @@ class Models:
     def by_inputs(self) -> bool:
         """Can both models be differentiated by the inputs?"""
         return self.subject.by_inputs and self.reference.by_inputs
+
+    def merges_in(self, mode: str) -> bool:
+        """Does putting a model into a mode change tensors, so that gradients by them are others?"""
+        return mode == "eval" and bool(self.subject.switched or self.reference.switched)
 
 
 def prepare(given: Given) -> Models:
@@ -126,14 +131,15 @@ def _map(given: Given, subject: Side, reference: Side) -> ParameterMap:
     """Return the map from the reference's parameters to the subject's, found by trying if
     necessary. Raises WrongMap.
     """
-    modes = [
-        mode for mode in ("eval", "train") if mode in subject.outputs and mode in reference.outputs
-    ]
+    preferred = ["eval", "train"]
+    if subject.switched or reference.switched:  # eval() merges what is mapped
+        preferred.reverse()
+    modes = [mode for mode in preferred if mode in subject.outputs and mode in reference.outputs]
     if not modes:
         raise NoModel("; ".join([*subject.errors.values(), *reference.errors.values()]))
     for side in (subject, reference):
         set_mode(side.module, modes[0])
-    drawn = [*reference.tensors.parameters, *reference.moved]
+    drawn = [*reference.tensors.drawn, *reference.moved]
     states = [draw_state(reference.built, drawn, seed) for seed in (21, 22)]
     pair = Pair(
         subject.tensors,
@@ -147,8 +153,8 @@ def _map(given: Given, subject: Side, reference: Side) -> ParameterMap:
         given.name_reference,
     )
     said = given.parameters
-    mine, theirs = ([*side.outputs[modes[0]].values()] for side in (subject, reference))
-    if mine != theirs:  # no map makes them the same
+    theirs = reference.outputs[modes[0]]
+    if order_as(subject.outputs[modes[0]], theirs) != theirs:  # no map makes them the same
         said = AS_BUILT
     try:
         return _keep_constants(find_map(pair, said), given, subject, reference)
@@ -190,15 +196,11 @@ def _list_constants(given: Given, subject: Side, reference: Side) -> list[str]:
 
 def pair_outputs(subject: Side, reference: Side) -> dict[str, str]:
     """Return a dict from names of the subject's outputs to those of the reference's, for outputs
-    with different names.
-
-    Such outputs are paired in their order if there are as many on both sides.
+    with names that the reference lacks.
     """
     names: dict[str, str] = {}
     for mode, outputs in subject.outputs.items():
-        mine, theirs = list(outputs), list(reference.outputs.get(mode, ()))
-        if set(mine) != set(theirs) and len(mine) == len(theirs):
-            names |= dict(zip(mine, theirs, strict=True))
+        names |= pair_names(list(outputs), list(reference.outputs.get(mode, ())))
     return names
 
 
@@ -235,7 +237,7 @@ def _list_free(given: Given, subject: Side, reference: Side, mapping: ParameterM
         mode = next(iter(subject.outputs))
         loss = make_loss(given.loss, held_in(subject.dtype), "cpu")
         for seed in (31, 32):
-            state = draw_state(reference.built, reference.tensors.parameters, seed)
+            state = draw_state(reference.built, reference.tensors.drawn, seed)
             write_state(subject.module, {**subject.built, **mapping.convert(state)})
             question = Question(subject.batch, mode, loss=loss, by_inputs=subject.by_inputs)
             answers, _ = survey(subject.module, question)

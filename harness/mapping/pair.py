@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.evaluating.state import Tensors
 from harness.layouts.parts import Named, Parts, list_sources
-from harness.mapping.mapping import ParameterMap, describe_parts, make_of_parts, write_parts
+from harness.mapping.mapping import (
+    ParameterMap,
+    describe_parts,
+    make_of_parts,
+    shorten_parts,
+    write_parts,
+)
 from harness.mapping.named import find_buffers
 from harness.mapping.trying import Trier
 
@@ -85,11 +91,12 @@ def make_map(
 
 def make_assumed(pair: Pair, words: Parts, keep: Parts, parts: Parts) -> ParameterMap:
     """Return the map that consists of kept expressions (`keep`) and assumed ones (`parts`)."""
-    names = {**keep, **parts}
-    text_of_parts = describe_parts(
-        {name: each for name, each in names.items() if name not in words}
-    )
-    text = f"assumed: {text_of_parts}" if text_of_parts else BY_NAME
+    both = {**keep, **parts}
+    names = {name: both[name] for name in pair.ours.all if name in both}
+    own = {name: each for name, each in names.items() if name not in words}
+    text, short = BY_NAME, BY_NAME
+    if text_of_parts := describe_parts(own):
+        text, short = f"assumed: {text_of_parts}", f"assumed: {shorten_parts(own)}"
     if words:
-        text = f"as you say; {text}"
-    return make_map(pair, words, names, text, assumed=bool(parts))
+        text, short = f"as you say; {text}", f"as you say; {short}"
+    return replace(make_map(pair, words, names, text, assumed=bool(parts)), short=short)

@@ -8,11 +8,12 @@ from itertools import islice
 
 from harness.layouts.all import list_layouts
 from harness.layouts.layout import Layout
-from harness.layouts.parts import Named, Parts
+from harness.layouts.parts import Named, Parts, list_sources
 from harness.layouts.roles import order_by_roles
 from harness.mapping.aligning import Rules, align
 from harness.mapping.orders import Exchange, list_orders
 from harness.mapping.pair import Pair, list_all_left, list_left
+from harness.plausible.owners import pair_layers
 
 MOST = 3_000  # maps that are tried
 SEARCHES = {
@@ -30,6 +31,7 @@ EXCHANGED: dict[Exchange, str] = {
     "all": ", and tensors exchanged",
 }
 PLAIN = (Rules(), Rules(turned=True), Rules(as_built=1), Rules(as_built=2))  # before layouts
+MOST_IN_LAYERS = 12  # maps that pair whole layers
 MOST_AT_FIRST = 8  # maps in the order of tensors, before layouts of some are tried
 MOST_LAID_OUT = 2  # maps of each kind that are combined with layouts at first
 MOST_MORE = 20  # and later
@@ -71,6 +73,7 @@ class Proposals:
         none is of use if the shapes do not fit. Layouts come before them.
         """
         yield Proposal({**self.words, **self.named}, {})
+        yield from self._list_layers()
         in_order = self._list_orders("nothing")
         yield from islice(in_order, MOST_AT_FIRST)
         yield from self._list_laid_out(assumed=True, most=MOST_LAID_OUT)
@@ -87,6 +90,21 @@ class Proposals:
         for keep in [fixed, self.words] if self.named else [self.words]:
             for list_rest in (list_left, list_all_left):
                 yield keep, *list_rest(self.pair, keep)
+
+    def _list_layers(self) -> Iterator[Proposal]:
+        """Yield maps that pair whole layers of the same shapes, and join or cut other tensors."""
+        for keep, rest, rest_theirs in self._list_rests():
+            for turned in (False, True):
+                parts = pair_layers(rest_theirs, rest, turned)
+                used = list_sources(list(parts.values()))
+                left = [one for one in rest if one[0] not in parts]
+                left_theirs = [one for one in rest_theirs if one[0] not in used]
+                if not parts:
+                    continue
+                rules = [Rules(turned=turned)]
+                more = self._list_alignments(left, left_theirs, "nothing", rules)
+                for each in islice(more, MOST_IN_LAYERS):
+                    yield Proposal(keep, {**parts, **each})
 
     def _list_orders(self, exchange: Exchange) -> Iterator[Proposal]:
         for keep, rest, rest_theirs in self._list_rests():

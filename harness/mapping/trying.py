@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,12 +12,15 @@ from torch import Tensor
 from harness.core.numpy_errors import users
 from harness.evaluating.data import Batch
 from harness.evaluating.evaluation import copy_batch
-from harness.evaluating.outputs import name_outputs
+from harness.evaluating.outputs import name_outputs, order_as
 from harness.evaluating.side import Side
 from harness.evaluating.state import State, write_state
+from harness.evaluating.using import list_arguments
 from harness.mapping.mapping import ParameterMap
+from harness.plausible.inside import count_common, list_sums
 
 NEAR = 1e-2
+FAR = 1e300  # the difference of an output that is not finite: the model can be called
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +28,7 @@ class Tried:
     """The reference's outputs at one choice of its parameters (`state`)."""
 
     state: State
-    outputs: Sequence[Tensor]
+    outputs: Mapping[str, Tensor]
 
 
 class Trier:
@@ -38,6 +41,7 @@ class Trier:
 
     def __init__(self, subject: Side, reference: Side, states: Sequence[State]) -> None:
         self.model, self.batch = subject.module, subject.batch
+        self.reference = reference
         self.agree = max(subject.nearness, reference.nearness)
         self.calls = 0
         self.tried = []
@@ -45,6 +49,27 @@ class Trier:
             write_state(reference.module, state)
             outputs = list_outputs(reference.module, reference.batch)
             self.tried.append(Tried(state, outputs))
+
+    @property
+    def has_data(self) -> bool:
+        """Is any real number of the data not 0? True if there are none."""
+        given = list(list_arguments((self.batch.args, self.batch.kwargs)))
+        real = [each for each in given if each.is_floating_point()]
+        return len(real) < len(given) or not real or any(bool(each.any()) for each in real)
+
+    def count_inside(self, mapping: ParameterMap) -> int:
+        """Return how many results of operations inside the reference the subject computes too, with
+        the first choice of parameters; -1 if a model cannot be called.
+        """
+        state = self.tried[0].state
+        self.calls += 1
+        try:
+            write_state(self.reference.module, state)
+            theirs = list_sums(self.reference.module, self.reference.batch)
+            write_state(self.model, mapping.convert(state))
+            return count_common(list_sums(self.model, self.batch), theirs, self.agree)
+        except Exception:  # a user's model may raise anything
+            return -1
 
     def measure(self, mapping: ParameterMap) -> float:
         """Return the largest difference of an output of both models, divided by the output's size;
@@ -64,27 +89,30 @@ class Trier:
         return largest
 
 
-def list_outputs(module: Any, batch: Batch) -> list[Tensor]:
-    """Return those outputs of a module that are real numbers, in float64."""
+def list_outputs(module: Any, batch: Batch) -> dict[str, Tensor]:
+    """Return those outputs of a module that are real numbers, in float64, by name."""
     with torch.enable_grad(), torch.random.fork_rng(devices=[]), users():
         torch.manual_seed(0)
         batch = copy_batch(batch)
         outputs = name_outputs(module(*batch.args, **batch.kwargs))
-    return [each.detach().double() for each in outputs.values() if each.is_floating_point()]
+    real = {name: each for name, each in outputs.items() if each.is_floating_point()}
+    return {name: each.detach().double() for name, each in real.items()}
 
 
-def measure_outputs(outputs: Sequence[Tensor], expected: Sequence[Tensor]) -> float:
+def measure_outputs(outputs: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> float:
     """Return the largest difference of an output from the expected one, divided by the output's
-    size; infinity if shapes differ.
+    size; infinity if shapes differ, and FAR if numbers are not finite.
     """
-    if [each.shape for each in outputs] != [each.shape for each in expected]:
+    both = [[*order_as(outputs, expected).values()], [*expected.values()]]
+    shapes = [[each.shape for each in tensors] for tensors in both]
+    if shapes[0] != shapes[1]:
         return float("inf")
     largest = 0.0
-    for mine, theirs in zip(outputs, expected, strict=True):
+    for mine, theirs in zip(*both, strict=True):
         if not theirs.numel() or torch.equal(mine, theirs):
             continue
         size = float(abs(theirs).max())
         difference = float(abs(mine - theirs).max())
-        share = difference / size if size else float("inf")
-        largest = max(largest, share if share == share else float("inf"))
+        share = difference / size if size else FAR
+        largest = max(largest, share if share < FAR else FAR)
     return largest

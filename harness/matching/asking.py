@@ -8,31 +8,36 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-import torch
 from torch import Tensor
 
-from harness.core.finding import Located
 from harness.evaluating.built import round_state
 from harness.evaluating.state import State
 from harness.evaluating.ways import list_ways
 from harness.locating.causes import list_causes
-from harness.locating.located import locate, shorten_path
 from harness.mapping.models import Models
 from harness.matching.calling import Call, Called, Caller, is_outside
 from harness.matching.compare import Compared
 from harness.matching.constants import find_tables, list_rounded
 from harness.matching.dropping import compare_dropouts
+from harness.matching.folded import drop_folded
 from harness.matching.fused import compare_as_run
 from harness.matching.kinds import list_held
 from harness.matching.losing import find_endless
+from harness.matching.observing import (
+    describe_function,
+    describe_infinite,
+    find_leaving,
+    find_swapped,
+    list_outside,
+    list_unruled,
+    locate_first,
+)
 from harness.matching.placing import Tracer
 from harness.matching.points import list_asks
 from harness.matching.respondent import Ask, Respondent, Setting, compare_draws, digest_answers
-from harness.matching.result import Outside, Result, Written
+from harness.matching.result import Result, Written
 from harness.model.errors import raised
-from harness.shadow.functions import Function
 from harness.shadow.own_backward import list_wrong_backwards
-from harness.shadow.recording import Operation
 from harness.shadow.shadow import Shadow
 from harness.waiting.progress import Say, silent
 
@@ -70,7 +75,8 @@ class Asker:
                 names = models.reference.tensors.parameters
                 state = {name: each for name, each in state.items() if name in names}
             theirs.prepare(ask, state, models.reference.built)
-            stored = theirs.state = theirs.start
+            stored = theirs.stored
+            theirs.state = {**theirs.start, **theirs.exact}
             built = models.mapping.convert(models.reference.built)
             mine.prepare(ask, models.mapping.convert(stored), built)
         except Exception as error:  # a user's model may raise anything
@@ -168,6 +174,8 @@ class Asker:
                     replace(one, bits_worse=before.bits_worse, worse_in=before.worse_in)
                     for one, before in zip(rerun, compared, strict=True)
                 ]
+        buffers = self.models.reference.tensors.buffers
+        compared = drop_folded(compared, buffers, subject, reference, carry)
         calls: Sequence[Call] = ()
         if not any(one.outcome == "differs" or is_outside(one) for one in compared):
             calls = caller.list_calls(subject, reference, carry)
@@ -187,14 +195,14 @@ class Asker:
             ask,
             compared,
             first,
-            _list_outside(subject),
-            _list_unruled(subject, reference),
-            _find_swapped(subject, reference, compared),
+            list_outside(subject),
+            list_unruled(subject, reference),
+            find_swapped(subject, reference, compared),
             draws=len(mine.drawn),
             left=find_leaving(subject, reference),
             endless=find_endless(subject) if any(map(_is_endless, compared)) else None,
             backwards=[describe_function(each) for each in list_wrong_backwards(subject)],
-            not_finite=_describe_infinite(mine, theirs, ran, reference),
+            not_finite=describe_infinite(mine, theirs, ran, reference),
             fused=fused,
             rounded=rounded,
             causes=list_causes(subject, reference, begins, name),
@@ -233,35 +241,6 @@ def find_written(ask: Ask, one: Respondent, other: Respondent) -> Written | None
     return Written(names, one.find_writing(ask)) if names else None
 
 
-def locate_first(reference: Shadow, operations: Sequence[Operation], owner: str) -> list[Located]:
-    """Return the first operations that explain a difference with their lines of source.
-
-    `owner` is the reference's name. It is stored with operations that the reference has and the
-    subject lacks.
-    """
-    theirs = set(map(id, reference.watched.run.operations))
-    located = []
-    for operation in operations:
-        owned = owner if id(operation) in theirs else ""
-        located.append(replace(locate(operation), owner=owned))
-    return located
-
-
-def find_leaving(subject: Shadow, reference: Shadow) -> str:
-    """Return the first line of source at which numbers leave torch (as for NumPy) in one of the
-    models; "" if there is none.
-    """
-    lines = [*subject.watched.run.read_numbers, *reference.watched.run.read_numbers]
-    file, _, number = next(iter(lines), "").rpartition(":")
-    return f"{shorten_path(file)}:{number}" if file else ""
-
-
-def describe_function(call: Function) -> str:
-    """Return the name of a user's own autograd function, with the line of its forward pass."""
-    line = locate(call.operations[0]).line if call.operations else ""
-    return f"{call.name} ({line})" if line else call.name
-
-
 def _is_endless(one: Compared) -> bool:
     """Is an answer, as the subject ran, not finite though its float64 repetition is?"""
     return math.isinf(one.run_factor)
@@ -271,69 +250,3 @@ def _is_lacking(one: Compared, subject: Shadow, reference: Shadow) -> bool:
     """Is an answer a gradient that the subject does not have, because it is cut off?"""
     known = subject.watched.answers, reference.watched.answers
     return one.outcome == "shape" and one.answer not in known[0] and one.answer in known[1]
-
-
-def _list_outside(shadow: Shadow) -> list[Outside]:
-    """Return the subject's operations whose results are outside their own rounding bounds, the
-    worst first.
-    """
-    wrong = [one for one in shadow.checked if one.ruled and one.share > 1]
-    wrong.sort(key=lambda one: -one.share)
-    return [Outside(locate(one.operation), one.share) for one in wrong]
-
-
-def _list_unruled(subject: Shadow, reference: Shadow) -> list[Located]:
-    """Return the operations for which no rounding bound is known, one of each kind."""
-    by_name: dict[str, Located] = {}
-    for one in (*subject.checked, *reference.checked):
-        if not one.ruled:
-            by_name.setdefault(one.operation.name, locate(one.operation))
-    return list(by_name.values())
-
-
-def _find_swapped(
-    subject: Shadow, reference: Shadow, compared: Sequence[Compared]
-) -> dict[str, str]:
-    """Return a dict from outputs of the subject that differ to other outputs of the reference that
-    they equal, by name.
-    """
-    outputs = [one.answer for one in compared if one.answer.startswith("output")]
-    swapped = {}
-    for one in compared:
-        if one.answer not in outputs or one.outcome not in ("differs", "shape"):
-            continue
-        if one.answer not in subject.watched.answers:
-            continue
-        mine = subject.read(one.answer).detach()
-        for other in outputs:
-            theirs = reference.read(other).detach()
-            if other != one.answer and _are_near(mine, theirs):
-                swapped[one.answer] = other
-    return swapped
-
-
-def _describe_infinite(
-    mine: Respondent, theirs: Respondent, ran: Mapping[str, Tensor], reference: Shadow
-) -> dict[str, str]:
-    """Return sentences by the name of each output that is not finite: how many of its elements are
-    not, on both sides.
-    """
-    sentences = {}
-    for name, tensor in ran.items():
-        if name not in reference.watched.answers:
-            continue
-        lost = int((~torch.isfinite(tensor)).sum())
-        of_reference = int((~torch.isfinite(reference.watched.observed(name))).sum())
-        if lost or of_reference:
-            sentences[name] = (
-                f"{name} is not finite in {lost} of {tensor.numel()} numbers of"
-                f" {mine.side.builder.name}, and in {of_reference} of {theirs.side.builder.name}"
-            )
-    return sentences
-
-
-def _are_near(one: Tensor, other: Tensor) -> bool:
-    """Are two outputs nearly equal? Used only for a hint, not for a verdict."""
-    if one.shape != other.shape or not (one.is_floating_point() and other.is_floating_point()):
-        return False
-    return torch.allclose(one, other, rtol=1e-9, atol=1e-12)

@@ -31,9 +31,8 @@ class Dropping:
 def compare_dropouts(mine: Sequence[Dropped], theirs: Sequence[Dropped]) -> Dropping:
     """Return the comparison of the dropouts of two models.
 
-    Dropouts of the same probability and as many numbers are paired. A dropout without a pair is one
-    that the other lacks only if the other has no such dropout either: both may group the numbers in
-    other ways.
+    Dropouts of the same probability and as many numbers are paired. If both models have dropouts
+    without a pair, none is lacking: they may group the numbers in other ways.
     """
     own, others = _list_unpaired(mine, theirs), _list_unpaired(theirs, mine)
     more, lacking = ([] if others else own), ([] if own else others)

@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from harness.evaluating.evaluation import BUFFER, BY_INPUT, GRADIENT
 from harness.locating.arrivals import trace_arrivals
 from harness.locating.frontier import Pool, find_frontier, list_numbers
-from harness.locating.mixing import is_mixed_otherwise
 from harness.locating.scaling import follow_scales
-from harness.locating.skipping import find_skip
+from harness.locating.skipping import Skip, find_skip
 from harness.locating.stopping import list_stops
 from harness.locating.viewing import name_views
 from harness.matching.compare import Compared
@@ -48,10 +47,11 @@ class Tracer:
             return {}
         self._tell()
         pools = tuple(Pool(list_numbers(side.replay), 0.0) for side in (subject, reference))
+        explained: dict[Skip, bool] = {}
         found = {}
         for one in chosen:
             self._tell()
-            found[one.answer] = find_first(subject, reference, one, pools)
+            found[one.answer] = find_first(subject, reference, one, pools, explained)
         return found
 
     def _choose(self, differing: Sequence[Compared]) -> list[Compared]:
@@ -69,7 +69,11 @@ class Tracer:
 
 
 def find_first(
-    subject: Shadow, reference: Shadow, differs: Compared, pools: Sequence[Pool] = ()
+    subject: Shadow,
+    reference: Shadow,
+    differs: Compared,
+    pools: Sequence[Pool] = (),
+    explained: dict[Skip, bool] | None = None,
 ) -> list[Operation]:
     """Return the operations to blame for an answer that differs, in the order in which they ran.
 
@@ -79,7 +83,7 @@ def find_first(
     reference that the subject lacks if a layer before them lacks numbers of the reference, or if
     all the subject's numbers occur in the reference. If the difference is as small as rounding, it
     is the operation that computed the answer. `pools` have all numbers of the subject and of the
-    reference, if they are known.
+    reference, if they are known, and `explained` is filled with the skips that were looked into.
     """
     near = _find_nearness(reference, differs)
     pools = pools or [Pool(list_numbers(side.replay), near) for side in (subject, reference)]
@@ -99,8 +103,8 @@ def find_first(
             return stops
     if not first:
         return lacking or _find_last(subject, differs)
-    skip = find_skip(subject.replay, reference.replay, lacking)
-    if skip is not None and not is_mixed_otherwise(subject.replay, reference.replay, first[0]):
+    skip = find_skip(subject, reference, lacking, {} if explained is None else explained)
+    if skip is not None:
         return [skip.skipped]
     return lacking if lacking and _is_left_out(subject, reference, pool, lacking, first) else first
 

@@ -22,7 +22,7 @@ def list_asks(models: Models) -> list[Ask]:
     if shifted is not None:
         batches.append(shifted)
     reference = models.reference
-    names = [*reference.tensors.parameters, *reference.moved]
+    names = [*reference.tensors.drawn, *reference.moved]
     asks = [Ask(AS_BUILT, reference.built, batches[0])]
     draws = given.draws if models.mapping.moves else 0
     for number in range(1, max(draws + 1, len(batches))):

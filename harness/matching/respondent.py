@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harness.evaluating.built import cast_batch, copy_module, make_loss, round_batch
+from harness.evaluating.built import cast_batch, copy_module, make_loss, round_batch, set_state
 from harness.evaluating.data import Batch
 from harness.evaluating.evaluation import (
     BUFFER,
@@ -77,6 +77,9 @@ class Respondent:
         self.module = copy_module(made, side.builder, dtype, self.device)
         self.state: State = {}
         self.start: State = {}
+        self.stored: State = {}  # in train()
+        self.switched: list[str] = []  # the names of tensors that eval() changes
+        self.exact: State = {}
         self.drawn: list[Drawn] = []
         self.weights: dict[str, Tensor] = {}
         self.digest = ""
@@ -91,12 +94,25 @@ class Respondent:
 
         Buffers that are not in `state` keep the values that this call left.
         """
+        mode = self.setting.mode
         self.state = state
-        write_state(self.module, {**self.side.built, **built})
+        set_state(self.module, {**self.side.built, **built}, mode)
         if ask.before is not None:
             call_before(self.module, self._question(ask, ask.before))
-        write_state(self.module, state)
+        set_state(self.module, state, "train")
+        self.stored = read_state(self.module)
+        self.switched = set_state(self.module, {}, mode)
         self.start = read_state(self.module)
+        if self.switched:
+            self._note_exact()
+
+    def _note_exact(self) -> None:
+        """Note the tensors that eval() has changed as it changes them in float64."""
+        twin = self.side.builder.make("float64")
+        set_state(twin, {**self.stored, **self.state}, self.setting.mode)
+        exact = read_state(twin)
+        self.exact = {name: exact[name] for name in self.switched}
+        self.state = {**self.state, **self.exact}
 
     def _set(self) -> None:
         """Restore all tensors to their values before the evaluation."""
@@ -119,7 +135,7 @@ class Respondent:
             models.names if is_subject else {},
             buffers,
             models.by_inputs,
-            models.mapping.differentiable,
+            models.mapping.differentiable and not models.merges_in(setting.mode),
             self.weights,
             models.arguments,
             dropout=self.dropout,
@@ -228,6 +244,11 @@ def compare_draws(mine: Respondent, theirs: Respondent, ask: Ask) -> tuple[str, 
             f"the two draw random numbers with other arguments: {names[0]} {drawn[0]}, {names[1]}"
             f" {drawn[1]}"
         )
+    if drawn[0] == drawn[1]:
+        return (
+            f"both draw {drawn[0]}, and get other numbers under one seed: {_tell_apart(*both)}; to"
+            ' compare the rest set dropout to 0 in both, or write modes=["eval"]'
+        ), ""
     why = (
         f"the two draw random numbers in another order, or of other shapes: {names[0]} {drawn[0]},"
         f" {names[1]} {drawn[1]}; under one seed they are not comparable"
@@ -236,6 +257,16 @@ def compare_draws(mine: Respondent, theirs: Respondent, ask: Ask) -> tuple[str, 
     if counts[0] != counts[1]:
         why += f"; one draws {counts[0]} numbers and the other {counts[1]}: is a dropout missing?"
     return why, ""
+
+
+def _tell_apart(mine: Respondent, theirs: Respondent) -> str:
+    """Return in what two models differ that draw the same shapes from the same distributions."""
+    pairs = list(zip(mine.drawn, theirs.drawn, strict=True))
+    for number, (one, other) in enumerate(pairs, 1):
+        strides = one.numbers.stride(), other.numbers.stride()
+        if strides[0] != strides[1]:
+            return f"draw {number} is laid out in memory with strides {strides[0]} and {strides[1]}"
+    return "they are drawn in another order, or the seed is used up elsewhere"
 
 
 def _acts(one: Respondent, ask: Ask) -> bool:

@@ -104,7 +104,7 @@ class _Writer:
         names_drawn: list[str] = []
         if self.ask.draw:
             drawn = 100 + self.ask.draw
-            moving = {*side.tensors.parameters, *side.moved}
+            moving = {*side.tensors.drawn, *side.moved}
             names_drawn = [name for name in side.built if name in moving]
         quantity, parameter, position = self._locate()
         where = f"{self.worst.answer} ({self.ask.label}, {self.mode}())"
@@ -163,6 +163,9 @@ class _Writer:
         outputs = list(self.models.reference.outputs[self.mode])
         if answer == LOSS:
             return "loss", "", 0
+        own = list(self.models.subject.outputs[self.mode])
+        if [self.models.names.get(name, name) for name in own] != outputs:
+            raise Unwritten("its outputs are in another order")
         if answer in outputs:
             return "output", "", outputs.index(answer)
         if answer.startswith(GRADIENT):

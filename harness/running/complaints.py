@@ -3,12 +3,14 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from harness.core.report import grouped
 from harness.core.verdict import Status, Verdict
 from harness.judging.case import Trial
 from harness.reporting.answers import count_checks
 from harness.running.findings import Findings
 from harness.text.harmless import printable
 
+OF_TWO_MODELS = "same-function"  # the checks of a case in which the reference always answers
 NAMED = 3  # cases without evidence that are named, before the rest is counted
 
 
@@ -23,14 +25,32 @@ def make_complaints(found: Findings, is_whole: bool) -> list[str]:
         for where, case in found.uncollected
     ]
     if without := find_cases_without_evidence(found):
-        lines.append(
-            f"{_enumerate(without)}: nothing could be checked, which counts as a failure; give"
-            f" {'it' if len(without) == 1 else 'each'} a reference that can answer"
-        )
+        by_advice = grouped(without, lambda test: _advise(_get_verdicts(found, test)))
+        for advice, tests in by_advice.items():
+            each = "it" if len(tests) == 1 else "each"
+            lines.append(
+                f"{_enumerate(tests)}: nothing could be checked, which counts as a failure;"
+                f" {advice.format(each)}"
+            )
     elif is_whole and found.chosen and not _has_evidence(list(found.verdicts.values())):
         checks = "the check that was chosen" if found.chosen == 1 else f"{found.chosen} checks"
         lines.append(f"nothing could be checked in {checks}, which counts as a failure")
     return lines + _describe_mended(found)
+
+
+def _advise(verdicts: Sequence[Verdict]) -> str:
+    """Return what to do about trials that could not be judged: the reference is seldom the reason.
+    {} stands for the case.
+    """
+    if any(verdict.status is Status.UNDEFINED for verdict in verdicts):
+        return "the numbers are not finite, or leave the dtype: give {} other data or parameters"
+    if any(verdict.status is Status.VACUOUS for verdict in verdicts):
+        return "the reasons stand above: give {} other data, or a dtype that rounds less"
+    if any(verdict.status is Status.ABSENT and not verdict.applicable for verdict in verdicts):
+        return "the reasons stand above: give {} other dtypes or modes, or mend the model"
+    if any(verdict.check.startswith(OF_TWO_MODELS) for verdict in verdicts):
+        return "the reason stands above: run {} where that is there, or choose other devices"
+    return "give {} a reference that can answer"
 
 
 def find_cases_without_evidence(found: Findings) -> list[str]:

@@ -14,20 +14,21 @@ from harness.text.harmless import one_line
 from harness.waiting import progress
 from harness.waiting.progress import PATIENCE, Say, silent
 
+PATIENCE_OF_LOG = 10.0  # seconds: a log keeps every line
 OF_KERNEL = "ipykernel."  # the module of a Jupyter kernel's streams
 
 
 class Progress:
-    """Passes messages on to `show`: the first after PATIENCE seconds, then at most one in PATIENCE
-    seconds.
+    """Passes messages on to `show`: the first after `patience` seconds, then at most one in
+    `patience` seconds.
     """
 
-    def __init__(self, show: Callable[[str], None]) -> None:
-        self.show, self.shown = show, perf_counter()
+    def __init__(self, show: Callable[[str], None], patience: float = PATIENCE) -> None:
+        self.show, self.patience, self.shown = show, patience, perf_counter()
 
     def __call__(self, said: str) -> None:
         now = perf_counter()
-        if now - self.shown > PATIENCE:
+        if now - self.shown > self.patience:
             self.shown = now
             self.show(f"  {one_line(said)}")
 
@@ -61,16 +62,18 @@ def shown_progress(wanted: bool | None) -> Iterator[Say]:
     """Show progress on stderr while the `with` block runs.
 
     With `wanted` None it is shown in a terminal, and in a notebook that a person runs, in one line
-    that is cleared at the end. With True it is always shown, line by line if no line can be
-    replaced, and with False never.
+    that is cleared at the end. A file or pipe, as a log, gets a line every PATIENCE_OF_LOG seconds.
+    With True it is always shown, line by line if no line can be replaced, and with False never.
     """
     stream = sys.stderr
     can_replace = stream is not None and _can_replace(stream)
-    if stream is None or wanted is False or not (wanted or can_replace):
+    if stream is None or wanted is False or not (wanted or can_replace or _is_log(stream)):
         yield silent
         return
     line = ReplacedLine(stream)
-    say = Progress(line if can_replace else lambda text: print(text, file=stream, flush=True))
+    patience = PATIENCE if wanted or can_replace else PATIENCE_OF_LOG
+    show = line if can_replace else lambda text: print(text, file=stream, flush=True)
+    say = Progress(show, patience)
     progress.listen(say)
     try:
         yield say
@@ -89,3 +92,8 @@ def _can_replace(stream: TextIO) -> bool:
         kernel = getattr(sys.modules["IPython"].get_ipython(), "kernel", None)
         return bool(getattr(kernel, "_allow_stdin", False))
     return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def _is_log(stream: TextIO) -> bool:
+    """Is a stream a file or pipe, or a terminal that replaces no line, and no notebook?"""
+    return not type(stream).__module__.startswith(OF_KERNEL)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from harness.core.finding import Located
 from harness.evaluating.given import Given
-from harness.locating.located import locate
+from harness.locating.located import CAST, locate
 from harness.matching.narrow import Narrow
 from harness.same.evidence import Shown
+from harness.shadow.recording import Operation
 from harness.words.naming import format_factor
 from harness.words.wording import describe_operation
+
+METHODS = {"float16": "half", "float32": "float", "bfloat16": "bfloat16", "float64": "double"}
 
 
 def describe_lost(bits: float, shown: Shown, dtype: str) -> str:
@@ -19,8 +22,10 @@ def describe_lost(bits: float, shown: Shown, dtype: str) -> str:
     operation = shown.compared.narrow.operation
     if operation is None:
         return headline
+    narrow = shown.compared.narrow
     most = describe_operation(locate(operation))
-    return f"{headline}, most of them in {most}{_describe_first(shown.compared.narrow, most)}"
+    said = _describe_where("most of them", narrow, most)
+    return f"{headline}{said}{_describe_written(narrow, dtype)}"
 
 
 def describe_moved(shown: Shown, dtype: str, roundoff: float) -> str:
@@ -32,7 +37,7 @@ def describe_moved(shown: Shown, dtype: str, roundoff: float) -> str:
     return (
         f"{shown.answer} loses digits in {_list_dtypes(narrow)}: rounding there may move it"
         f" by {narrow.share:.1g} of its size, {format_factor(narrow.share / roundoff)} times what"
-        f" {dtype} rounds, most of it in {most}{_describe_first(narrow, most)}"
+        f" {dtype} rounds{_describe_where('most of it', narrow, most)}"
     )
 
 
@@ -46,10 +51,35 @@ def describe_alike(given: Given, shown: Shown) -> str:
     )
 
 
-def _describe_first(narrow: Narrow, most: str) -> str:
-    """Return which operation ran in a narrower dtype first, unless it is that of `most`."""
-    first = "" if narrow.first is None else describe_operation(locate(narrow.first))
-    return f"; the first in {_list_dtypes(narrow)} is {first}" if first not in ("", most) else ""
+def _describe_where(most_of: str, narrow: Narrow, most: str) -> str:
+    """Return where digits are lost: the first cast to a narrower dtype, or the operation `most` and
+    the first one in such a dtype.
+    """
+    first = narrow.first
+    if first is not None and first.functional == CAST:
+        return f": {_describe_cast(first)}"
+    said = "" if first is None else describe_operation(locate(first))
+    more = "" if said in ("", most) else f"; the first in {_list_dtypes(narrow)} is {said}"
+    return f", {most_of} in {most}{more}"
+
+
+def _describe_cast(operation: Operation) -> str:
+    """Return a cast in words: "rounded to float16 by .half() (net.py:9: h = x.half())"."""
+    found = locate(operation)
+    dtype = found.operation.removeprefix("cast to ")
+    method = f".{METHODS.get(dtype, dtype)}()"
+    by = f" by {method}" if method in found.source and not found.backward else ""
+    by = ", on the way back" if found.backward else by
+    where = f" in {found.layer}" if found.layer else ""
+    line = f" ({found.line}: {found.source})" if found.source else ""
+    return f"rounded to {dtype}{by}{where}{line}"
+
+
+def _describe_written(narrow: Narrow, dtype: str) -> str:
+    """Return what to do if only float64 loses digits, since the model computes in float32."""
+    if dtype != "float64" or narrow.dtypes != frozenset({"float32"}):
+        return ""
+    return '; float32 is written in it, so only float64 loses: dtypes=["float32"] asks for no more'
 
 
 def _list_dtypes(narrow: Narrow) -> str:

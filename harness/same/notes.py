@@ -13,13 +13,13 @@ from harness.same.evidence import Evidence, Shown, count_answers
 from harness.same.sentences import list_names
 from harness.same.state_sentences import describe_statistics
 
+Note = tuple[HintKind, str] | tuple[HintKind, str, str]  # the kind, a sentence, a line to write
 
-def list_notes(
-    models: Models, evidence: Evidence, failures: Sequence[Shown]
-) -> list[tuple[HintKind, str]]:
+
+def list_notes(models: Models, evidence: Evidence, failures: Sequence[Shown]) -> list[Note]:
     """Return notes that help to find the cause of a difference."""
     given, mapping = models.given, models.mapping
-    notes: list[tuple[HintKind, str]] = []
+    notes: list[Note] = []
     for shown in failures:
         other = shown.result.swapped.get(shown.answer)
         if other is not None:
@@ -37,18 +37,8 @@ def list_notes(
     notes += _list_statistics(models)
     notes += _describe_circumstances(evidence, failures)
     notes += _compare_settings(models, failures)
-    if all(kind is not HintKind.LIKELY for kind, _ in notes):
+    if all(note[0] is not HintKind.LIKELY for note in notes):
         notes += next((shown.result.causes for shown in failures if shown.result.causes), ())
-    text = f"parameters {mapping.text}"
-    if remarks := "; ".join(filter(None, [mapping.fallback, mapping.remark])):
-        text += f" ({remarks})"
-    notes.append((HintKind.NOTE, text))
-    zeros = [name for name in mapping.as_built if name in (mapping.parts or {})]
-    built = [name for name in mapping.as_built if name not in zeros]
-    for names, how in ((built, "as built"), (zeros, "0")):
-        if names:
-            cause = f"left out of the map, and {how} in {given.name}: {list_names(names)}"
-            notes.append((HintKind.NOTE, cause))
     differing = [shown.answer for shown in failures]
     frozen = [name for name in models.subject.tensors.frozen if GRADIENT + name in differing]
     if frozen:
@@ -58,6 +48,24 @@ def list_notes(
     agreeing = [name for name in same if name not in differing]
     if differing and agreeing:
         notes.append((HintKind.NOTE, f"what agrees: {count_answers(agreeing)}"))
+    return [*notes, *_describe_map(models)]
+
+
+def _describe_map(models: Models) -> list[Note]:
+    """Return the map of parameters in short with its whole line, and the tensors that it leaves
+    out.
+    """
+    given, mapping = models.given, models.mapping
+    text = f"parameters {mapping.said}"
+    if remarks := "; ".join(filter(None, [mapping.fallback, mapping.remark])):
+        text += f" ({remarks})"
+    notes: list[Note] = [(HintKind.NOTE, text, mapping.code if mapping.assumed else "")]
+    zeros = [name for name in mapping.as_built if name in (mapping.parts or {})]
+    built = [name for name in mapping.as_built if name not in zeros]
+    for names, how in ((built, "as built"), (zeros, "0")):
+        if names:
+            cause = f"left out of the map, and {how} in {given.name}: {list_names(names)}"
+            notes.append((HintKind.NOTE, cause))
     return notes
 
 

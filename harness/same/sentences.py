@@ -98,7 +98,7 @@ def describe_limits(models: Models, dtype: str) -> str:
     mapping, given = models.mapping, models.given
     sentences = []
     if mapping.assumed:
-        sentences.append(f"The parameters were {mapping.text}")
+        sentences.append(f"The parameters were {mapping.said}")
     if mapping.remark:
         sentences.append(mapping.remark)
     sentences += _describe_narrow(models, dtype)

@@ -5,10 +5,10 @@ precision?
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from harness.core.finding import Finding, Form, Hint, HintKind, Located, figure
+from harness.core.finding import Finding, Form, Hint, Located, figure
 from harness.core.verdict import Status, Verdict
 from harness.judging.case import Trial
 from harness.judging.comparison import blank, failure, title_of
@@ -26,9 +26,9 @@ from harness.same.dropout_sentences import (
     list_dropout_notes,
 )
 from harness.same.evidence import UNPAIRED, Evidence, Shown
-from harness.same.kind_sentences import describe_dtypes, describe_kinds
 from harness.same.narrow_sentences import describe_alike, describe_lost, describe_moved
-from harness.same.notes import list_notes
+from harness.same.notes import Note, list_notes
+from harness.same.output_sentences import describe_dtypes, describe_kinds, describe_paired
 from harness.same.precision_sentences import describe_run, describe_worse
 from harness.same.sentences import (
     describe_backwards,
@@ -45,6 +45,7 @@ from harness.same.sentences import (
     name_place,
 )
 from harness.same.state_sentences import describe_counters, describe_statistics
+from harness.same.switched_sentences import describe_switched
 from harness.same.unset import describe_unset
 from harness.same.written_sentences import describe_written, describe_written_theirs
 from harness.words.wording import with_finding
@@ -108,7 +109,11 @@ def judge_function(judged: Judged) -> Verdict:
         status, reason = unjudged
         return blank(trial, status, reason)
     worst = max(evidence.judged(), key=lambda shown: shown.compared.factor)
-    limits = [describe_switched_off(evidence), describe_written_theirs(models, evidence)]
+    limits = [
+        describe_switched_off(evidence),
+        describe_switched(models, judged.mode),
+        describe_written_theirs(models, evidence),
+    ]
     function = describe_function(models, evidence, judged.mode, trial.dtype)
     verdict = blank(trial, Status.PASS, "; ".join(filter(None, [function, *limits])))
     return replace(
@@ -135,6 +140,7 @@ def _list_caveats(judged: Judged) -> list[str]:
     counters = describe_counters(judged.models) if judged.mode == "train" else ""
     return [
         describe_limits(judged.models, judged.trial.dtype),
+        describe_paired(judged.models),
         describe_dtypes(judged.models.given, judged.evidence),
         counters,
     ]
@@ -170,7 +176,7 @@ def _fail_at(
     reason: str,
     one: Compared | Call,
     where: str,
-    notes: list[tuple[HintKind, str]],
+    notes: Sequence[Note],
     first: tuple[Located, ...] = (),
 ) -> Verdict:
     """Return a failing verdict with the figures of the element `where` of an answer.
@@ -211,8 +217,8 @@ def find_worst(evidence: Evidence) -> Shown | None:
     return next(iter([*shapes, *failures]), None)
 
 
-def _make_hints(notes: list[tuple[HintKind, str]]) -> tuple[Hint, ...]:
-    return tuple(Hint(kind, text) for kind, text in notes)
+def _make_hints(notes: Sequence[Note]) -> tuple[Hint, ...]:
+    return tuple(Hint(*note) for note in notes)
 
 
 def _fail(judged: Judged, reason: str, operations: tuple[Located, ...] = ()) -> Verdict:
@@ -269,7 +275,8 @@ def judge_precision(judged: Judged) -> Verdict:
     share = max(lost[0] / LOST_BITS, worse / WORSE_BITS)
     if reason and given.precision_lost:
         why = f"precision is lost as declared: {reason} ({given.precision_lost})"
-        return replace(blank(trial, Status.PASS, why), budget_used=min(share, 1.0))
+        caveat = f"Precision is lost as declared: {given.precision_lost}"
+        return replace(blank(trial, Status.PASS, why), budget_used=min(share, 1.0), caveat=caveat)
     if reason:
         sentence = f'{reason}; if it is meant, write precision_lost="why"'
         return _fail(judged, sentence)

@@ -85,7 +85,9 @@ def format_share(budget_used: float) -> str:
     would round it up to 100.
     """
     percent = 100 * budget_used
-    return f"{percent:.4g} %" if 99.5 <= percent < 100 else f"{percent:.2g} %"
+    if 99.5 <= percent < 100:
+        return f"{percent:.4g} %"
+    return "100 %" if percent == 100 else f"{percent:.2g} %"
 
 
 def describe_used(budget_used: float, dtype: str) -> str:

@@ -90,7 +90,7 @@ class BiasesExchanged(Torchs):
 
 
 NAMED = {
-    ShiftForScale: "norm1.bias = bn.gamma, norm1.weight = bn.beta",
+    ShiftForScale: "norm1.weight = bn.beta, norm1.bias = bn.gamma",
     BiasesExchanged: "fc2.bias = b1 beside fc2.weight = d2.T",
 }
 

@@ -31,6 +31,7 @@ ROOMS = {  # of each package, from the top down: a room imports those below it
         "matching",
         "looking",
         "mapping",
+        "plausible",
         "layouts",
         "evaluating",
         "judging",

@@ -119,7 +119,7 @@ def test_a_sum_to_the_end_may_overflow_when_it_is_stored() -> None:
     steps = take_steps()
     found = steps.sum(number([TOP / 2, TOP / 2]))
     assert not found.in_range
-    assert steps.store(found).tolist() == INF
+    assert steps.store(found).item() == INF
 
 
 @pytest.mark.parametrize("errors", [None, [0.5, 0.5]], ids=["exact", "inexact"])

@@ -113,7 +113,9 @@ def test_a_sum_rounds_once_for_each_number_but_zero() -> None:
 
 def test_a_sum_carries_all_errors_of_its_terms() -> None:
     """They add up, and are rounded with the terms."""
-    rows = Number(*(torch.tensor(each, dtype=torch.float64) for each in (ROWS, ERRORS)))
+    rows = Number(
+        torch.tensor(ROWS, dtype=torch.float64), torch.tensor(ERRORS, dtype=torch.float64)
+    )
     found = take_steps().sum(rows, 1)
     assert_errors(found, [0.6 + 3 * U * (3.5 + 0.6), 0.75 + 3 * U * (7.5 + 0.75)])
 

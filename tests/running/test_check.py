@@ -456,6 +456,14 @@ def test_progress_in_a_file_has_lines(tmp_path: Path) -> None:
     ]
 
 
+def test_slow_work_is_said_in_a_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without being asked for: a line after some seconds, here at once."""
+    monkeypatch.setattr("harness.running.progress.PATIENCE_OF_LOG", 0.0)
+    with shown(tmp_path / "log") as said:
+        on_cpu(make_case(checks=["forward", "loss"]))
+    assert "trial 1 of 2" in said[0]
+
+
 # On paper, and in a notebook
 
 

@@ -11,6 +11,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from harness.core.verdict import Status
+from harness.judging.cache import Cache
+from harness.reproduce.models import write_models_script
+from harness.reproduce.typed import Unwritten
+from harness.running.trial import run
 from harness.same.case import same
 from tests.conftest import Approved
 from tests.same import models as m
@@ -361,7 +365,32 @@ class InFloat64(Plain):
         return super().forward(x) * torch.ones(3, dtype=torch.float64)
 
 
+class Named(Plain):
+    """Names its outputs."""
+
+    def forward(self, x: Tensor) -> Any:
+        mean, deviation = super().forward(x), F.softplus(self.o(x @ self.a.weight.T))
+        return {"mean": mean, "deviation": deviation, "ratio": mean / deviation}
+
+
+class NamedInOrder(Named):
+    """The same in another order, and one by another name."""
+
+    def forward(self, x: Tensor) -> Any:
+        out = super().forward(x)
+        return {"deviation": out["deviation"], "mean": out["mean"], "share": out["ratio"]}
+
+
+class NamedExchanged(Named):
+    """Exchanges two outputs; in their order all agree."""
+
+    def forward(self, x: Tensor) -> Any:
+        out = super().forward(x)
+        return {"deviation": out["mean"], "mean": out["deviation"], "share": out["ratio"]}
+
+
 WRONG = [
+    (NamedExchanged, Named),
     (SignsAsNumbers, Signs),
     (Signs, SignsAsNumbers),
     (Plain, Uses),
@@ -411,6 +440,12 @@ def test_an_output_of_another_dtype_is_said(approved: Approved) -> None:
     assert not found["float64 same-function-eval"].caveat
     narrow = judge(same(Plain, Plain, data=DATA, dtypes=["float32"], reference_dtype="float64"))
     assert not narrow["float32 same-function-eval"].caveat
+
+
+def test_outputs_that_are_paired_by_their_order_are_said(approved: Approved) -> None:
+    """Names that both have are paired first, and need no word."""
+    found = judge(same(NamedInOrder, Named, data=DATA, **FAST))
+    approved(found["float64 same-function-train"].caveat)
 
 
 def test_a_hook_of_a_module_that_is_built_is_kept() -> None:
@@ -528,6 +563,7 @@ def test_names_that_mislead_may_be_meant() -> None:
 
 
 RIGHT = [
+    (NamedInOrder, Named),
     (FollowsByLerp, Follows),
     (FusedBlock, Split),
     (ByLetters, Square),
@@ -682,3 +718,78 @@ def test_slopes_by_an_exact_mask_may_overflow() -> None:
     data = (2, 7, 5), mask
     for pair in ((MaskedByLowest, MaskedByFill), (MaskedByFill, MaskedByLowest)):
         assert set(statuses(*pair, data=data).values()) == {Status.PASS}
+
+
+def fold(s: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The last layer with the norm folded into it."""
+    scale = s["norm.weight"] / (s["norm.running_var"] + 1e-5).sqrt()
+    bias = (s["o.bias"] - s["norm.running_mean"]) * scale + s["norm.bias"]
+    kept = {name: each for name, each in s.items() if name[:2] in ("a.", "b.")}
+    return {**kept, "o.weight": s["o.weight"] * scale[:, None], "o.bias": bias}
+
+
+class Shifted(Plain):
+    """Subtracts a buffer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("shift", torch.ones(3))
+
+    def forward(self, x: Tensor) -> Any:
+        return super().forward(x) - self.shift
+
+
+class ShiftTrained(Shifted):
+    """Subtracts a parameter."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        del self.shift
+        self.shift = nn.Parameter(torch.ones(3))
+
+
+def test_a_norm_may_be_folded_into_a_layer() -> None:
+    """Its statistics have a gradient by the converter alone; one that is trained itself fails."""
+    found = statuses(Plain, Normalised, modes=["eval"], parameters=fold)
+    assert set(found.values()) == {Status.PASS}
+    found = statuses(ShiftTrained, Shifted, modes=["eval"])
+    assert found["float64 same-function-eval"] is Status.FAIL
+
+
+class MaskedByParameter(Plain):
+    """Its mask is a frozen parameter."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mask = nn.Parameter(torch.tril(torch.ones(7, 7)), requires_grad=False)
+
+    def forward(self, x: Tensor) -> Any:
+        h = self.a(x)
+        return self.o((h @ h.T).masked_fill(self.mask == 0, -torch.inf).softmax(-1) @ h)
+
+
+class Causal(Plain):
+    def forward(self, x: Tensor) -> Any:
+        h = self.a(x)[None]
+        return self.o(F.scaled_dot_product_attention(h, h, h, is_causal=True, scale=1.0))[0]
+
+
+class NotCausal(Plain):
+    def forward(self, x: Tensor) -> Any:
+        h = self.a(x)[None]
+        return self.o(F.scaled_dot_product_attention(h, h, h, scale=1.0))[0]
+
+
+def test_constants_that_are_frozen_parameters_are_not_drawn() -> None:
+    """A mask of random numbers masks nothing, and a right port would fail."""
+    assert set(statuses(Causal, MaskedByParameter).values()) == {Status.PASS}
+    assert Status.FAIL in statuses(NotCausal, MaskedByParameter).values()
+
+
+def test_outputs_in_another_order_have_no_script(approved: Approved) -> None:
+    """A script counts outputs as the reference does."""
+    cache = Cache(same(NamedExchanged, Named, data=DATA, **FAST))
+    trial = next(iter(cache.case.trials()))
+    assert run(trial, cache).status is Status.FAIL
+    with approved.raises(Unwritten):
+        write_models_script(trial, cache)

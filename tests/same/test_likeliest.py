@@ -7,10 +7,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from harness.core.verdict import Status
+from harness.core.verdict import Status, Verdict
 from harness.same.case import same
 from tests.conftest import Approved
 from tests.same.models import judge
+
+
+def read_map(verdict: Verdict) -> str:
+    """The line with the whole map, of which the sentence shows the first expressions."""
+    finding = verdict.finding
+    assert finding is not None
+    return next(hint.write for hint in finding.hints if hint.cause.startswith("parameters"))
 
 
 class Fused(nn.Module):
@@ -44,7 +51,7 @@ def test_the_wrong_line_is_named_although_no_map_agrees(approved: Approved) -> N
     case = same(Apart, Fused, data=(6, 4), dtypes=["float64"], modes=["eval"])
     found = judge(case)["float64 same-function-eval"]
     assert found.status is Status.FAIL
-    assert "norm_a.weight = norm.weight, norm_a.bias = norm.bias" in found.why
+    assert '"norm_a.weight": s["norm.weight"], "norm_a.bias": s["norm.bias"]' in read_map(found)
     assert "q.weight = inner.weight[0:4]" in found.why
     assert "scores = self.q(x) * self.k(x) / 2.5" in found.why
     approved(re.sub(r"\d+ maps", "# maps", found.why), mask_figures=True)
@@ -169,7 +176,8 @@ LINES = {Early: "n = torch.tanh(n + h_n)", Swapped: "return z * n + (1 - z) * h"
 def test_a_bias_goes_with_its_weight_although_no_map_agrees(model: Any) -> None:
     """By chance other biases give nearer outputs; then every layer would seem wrong."""
     verdict = ask_gru(model)
-    assert "wi.bias = rnn.bias_ih_l0, wh.bias = rnn.bias_hh_l0" in verdict.why
+    assert '"wi.bias": s["rnn.bias_ih_l0"]' in read_map(verdict)
+    assert '"wh.bias": s["rnn.bias_hh_l0"]' in read_map(verdict)
     assert verdict.finding.first_operations[0].source == LINES[model]
 
 

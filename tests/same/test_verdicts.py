@@ -175,6 +175,7 @@ def test_precision_that_is_lost_on_purpose_is_declared(approved: Approved) -> No
     case = same(m.Cancelling, m.Plain, data=DATA, precision_lost="a demonstration", **FAST)
     verdict = judge(case)["float64 precision-kept-train"]
     assert verdict.status is Status.PASS
+    assert verdict.caveat == "Precision is lost as declared: a demonstration"
     approved(verdict.why, mask_figures=True)
 
 

@@ -21,12 +21,13 @@ def list_kind_clashes(parts: Mapping[str, Part]) -> Iterator[str]:
     """
     for name, part in parts.items():
         if len(part.sources) == 1 and part.text == part.sources[0]:
-            kinds = {_name_kind(name), _name_kind(part.text)}
+            kinds = {name_kind(name), name_kind(part.text)}
             if kinds == {"bias", "weight"}:
                 yield f"{name} = {part.text}"
 
 
-def _name_kind(name: str) -> str:
+def name_kind(name: str) -> str:
+    """Return "bias", "weight", or "" for a name that says neither."""
     leaf = name.rpartition(".")[2]
     if BIAS.search(leaf):
         return "bias"
@@ -63,25 +64,25 @@ def list_number_clashes(parts: Mapping[str, Part], theirs: Collection[str]) -> I
     """
     counted: dict[str, set[str]] = {}
     for name in theirs:
-        counted.setdefault(NUMBERS.sub("#", name), set()).add(_read_numbers(name))
+        counted.setdefault(NUMBERS.sub("#", name), set()).add(read_numbers(name))
     layers: dict[tuple[str, str], dict[str, tuple[str, str]]] = {}
     for name, part in parts.items():
         if len(part.sources) != 1 or part.adds:
             continue
         source = part.sources[0]
         owner, _, leaf = name.rpartition(".")
-        layer = owner, _read_numbers(leaf)
-        if any(layer) and _read_numbers(source):
+        layer = owner, read_numbers(leaf)
+        if any(layer) and read_numbers(source):
             others = layers.setdefault(layer, {})
             kind = NUMBERS.sub("#", source)
             for other, (numbers, first) in others.items():
                 alike = other != kind and counted[other] == counted[kind]
-                if alike and numbers != _read_numbers(source):
+                if alike and numbers != read_numbers(source):
                     yield f"{name} = {part.text} beside {first}"
-            others.setdefault(kind, (_read_numbers(source), f"{name} = {part.text}"))
+            others.setdefault(kind, (read_numbers(source), f"{name} = {part.text}"))
 
 
-def _read_numbers(name: str) -> str:
+def read_numbers(name: str) -> str:
     """Return the numbers in a name, as "0.2"."""
     return ".".join(NUMBERS.findall(name))
 

@@ -1,10 +1,12 @@
-"""The sentences on outputs that have other dtypes in both models."""
+"""The sentences on outputs that have other names or dtypes in both models."""
 
 from __future__ import annotations
 
 from harness.evaluating.given import Given
+from harness.mapping.models import Models
 from harness.matching.kinds import Held, find_kind
 from harness.same.evidence import Evidence
+from harness.same.sentences import list_names
 from harness.shadow.local import name_dtype
 
 
@@ -36,3 +38,11 @@ def describe_dtypes(given: Given, evidence: Evidence) -> str:
         f" {given.name_reference}"
         for one in list_held(evidence)
     )
+
+
+def describe_paired(models: Models) -> str:
+    """Return a note on outputs that are paired by their order; "" if all names agree."""
+    pairs = [f"{mine} with {theirs}" for mine, theirs in models.names.items()]
+    if not pairs:
+        return ""
+    return f"outputs of other names were compared in their order: {list_names(pairs)}"

@@ -7,11 +7,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
+from typing import Any
 
 from harness.evaluating.state import Tensors
-from harness.layouts.parts import Part, Parts
-from harness.layouts.roles import list_role_clashes
-from harness.mapping.clashes import list_kind_clashes, list_number_clashes, list_turn_clashes
+from harness.layouts.parts import Named, Part, Parts, replaced, whole
+from harness.layouts.roles import list_groups, list_role_clashes, order_by_roles
+from harness.plausible.clashes import (
+    list_kind_clashes,
+    list_number_clashes,
+    list_turn_clashes,
+    name_kind,
+)
+from harness.plausible.owners import name_layers
 
 PARTNERS = (  # how weights are called, and the word for the bias in its place
     (re.compile("weight|kernel"), "bias"),
@@ -82,15 +89,53 @@ def _is_bias(name: str) -> bool:
     return "bias" in name.rpartition(".")[2]
 
 
-def count_exchanged(parts: Mapping[str, Part], ours: Sequence[str], theirs: Sequence[str]) -> int:
-    """Return how many pairs of parameters of one kind a map takes against the order in which both
-    models declare them.
+def count_exchanged(parts: Mapping[str, Part], ours: Sequence[Named], theirs: Sequence[str]) -> int:
+    """Return how many pairs of tensors a map takes against the order in which both models declare
+    them.
+
+    A pair counts if it may be exchanged: two of the subject's tensors (`ours`) of one kind in
+    layers of the same shapes, or two tensors that are joined; those of different roles are joined
+    in the order of roles.
     """
     places = {name: number for number, name in enumerate(theirs)}
-    kinds: dict[bool, list[tuple[int, int]]] = {True: [], False: []}
-    for name in ours:
+    layers = name_layers(ours)
+    kinds: dict[Any, list[tuple[int, int]]] = {}
+    joined = 0
+    for name, _ in ours:
         if name in parts and parts[name].sources:
             rows = FIRST_ROWS.search(parts[name].text)
             start = int(rows.group(1)) if rows else 0
-            kinds[_is_bias(name)].append((places.get(parts[name].sources[0], 0), start))
-    return sum(one > other for each in kinds.values() for one, other in combinations(each, 2))
+            kinds.setdefault(layers[name], []).append(
+                (places.get(parts[name].sources[0], 0), start)
+            )
+            joined += _count_turned(_list_places(parts[name], places))
+    return joined + sum(_count_turned(each) for each in kinds.values())
+
+
+def put_in_order(part: Part, theirs: Sequence[str]) -> Part:
+    """Return an expression that joins tensors, with these in the order in which the reference
+    declares them, or in the order of roles.
+    """
+    places = _list_places(part, {name: number for number, name in enumerate(theirs)})
+    ordered = [part.sources[places.index(place)] for place in sorted(places)]
+    return replaced(
+        part, {name: whole(one) for name, one in zip(part.sources, ordered, strict=True)}
+    )
+
+
+def _list_places(part: Part, places: Mapping[str, int]) -> list[int]:
+    """Return where the tensors that an expression joins are declared; if they have all roles of a
+    layer, the places of these.
+    """
+    kinds = set(map(name_kind, part.sources))
+    if part.adds or len(part.sources) < 2 or len(kinds) > 1:
+        return list(range(len(part.sources)))
+    by_place = sorted(part.sources, key=lambda name: places.get(name, 0))
+    if list_groups(list(part.sources)):
+        first = [name for name, _ in order_by_roles([(name, ()) for name in by_place])]
+        return [first.index(name) for name in part.sources]
+    return [by_place.index(name) for name in part.sources]
+
+
+def _count_turned(places: Sequence[Any]) -> int:
+    return sum(one > other for one, other in combinations(places, 2))
