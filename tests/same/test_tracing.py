@@ -56,9 +56,9 @@ def traced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     find = placing.find_first
 
-    def spy(subject: Any, reference: Any, differs: Any, pools: Any = ()) -> Any:
+    def spy(subject: Any, reference: Any, differs: Any, *more: Any) -> Any:
         names.append(differs.answer)
-        return find(subject, reference, differs, pools)
+        return find(subject, reference, differs, *more)
 
     monkeypatch.setattr(placing, "find_first", spy)
     return names
