@@ -1,8 +1,8 @@
 """Differentiates by many tensors with several rows of gradients in one backward pass.
 
 `torch.autograd.grad` does the same with `is_grads_batched`. Small models spend nearly half of it on
-checks and wrappers in Python, which are left out here: by functions that torch keeps to itself. A
-version of torch without them, or with others of these names, is asked by `torch.autograd.grad`.
+checks and wrappers in Python. They are left out here, by private functions of torch. Where a
+version of torch lacks these, or has others of these names, `torch.autograd.grad` does the work.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def differentiate_rows(
 def _differentiate_directly(
     tensors: Sequence[Tensor], weights: Sequence[Tensor], inputs: Sequence[Tensor]
 ) -> list[Tensor | None]:
-    """Do what `differentiate_rows` does by functions of torch that have no promise to stay.
+    """Do the work of `differentiate_rows` by private functions of torch, which may change.
 
     Raises AttributeError, ImportError or TypeError if one of them is missing or takes other
     arguments.
