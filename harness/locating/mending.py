@@ -126,9 +126,13 @@ def _measure(
         if place is not None and other.is_floating_point() and other.numel():
             mine = replay.read(place).detach()
             apart[name] = torch.inf
-            if mine.shape == other.shape and bool((torch.isfinite(mine) == other.isfinite()).all()):
-                difference = abs(mine - other).nan_to_num(0.0).max() / abs(other).max()
-                apart[name] = float(difference.nan_to_num(0.0))
+            if mine.shape == other.shape and torch.equal(mine.isfinite(), other.isfinite()):
+                finite = other.isfinite()
+                difference, size = (
+                    float(abs(each[finite]).max()) if bool(finite.any()) else 0.0
+                    for each in (mine - other, other)
+                )
+                apart[name] = difference / size if size else difference
             elif is_one_of(mine, list(theirs.values())):
                 apart[name] = 0.0
     return apart
