@@ -1,8 +1,8 @@
 """Differentiates by many tensors with several rows of gradients in one backward pass.
 
 `torch.autograd.grad` does the same with `is_grads_batched`. Small models spend nearly half of it on
-checks and wrappers in Python. They are left out here, by private functions of torch. Where a
-version of torch lacks these, or has others of these names, `torch.autograd.grad` does the work.
+checks and wrappers in Python, which are left out here: by functions that torch keeps to itself. A
+version of torch without them, or with others of these names, is asked by `torch.autograd.grad`.
 """
 
 from __future__ import annotations
@@ -24,40 +24,21 @@ def differentiate_rows(
     operation.
     """
     try:
-        return _differentiate_directly(tensors, weights, inputs)
-    except (AttributeError, TypeError, ImportError):
-        with torch.inference_mode(False):
-            slopes = torch.autograd.grad(
-                tuple(tensors),
-                tuple(inputs),
-                tuple(weights),
-                retain_graph=True,
-                allow_unused=True,
-                is_grads_batched=True,
+        level = torch._C._vmapmode_increment_nesting()
+        try:
+            batched = tuple(torch._add_batch_dim(each, 0, level) for each in weights)
+            slopes = torch.autograd.graph._engine_run_backward(
+                tuple(tensors), batched, True, False, tuple(inputs), True, accumulate_grad=False
             )
-        return list(slopes)
-
-
-def _differentiate_directly(
-    tensors: Sequence[Tensor], weights: Sequence[Tensor], inputs: Sequence[Tensor]
-) -> list[Tensor | None]:
-    """Do the work of `differentiate_rows` by private functions of torch, which may change.
-
-    Raises AttributeError, ImportError or TypeError if one of them is missing or takes other
-    arguments.
-    """
-    from torch.autograd.graph import _engine_run_backward
-
-    rows = len(weights[0])
-    level = torch._C._vmapmode_increment_nesting()
-    try:
-        batched = tuple(torch._add_batch_dim(each, 0, level) for each in weights)
-        slopes = _engine_run_backward(
-            tuple(tensors), batched, True, False, tuple(inputs), True, accumulate_grad=False
+            return [
+                None if each is None else torch._remove_batch_dim(each, level, len(weights[0]), 0)
+                for each in slopes
+            ]
+        finally:
+            torch._C._vmapmode_decrement_nesting()
+    except (AttributeError, TypeError):  # of names and arguments that torch may change
+        return list(
+            torch.autograd.grad(
+                tensors, inputs, weights, True, allow_unused=True, is_grads_batched=True
+            )
         )
-        return [
-            None if each is None else torch._remove_batch_dim(each, level, rows, 0)
-            for each in slopes
-        ]
-    finally:
-        torch._C._vmapmode_decrement_nesting()
