@@ -1,7 +1,7 @@
 """Mends a mistake in the repetition of a run, to see whether it explains the whole difference.
 
-A cause is one only if the answers agree without it. A mistake is mended wherever the same line of
-source makes it, as in a loop or in each block.
+A cause is one only if the answers agree without it. A mistake is mended at each place where the
+same line of source makes it, as in a loop or in each block.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def _put(replay: Replay, operation: Operation, results: Results) -> None:
     for place, result in zip(operation.results, results, strict=False):
         if place is not None and result is not None:
             if result.shape != place.size:
-                raise ValueError("a result of another shape")
+                raise ValueError(operation.name)  # it is caught: nothing is mended so
             replay.put(place, result.detach())
 
 
@@ -126,9 +126,13 @@ def _measure(
         if place is not None and other.is_floating_point() and other.numel():
             mine = replay.read(place).detach()
             apart[name] = torch.inf
-            if mine.shape == other.shape and bool((torch.isfinite(mine) == other.isfinite()).all()):
-                difference = abs(mine - other).nan_to_num(0.0).max() / abs(other).max()
-                apart[name] = float(difference.nan_to_num(0.0))
+            if mine.shape == other.shape and torch.equal(mine.isfinite(), other.isfinite()):
+                finite = other.isfinite()
+                difference, size = (
+                    float(abs(each[finite]).max()) if bool(finite.any()) else 0.0
+                    for each in (mine - other, other)
+                )
+                apart[name] = difference / size if size else difference
             elif is_one_of(mine, list(theirs.values())):
                 apart[name] = 0.0
     return apart

@@ -14,6 +14,7 @@ from harness.evaluating.built import round_state
 from harness.evaluating.state import State
 from harness.evaluating.ways import list_ways
 from harness.locating.causes import list_causes
+from harness.locating.own_backward import list_wrong_backwards
 from harness.mapping.models import Models
 from harness.matching.calling import Call, Called, Caller, is_outside
 from harness.matching.compare import Compared
@@ -37,7 +38,6 @@ from harness.matching.points import list_asks
 from harness.matching.respondent import Ask, Respondent, Setting, compare_draws, digest_answers
 from harness.matching.result import Result, Written
 from harness.model.errors import raised
-from harness.shadow.own_backward import list_wrong_backwards
 from harness.shadow.shadow import Shadow
 from harness.waiting.progress import Say, silent
 

@@ -1,7 +1,7 @@
 """Compares two models in the other ways of calling them, such as under torch.no_grad().
 
-A model's answers in each way should equal its answers in the usual call. Where they move beyond
-rounding, both models must move alike.
+In each way a model should give the answers of the usual call. Where they move beyond rounding,
+both models must move alike.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ class Held(NamedTuple):
 
 
 def find_kind(dtype: torch.dtype) -> str:
-    """Return what a dtype holds."""
+    """Return the kind of numbers that a dtype holds."""
     if dtype is torch.bool:
         return "truth values"
     if dtype.is_complex:

@@ -25,9 +25,9 @@ MOST = 3  # answers that are traced in one evaluation
 class Tracer:
     """Finds the operations to blame for answers that differ, once for each answer in a setting.
 
-    A difference of an output explains those of the gradients. So gradients are traced only if no
-    output and no loss differs, and at most MOST answers of one evaluation; one that the subject
-    does not have is traced in any case.
+    A difference of an output explains those of the gradients. Gradients are traced only if no
+    output and no loss differs, and at most MOST answers of one evaluation. An answer that the
+    subject does not have is traced in any case.
     """
 
     def __init__(self, say: Say = silent) -> None:

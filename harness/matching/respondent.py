@@ -246,7 +246,7 @@ def compare_draws(mine: Respondent, theirs: Respondent, ask: Ask) -> tuple[str, 
         )
     if drawn[0] == drawn[1]:
         return (
-            f"both draw {drawn[0]}, and get other numbers under one seed: {_tell_apart(*both)}; to"
+            f"both draw {drawn[0]}, and get other numbers under one seed: {tell_apart(*both)}; to"
             ' compare the rest set dropout to 0 in both, or write modes=["eval"]'
         ), ""
     why = (
@@ -259,8 +259,8 @@ def compare_draws(mine: Respondent, theirs: Respondent, ask: Ask) -> tuple[str, 
     return why, ""
 
 
-def _tell_apart(mine: Respondent, theirs: Respondent) -> str:
-    """Return in what two models differ that draw the same shapes from the same distributions."""
+def tell_apart(mine: Respondent, theirs: Respondent) -> str:
+    """Return the difference of two models that draw the same shapes from the same distributions."""
     pairs = list(zip(mine.drawn, theirs.drawn, strict=True))
     for number, (one, other) in enumerate(pairs, 1):
         strides = one.numbers.stride(), other.numbers.stride()

@@ -25,7 +25,7 @@ def make_complaints(found: Findings, is_whole: bool) -> list[str]:
         for where, case in found.uncollected
     ]
     if without := find_cases_without_evidence(found):
-        by_advice = grouped(without, lambda test: _advise(_get_verdicts(found, test)))
+        by_advice = grouped(without, lambda test: advise(_get_verdicts(found, test)))
         for advice, tests in by_advice.items():
             each = "it" if len(tests) == 1 else "each"
             lines.append(
@@ -38,8 +38,8 @@ def make_complaints(found: Findings, is_whole: bool) -> list[str]:
     return lines + _describe_mended(found)
 
 
-def _advise(verdicts: Sequence[Verdict]) -> str:
-    """Return what to do about trials that could not be judged: the reference is seldom the reason.
+def advise(verdicts: Sequence[Verdict]) -> str:
+    """Return advice on trials that could not be judged: the reference is seldom the reason.
     {} stands for the case.
     """
     if any(verdict.status is Status.UNDEFINED for verdict in verdicts):

@@ -76,7 +76,7 @@ def _describe_cast(operation: Operation) -> str:
 
 
 def _describe_written(narrow: Narrow, dtype: str) -> str:
-    """Return what to do if only float64 loses digits, since the model computes in float32."""
+    """Return advice where only float64 loses digits, since the model computes in float32."""
     if dtype != "float64" or narrow.dtypes != frozenset({"float32"}):
         return ""
     return '; float32 is written in it, so only float64 loses: dtypes=["float32"] asks for no more'

@@ -1,13 +1,20 @@
 """A question that cannot be answered says why, and what to do."""
 
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from harness.core.verdict import Status
 from harness.evaluating.data import WrongData, draw_words
+from harness.evaluating.survey import Drawn
+from harness.matching.placing import Tracer
+from harness.matching.respondent import tell_apart
 from harness.running.check import check
+from harness.running.complaints import advise
 from harness.same.case import same
 from tests.conftest import Approved
 from tests.same.models import judge
@@ -53,3 +60,49 @@ def test_a_converter_is_told_the_names(approved: Approved) -> None:
         Other, Net, data=(4, 6), parameters=lambda state: {"fc1.weight": state["fc.weight"]}
     )
     approved(judge(case)["float64 same-function-eval"].why, mask_figures=True)
+
+
+@pytest.mark.parametrize(
+    ("status", "more"),
+    [
+        (Status.UNDEFINED, {}),
+        (Status.VACUOUS, {}),
+        (Status.ABSENT, {"applicable": False}),
+        (Status.ABSENT, {"check": "same-function-eval"}),
+        (Status.ABSENT, {}),
+    ],
+)
+def test_what_to_do_follows_from_the_reason(
+    status: Status, more: dict[str, Any], approved: Approved
+) -> None:
+    """Where nothing could be checked."""
+    verdict = next(iter(judge(same(Other, Net, data=(4, 6))).values()))
+    approved(advise([replace(verdict, status=status, **{"check": "outputs", **more})]))
+
+
+def test_the_search_for_a_place_is_told(approved: Approved) -> None:
+    """While it lasts."""
+    told: list[str] = []
+    Tracer(told.append)._tell()
+    approved(told)
+
+
+def test_draws_of_one_kind_are_told_apart(approved: Approved) -> None:
+    """By their layout in memory, or not at all."""
+    drawn = Drawn("bernoulli", torch.zeros(2, 3))
+    turned = Drawn("bernoulli", torch.zeros(3, 2).T)
+    sides: list[Any] = [SimpleNamespace(drawn=[each]) for each in (drawn, turned)]
+    approved([tell_apart(*sides), tell_apart(sides[0], sides[0])])
+
+
+class Narrowed(Net):
+    """It rounds on purpose."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.norm(self.fc1(x).half().to(x.dtype))
+
+
+def test_a_declared_loss_is_said(approved: Approved) -> None:
+    """On the screen, with its reason."""
+    case = same(Narrowed, Net, data=(4, 6), dtypes=["float32"], precision_lost="it is stored so")
+    approved(judge(case)["float32 precision-kept-eval"].caveat, mask_figures=True)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from harness.shadow.own_backward import list_wrong_backwards
+from harness.locating.own_backward import list_wrong_backwards
 from harness.shadow.shadow import Shadow
 from harness.shadow.watch import watch
 
