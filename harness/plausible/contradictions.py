@@ -86,7 +86,8 @@ def count_mixed(parts: Mapping[str, Part]) -> int:
 
 
 def _is_bias(name: str) -> bool:
-    return "bias" in name.rpartition(".")[2]
+    """Is a tensor called a bias or shift, as "beta"?"""
+    return name_kind(name) == "bias"
 
 
 def count_exchanged(parts: Mapping[str, Part], ours: Sequence[Named], theirs: Sequence[str]) -> int:

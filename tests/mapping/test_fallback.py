@@ -124,6 +124,23 @@ def test_gates_are_in_the_order_in_which_most_numbers_agree() -> None:
     assert "[[0, 1, 3, 2]]" in mapping.parts["w.weight"].text
 
 
+class KerasNames(NormsFirst):
+    """The scale and shift of norms are called gamma and beta."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ln1, self.ln2 = GammaBeta(), GammaBeta()
+
+
+class GammaBeta(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.gamma, self.beta = nn.Parameter(torch.ones(8)), nn.Parameter(torch.zeros(8))
+
+    def forward(self, x: Tensor) -> Any:
+        return nn.functional.layer_norm(x, (8,), self.gamma, self.beta)
+
+
 def test_roles_and_gates_are_joined_in_order() -> None:
     """The output of attention beside q, k and v hides no role."""
     mapping = find(Fused, Reference, ROWS)
@@ -144,7 +161,10 @@ def test_a_join_against_the_order_of_declaration_is_said(approved: Approved) -> 
     approved([mapping.text, mapping.remark], mask_figures=False)
 
 
-def test_a_search_ends_soon_after_a_plausible_map(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("model", [NormsFirst, KerasNames])
+def test_a_search_ends_soon_after_a_plausible_map(
+    model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The time that the rest may take is that of a few maps."""
     monkeypatch.setattr(searching, "SECONDS_PLAUSIBLE", 0.0)
     monkeypatch.setattr(searching, "TRIES_PLAUSIBLE", 0)
@@ -156,7 +176,7 @@ def test_a_search_ends_soon_after_a_plausible_map(monkeypatch: pytest.MonkeyPatc
         return measure(self, mapping)
 
     monkeypatch.setattr(Trier, "measure", count)
-    find(NormsFirst, Layers, ROWS)
+    find(model, Layers, ROWS)
     assert len(calls) < 5
 
 
