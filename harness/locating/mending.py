@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from harness.locating.arrivals import NEAR, is_one_of
+from harness.shadow.places import Place
 from harness.shadow.recording import Operation
 from harness.shadow.replay import Replay, Results, fill, fill_gaps, repeat_operation
 from harness.shadow.shadow import Shadow
@@ -24,10 +25,14 @@ LEFT = 1e-4  # of a difference: less than that is left where a mistake is mended
 class Mended(NamedTuple):
     """A mistake, in a sentence with {} for an operation, and the results of the operation without
     it.
+
+    `arrays` are those without it in place of arrays that the operation reads, for operations after
+    it that read them too.
     """
 
     said: str
     results: Results
+    arrays: Sequence[tuple[Place, Tensor]] = ()
 
 
 # Yields the mistakes of an operation of a replay, in which its inputs and results can be read.
@@ -43,11 +48,10 @@ def is_explained(
     the map of parameters computes from several ones are not compared.
     """
 
-    def mend(replay: Replay, operation: Operation) -> Results | None:
+    def mend(replay: Replay, operation: Operation) -> Mended | None:
         if not is_alike(operation, at):
             return None
-        found = search(replay, operation)
-        return next((each.results for each in found if each.said == said), None)
+        return next((each for each in search(replay, operation) if each.said == said), None)
 
     try:
         with torch.no_grad():
@@ -81,10 +85,10 @@ def repeat_with(operation: Operation, arrays: Sequence[Tensor]) -> Results:
 
 
 def _replay_mended(
-    side: Replay, backward: bool, mend: Callable[[Replay, Operation], Results | None]
+    side: Replay, backward: bool, mend: Callable[[Replay, Operation], Mended | None]
 ) -> Replay:
-    """Return a run repeated in float64 with other results where `mend` returns some; without the
-    way back, unless `backward` is True.
+    """Return a run repeated in float64 without the mistakes that `mend` returns; without the way
+    back, unless `backward` is True.
     """
     operations = [each for each in side.run.operations if backward or not each.backward]
     computed = {place.version for one in operations for place in filter(None, one.results)}
@@ -95,7 +99,9 @@ def _replay_mended(
         _put(mended, operation, fill_gaps(side.run, operation, repeated))
         better = mend(mended, operation)
         if better is not None:
-            _put(mended, operation, better)
+            _put(mended, operation, better.results)
+            for place, array in better.arrays:
+                mended.put(place, array.detach())
             mended = Replay(side.run, mended.numbers)  # views of the old results are forgotten
     return mended
 

@@ -24,7 +24,7 @@ from harness.locating.arrivals import is_one_of
 from harness.locating.mending import Mended, Search, is_alike, is_explained, repeat_with
 from harness.shadow.places import Place
 from harness.shadow.recording import Operation
-from harness.shadow.replay import Replay, Results
+from harness.shadow.replay import Replay
 from harness.shadow.shadow import Shadow
 
 COPIES = ("clone", "copy")
@@ -51,8 +51,16 @@ def find_skip(
     """
     for skip in _list_skips(subject.replay, reference.replay, lacking):
         if skip not in known:
-            search = _find_skipped(reference.replay, skip)
-            known[skip] = is_explained(subject, reference, skip.reader, "", search)
+            known[skip] = any(
+                is_explained(
+                    subject,
+                    reference,
+                    skip.reader,
+                    "",
+                    _find_skipped(reference.replay, skip, later),
+                )
+                for later in (False, True)
+            )
         if known[skip]:
             return skip
     return None
@@ -72,37 +80,38 @@ def _list_skips(subject: Replay, reference: Replay, lacking: Sequence[Operation]
                 yield Skip(operation, mine)
 
 
-def _find_skipped(reference: Replay, skip: Skip) -> Search:
+def _find_skipped(reference: Replay, skip: Skip, later: bool) -> Search:
     """Return a search for operations that read an array which the reference transforms first, by
-    the skipped operation or another of its line.
+    the skipped operation or another of its line. With `later`, later readers of the array get the
+    transformed one too: after a residual, the norm reads it, and the next residual.
     """
     alike = [each for each in reference.run.operations if is_alike(each, skip.skipped)]
 
     def search(side: Replay, operation: Operation) -> Iterator[Mended]:
         for each in alike:
-            for results in _mend(side, reference, each, operation):
-                yield Mended("", results)
+            for mended in _mend(side, reference, each, operation):
+                yield mended if later else mended._replace(arrays=())
 
     return search
 
 
-def _mend(
-    side: Replay, reference: Replay, skipped: Operation, mine: Operation
-) -> Iterator[Results]:
-    """Yield the results of the operation `mine` as they would be without the skip."""
+def _mend(side: Replay, reference: Replay, skipped: Operation, mine: Operation) -> Iterator[Mended]:
+    """Yield the results of the operation `mine`, and its arrays, as they would be without the
+    skip.
+    """
     given = read_inputs(reference, skipped)
     results = {place.version for place in skipped.results if place is not None}
     for theirs in list_readers(reference, skipped):
         if _calls_alike(mine, theirs) and _reads_instead(
             side, reference, mine, theirs, results, given
         ):
-            arrays = [
-                (reference if other.version in results else side).read(
-                    other if other.version in results else place
-                )
-                for place, other in zip(mine.places, theirs.places, strict=True)
+            pairs = list(zip(mine.places, theirs.places, strict=True))
+            transformed = [
+                (place, reference.read(other)) for place, other in pairs if other.version in results
             ]
-            yield repeat_with(mine, arrays)
+            better = dict(transformed)
+            arrays = [better[place] if place in better else side.read(place) for place, _ in pairs]
+            yield Mended("", repeat_with(mine, arrays), transformed)
 
 
 def _pass_copies(side: Replay, operation: Operation) -> Operation:

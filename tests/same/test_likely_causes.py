@@ -341,3 +341,22 @@ def test_a_mask_is_no_scale() -> None:
     masked = torch.tensor([1.0, 2.0, -1e9, -1e9])
     assert find_scales(masked).tolist() == [2.0, 2.0, 1e9, 1e9]
     assert find_scales(torch.tensor([1.0, 2.0, -1e9, 2e9])).tolist() == 2e9
+
+
+class TwoResiduals(Residual):
+    """The norm before the second branch reads what the next residual adds to."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.join(x, torch.tanh(self.inner(x)))
+        return self.out(x + self.norm(x))
+
+
+class FirstDropped(TwoResiduals):
+    def join(self, x: Tensor, y: Tensor) -> Tensor:
+        return y
+
+
+def test_a_residual_whose_sum_is_read_twice_is_named(approved: Approved) -> None:
+    """As in a transformer's block: the answers agree once both readers get the sum."""
+    case = same(FirstDropped, TwoResiduals, data=(5, 6), dtypes=["float64"], modes=["eval"])
+    approved(judge(case)["float64 same-function-eval"].why, mask_figures=True)
