@@ -18,7 +18,9 @@ from harness.shadow.replay import Replay
 EXCHANGED = "{} belongs to a mixture of two arrays, by z and 1 - z"
 STARTS = 16  # numbers of an array that are compared first
 NEAR_START = 1e-6  # of the largest of them
-STEPS = 3  # operations from the first that differs to the mixture, and back to what is mixed
+# A mixture is looked for up to so many operations after the first one that differs, and its two
+# arrays up to so many operations before it.
+STEPS = 3
 
 
 def find_mixtures(reference: Replay) -> Search:

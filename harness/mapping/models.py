@@ -132,7 +132,7 @@ def _map(given: Given, subject: Side, reference: Side) -> ParameterMap:
     necessary. Raises WrongMap.
     """
     preferred = ["eval", "train"]
-    if subject.switched or reference.switched:  # eval() merges what is mapped
+    if subject.switched or reference.switched:  # eval() changes parameters, as LoRA merges them
         preferred.reverse()
     modes = [mode for mode in preferred if mode in subject.outputs and mode in reference.outputs]
     if not modes:

@@ -27,7 +27,7 @@ SECONDS = 20.0  # of CPU time, for all of them
 SECONDS_AFTER = 1.0  # once a map is known that only contradicts names
 SECONDS_PLAUSIBLE = 2.0  # once a map is known that follows names and the order of declaration
 TRIES_PLAUSIBLE = 40  # and at least the time that so many maps take
-MOST_ALIKE = 24  # equally plausible maps, of which the one is taken that agrees longest
+MOST_ALIKE = 24  # equally plausible maps: the one by which most numbers inside agree is taken
 NEAREST = "the outputs differ least"
 LIKELIEST = "names and the order of declaration speak for it"
 WRITE = "parameters={...}"

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from harness.core.finding import Located
+from harness.locating.alike import are_equal
 from harness.locating.located import locate, shorten_path
 from harness.matching.compare import Compared
 from harness.matching.respondent import Respondent
@@ -81,7 +82,8 @@ def find_swapped(
         mine = subject.read(one.answer).detach()
         for other in outputs:
             theirs = reference.read(other).detach()
-            if other != one.answer and _are_near(mine, theirs):
+            are_real = mine.is_floating_point() and theirs.is_floating_point()
+            if other != one.answer and are_real and are_equal(mine, theirs):
                 swapped[one.answer] = other
     return swapped
 
@@ -104,10 +106,3 @@ def describe_infinite(
                 f" {mine.side.builder.name}, and in {of_reference} of {theirs.side.builder.name}"
             )
     return sentences
-
-
-def _are_near(one: Tensor, other: Tensor) -> bool:
-    """Are two outputs nearly equal? Used only for a hint, not for a verdict."""
-    if one.shape != other.shape or not (one.is_floating_point() and other.is_floating_point()):
-        return False
-    return torch.allclose(one, other, rtol=1e-9, atol=1e-12)

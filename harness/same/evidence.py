@@ -188,7 +188,7 @@ class Evidence:
             shown
             for name in self.list_names()
             for shown in self._list_compared(name)
-            if shown.compared.resolution <= WIDEST  # not what is 0 but for rounding
+            if shown.compared.resolution <= WIDEST  # an answer that rounding makes is left out
             and shown.compared.narrow.moves_more(shown.compared.narrow_theirs, roundoff)
         ]
         return max(moved, key=lambda shown: shown.compared.narrow.share, default=None)

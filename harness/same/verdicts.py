@@ -136,7 +136,7 @@ def _find_other_failure(judged: Judged) -> str:
 
 
 def _list_caveats(judged: Judged) -> list[str]:
-    """Return notes on a pass: sentences, or "" where there is none."""
+    """Return notes on a pass, as sentences; an empty one says nothing."""
     counters = describe_counters(judged.models) if judged.mode == "train" else ""
     return [
         describe_limits(judged.models, judged.trial.dtype),

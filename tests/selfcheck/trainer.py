@@ -300,23 +300,36 @@ def scale(column: Array) -> Array:
 def race_others() -> None:
     """Times and losses of other problems."""
     say(f"\n### Other problems, {OTHERS} starts each, both to the end\n")
-    say("| problem | rows, inputs, hidden, decay | CPU ms a start: nnet | here |"
-        " nnet's time / ours | lowest loss: nnet | here | median loss: nnet | here |"
-        " starts lower / alike / higher here |")  # fmt: skip
-    say("|---|---|---|---|---|---|---|---|---|---|")
+    say_heading("rows, inputs, hidden, decay")
     for name, task in list_others():
         starts = task.draw(OTHERS)
         nnet = fit_in_r(task, starts)
         ours = fit_in_torch(task, starts, torch.float64)
-        each = [1e3 * timed.seconds / OTHERS for timed in (nnet, ours)]
-        lower = np.count_nonzero(ours.losses * ALIKE < nnet.losses)
-        higher = np.count_nonzero(ours.losses > ALIKE * nnet.losses)
-        cells = [name, f"{task.x.shape[0]}, {task.x.shape[1]}, {task.hidden}, {task.decay:g}"]
-        cells += [f"{each[0]:.3g}", f"{each[1]:.3g}", f"{each[0] / each[1]:.2g}"]
-        for of in (np.min, np.median):
-            cells += [f"{of(nnet.losses):.4g}", f"{of(ours.losses):.4g}"]
-        cells.append(f"{lower} / {OTHERS - lower - higher} / {higher}")
-        say(f"| {' | '.join(cells)} |")
+        shape = f"{task.x.shape[0]}, {task.x.shape[1]}, {task.hidden}, {task.decay:g}"
+        say_row([name, shape], nnet, ours)
+
+
+def say_heading(shape: str) -> None:
+    """Print the heading of a table of problems; `shape` is that of its second column."""
+    say(f"| problem | {shape} | CPU ms a start: nnet | here |"
+        " nnet's time / ours | lowest loss: nnet | here | median loss: nnet | here |"
+        " starts lower / alike / higher here |")  # fmt: skip
+    say("|---|---|---|---|---|---|---|---|---|---|")
+
+
+def say_row(cells: list[str], nnet: Timed, ours: Timed, least: float = 0.0) -> None:
+    """Print a row of a table of problems: `cells`, then times and losses of fits from the same
+    starts. Losses below `least` count as that.
+    """
+    count = len(nnet.losses)
+    each = [1e3 * timed.seconds / count for timed in (nnet, ours)]
+    theirs, mine = (np.maximum(timed.losses, least) for timed in (nnet, ours))
+    lower, higher = np.count_nonzero(mine * ALIKE < theirs), np.count_nonzero(mine > ALIKE * theirs)
+    cells = [*cells, f"{each[0]:.3g}", f"{each[1]:.3g}", f"{each[0] / each[1]:.2g}"]
+    for of in (np.min, np.median):
+        cells += [f"{of(theirs):.4g}", f"{of(mine):.4g}"]
+    cells.append(f"{lower} / {count - lower - higher} / {higher}")
+    say(f"| {' | '.join(cells)} |")
 
 
 def main() -> None:

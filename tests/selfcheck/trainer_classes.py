@@ -21,7 +21,7 @@ from cases import levenberg
 from harness.core.contract import Array
 from harness.reporting.environment import limit_threads
 from reference.r.nnet_reference import LIVE
-from tests.selfcheck.trainer import ALIKE, Timed, say, write_in_r
+from tests.selfcheck.trainer import Timed, say_heading, say_row, write_in_r
 
 STARTS = 30
 LEAST = 1e-6  # losses below it count as alike: the classes are separated
@@ -113,25 +113,12 @@ def main() -> None:
     parser.add_argument("--starts", type=int, default=STARTS)
     count = parser.parse_args().starts
     limit_threads()
-    say("| problem | error; rows, inputs, hidden, decay | CPU ms a start: nnet | here |"
-        " nnet's time / ours | lowest loss: nnet | here | median loss: nnet | here |"
-        " starts lower / alike / higher here |")  # fmt: skip
-    say("|---|---|---|---|---|---|---|---|---|---|")
+    say_heading("error; rows, inputs, hidden, decay")
     for name, task in list_tasks():
         starts = task.draw(count)
         nnet, ours = fit_in_r(task, starts), fit_in_torch(task, starts)
-        each = [1e3 * timed.seconds / count for timed in (nnet, ours)]
-        theirs, mine = (np.maximum(timed.losses, LEAST) for timed in (nnet, ours))
-        lower, higher = (
-            np.count_nonzero(a * ALIKE < b) for a, b in ((mine, theirs), (theirs, mine))
-        )
         shape = f"{task.x.shape[0]}, {task.x.shape[1]}, {task.hidden}, {task.decay:g}"
-        cells = [name, f"{task.error}; {shape}"]
-        cells += [f"{each[0]:.3g}", f"{each[1]:.3g}", f"{each[0] / each[1]:.2g}"]
-        for of in (np.min, np.median):
-            cells += [f"{of(theirs):.4g}", f"{of(mine):.4g}"]
-        cells.append(f"{lower} / {count - lower - higher} / {higher}")
-        say(f"| {' | '.join(cells)} |")
+        say_row([name, f"{task.error}; {shape}"], nnet, ours, LEAST)
 
 
 if __name__ == "__main__":
