@@ -5,8 +5,9 @@ answers.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from torch import Tensor
 
@@ -19,7 +20,7 @@ from harness.mapping.models import Models
 from harness.matching.calling import Call, Called, Caller, is_outside
 from harness.matching.compare import Compared
 from harness.matching.constants import find_tables, list_rounded
-from harness.matching.dropping import compare_dropouts
+from harness.matching.dropping import Dropping, compare_dropouts
 from harness.matching.folded import drop_folded
 from harness.matching.fused import compare_as_run
 from harness.matching.kinds import list_held
@@ -42,8 +43,12 @@ from harness.shadow.shadow import Shadow
 from harness.waiting.progress import Say, silent
 
 
-class _Broken(Exception):
-    """Raised with the reason why a model has no answers."""
+class _Unanswered(Exception):
+    """Raised where there is nothing to compare, with the result that says why."""
+
+    def __init__(self, result: Result) -> None:
+        super().__init__()
+        self.result = result
 
 
 class Asker:
@@ -88,22 +93,9 @@ class Asker:
         except Exception as error:  # a user's model may raise anything
             return Result(ask, broken=f"{models.given.name} {raised(error)}")
         try:
-            ran, looked = self._look(ask, mine, theirs)
-            dropping = None
-            random, missing = compare_draws(mine, theirs, ask)
-            if random:
-                dropping = compare_dropouts(mine.dropped, theirs.dropped)
-                mine.dropout = theirs.dropout = False
-                ran, looked = self._look(ask, mine, theirs)
-                if any(compare_draws(mine, theirs, ask)):  # it is no dropout of torch
-                    return Result(ask, random=random)
-            if after := [name for name in mine.written if name in theirs.written]:
-                mine.after = theirs.after = after
-                ran, looked = self._look(ask, mine, theirs)
-        except _Broken as error:
-            return Result(ask, broken=str(error))
-        if missing:
-            return Result(ask, missing=missing)
+            ran, looked, dropping = self._meet(ask, mine, theirs)
+        except _Unanswered as ended:
+            return ended.result
         ways = list_ways(setting.mode, ask.seed)
         called = Called(mine, ask, ways, ran), Called(theirs, ask, ways, looked)
         moving = [way for way in ways if any(each.moves(way) for each in called)]
@@ -122,29 +114,53 @@ class Asker:
             written_theirs=find_written(ask, theirs, mine),
         )
 
+    def _meet(
+        self, ask: Ask, mine: Respondent, theirs: Respondent
+    ) -> tuple[Mapping[str, Tensor], Mapping[str, Tensor], Dropping | None]:
+        """Return the answers of both models, `mine` and `theirs`, and how many numbers their
+        dropouts decide on, if dropout is switched off so that they can be compared.
+
+        Raises _Unanswered if they cannot be compared.
+        """
+        ran, looked = self._look(ask, mine, theirs)
+        dropping = None
+        random, missing = compare_draws(mine, theirs, ask)
+        if missing:
+            raise _Unanswered(Result(ask, missing=missing))
+        if random:
+            dropping = compare_dropouts(mine.dropped, theirs.dropped)
+            mine.dropout = theirs.dropout = False
+            ran, looked = self._look(ask, mine, theirs)
+            if any(compare_draws(mine, theirs, ask)):  # it is no dropout of torch
+                raise _Unanswered(Result(ask, random=random))
+        if after := [name for name in mine.written if name in theirs.written]:
+            mine.after = theirs.after = after
+            ran, looked = self._look(ask, mine, theirs)
+        return ran, looked, dropping
+
     def _look(
         self, ask: Ask, mine: Respondent, theirs: Respondent
     ) -> tuple[Mapping[str, Tensor], Mapping[str, Tensor]]:
         """Return the subject's answers of a run without recording, and the reference's answers.
 
-        Afterwards both models have noted the random numbers that they draw. Raises _Broken if a
+        Afterwards both models have noted the random numbers that they draw. Raises _Unanswered if a
         model raises.
         """
-        name = self.models.given.name
-        try:
-            ran = mine.run(ask)  # the first call of a new module
-        except Exception as error:  # a user's model may raise anything
-            raise _Broken(f"{name} {raised(error)}") from error
-        try:
-            looked = theirs.look(ask)
-        except Exception as error:
-            raise _Broken(f"{theirs.side.builder.name} {raised(error)}") from error
-        try:
-            mine.look(ask)
-        except Exception as error:
-            reason = ", when it was called again, so something is kept between calls"
-            raise _Broken(f"{name} {raised(error)}{reason}") from error
+        again = ", when it was called again, so something is kept between calls"
+        ran = self._try(ask, mine, partial(mine.run, ask))  # the first call of a new module
+        looked = self._try(ask, theirs, partial(theirs.look, ask))
+        self._try(ask, mine, partial(mine.look, ask), again)
         return ran, looked
+
+    def _try(
+        self, ask: Ask, one: Respondent, call: Callable[[], Mapping[str, Tensor]], more: str = ""
+    ) -> Mapping[str, Tensor]:
+        """Return the answers of a call; raise _Unanswered, with `more` to say, if it raises."""
+        try:
+            return call()
+        except Exception as error:  # a user's model may raise anything
+            said = f"{one.side.builder.name} {raised(error)}{more}"
+            raise _Unanswered(Result(ask, broken=said)) from error
 
     def _compare(
         self,
