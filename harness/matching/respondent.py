@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from harness.evaluating.built import cast_batch, copy_module, make_loss, round_batch, set_state
+from harness.evaluating.changed_inputs import find_writing
 from harness.evaluating.data import Batch
 from harness.evaluating.evaluation import (
     BUFFER,
@@ -25,7 +26,6 @@ from harness.evaluating.side import Side
 from harness.evaluating.state import State, list_live, read_state, write_state
 from harness.evaluating.survey import Drawn, describe_drawn, draw_otherwise, draw_the_same
 from harness.evaluating.ways import Way, evaluate_in_way
-from harness.evaluating.writing import find_writing
 from harness.mapping.models import Models
 from harness.model.devices import held_in
 from harness.model.dropout import Dropout, Dropped

@@ -219,7 +219,7 @@ class SameModels:
 
         `known` has the results of the other mode. `say` gets progress messages.
         """
-        from harness.evaluating.written import describe_refusals
+        from harness.evaluating.fixed_dtype import describe_refusals
         from harness.matching.asking import Asker, list_calls_in_float64
         from harness.matching.points import list_asks
         from harness.matching.respondent import Setting

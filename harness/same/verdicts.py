@@ -26,6 +26,7 @@ from harness.same.dropout_sentences import (
     list_dropout_notes,
 )
 from harness.same.evidence import UNPAIRED, Evidence, Shown
+from harness.same.input_sentences import describe_written, describe_written_theirs
 from harness.same.narrow_sentences import describe_alike, describe_lost, describe_moved
 from harness.same.notes import Note, list_notes
 from harness.same.output_sentences import describe_dtypes, describe_kinds, describe_paired
@@ -47,7 +48,6 @@ from harness.same.sentences import (
 from harness.same.state_sentences import describe_counters, describe_statistics
 from harness.same.switched_sentences import describe_switched
 from harness.same.unset import describe_unset
-from harness.same.written_sentences import describe_written, describe_written_theirs
 from harness.words.wording import with_finding
 
 FUNCTION, COMPUTED, PRECISION = QUESTIONS = ("same-function", "well-computed", "precision-kept")
