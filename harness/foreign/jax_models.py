@@ -101,11 +101,15 @@ def _make_slopes(
     differentiate = jax.value_and_grad(compute, argnums=(0, 1))
     if jit:
         differentiate = jax.jit(differentiate)
+    counts: dict[Any, int] = {}  # of inputs, by the shapes of the data
 
     def slopes(blocks: Any, *data: Any) -> Any:
         arrays = [jax.numpy.asarray(each) for each in data]
         params = to_tree(blocks)
-        groups = _count_inputs(apply, params, arrays)
+        shapes = tuple(each.shape for each in arrays)
+        if shapes not in counts:  # it takes as long as many evaluations
+            counts[shapes] = _count_inputs(apply, params, arrays)
+        groups = counts[shapes]
         value, (by_tree, by_inputs) = differentiate(params, arrays[:groups], arrays[groups:])
         gradients = dict(zip(names, jax.tree_util.tree_leaves(by_tree), strict=True))
         return value, (gradients, *by_inputs)

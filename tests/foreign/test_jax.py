@@ -85,8 +85,15 @@ def test_a_jitted_model_is_what_r_numpy_and_pytorch_compute(live_r: None) -> Non
 
 def test_two_groups_of_inputs_and_two_heads() -> None:
     """Several arguments, a tuple of outputs, and a tree of lists and tuples."""
-    model = jax_model(apply_heads, HEADS, loss=squares_of_both, parameters=WORDS, jit=False)
+    model = jax_model(apply_heads, HEADS, loss=squares_of_both, parameters=WORDS)
     expect_passes(judge(Case("two", TWO, [model], [numpy_net], probes(0, draws=6))), 8)
+
+
+def test_without_jit_they_are_the_same() -> None:
+    """JAX compiles each operation by itself then, anew for each number of rows: one is asked."""
+    model = jax_model(apply_heads, HEADS, loss=squares_of_both, parameters=WORDS, jit=False)
+    few = probes(0, draws=6, kinds=["random", "saturated"])
+    expect_passes(judge(Case("two", TWO, [model], [numpy_net], few)), 8)
 
 
 def test_float32_in_place_of_float64_is_told(approved: Approved) -> None:
