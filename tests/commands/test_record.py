@@ -44,6 +44,9 @@ OURS = {
     if isinstance(v, Verification)
 }
 
+# R is asked about every kind of probes
+ASKED = {"references": BOTH, "problems": "probes(seed=0, draws=3)"}
+
 
 class Recording:
     """`nnet-parity record` in a user's folder, in this process."""
@@ -105,7 +108,7 @@ def test_the_verb_is_found_where_it_is_installed() -> None:
 
 def test_a_recording_judges_as_r_does(record: Recording, live_r: None, approved: Approved) -> None:
     """The same verdicts, to the last digit; every line says live or recorded; R is not started."""
-    record.mine.write_sine(references=BOTH)
+    record.mine.write_sine(**ASKED)
     live = record.verdicts("--parity-r", "live")
     code, said = record()
     assert code == 0
@@ -132,7 +135,7 @@ def test_a_recording_stands_in_where_r_is_not(
     record: Recording, live_r: None, request: pytest.FixtureRequest
 ) -> None:
     """By itself: --parity-r auto is the default; and where R is, R is asked."""
-    record.mine.write_sine(references=BOTH, **FLOAT64)
+    record.mine.write_sine(**ASKED, **FLOAT64)
     record()
     assert {v["source"] for v in record.verdicts()} == {"live", "computed"}
     request.getfixturevalue("without_r")
@@ -144,7 +147,7 @@ def test_without_r_and_without_a_recording_both_ways_out_are_said(
     mine: Mine, without_r: None, approved: Approved
 ) -> None:
     """NumPy judges, and R is ABSENT with the two lines of which one mends it."""
-    mine.write_sine(references=BOTH, **FLOAT64)
+    mine.write_sine(**ASKED, **FLOAT64)
     mine.pytest().assert_outcomes(passed=4, skipped=3)
     why = {
         v["why"]
@@ -159,7 +162,7 @@ def test_r_that_must_be_live_ends_the_run_where_it_is_not(
     mine: Mine, without_r: None, approved: Approved
 ) -> None:
     """At once, in one sentence; exit code 4."""
-    mine.write_sine(references=BOTH)
+    mine.write_sine(**ASKED)
     result = mine.pytest("--parity-r", "live")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     (line,) = [line for line in result.errlines if line]
@@ -175,7 +178,7 @@ def test_r_that_must_be_live_ends_a_shared_run_too(
     approved: Approved,
 ) -> None:
     """The processes of xdist say it while they collect."""
-    mine.write_sine(references=BOTH)
+    mine.write_sine(**ASKED)
     mine.pytester.makeini("[pytest]\naddopts = -p xdist -p nnet_parity.plugin\n")
     monkeypatch.setenv("PYTHONPATH", str(FOLDER.parent))
     result = mine.pytest_apart(warm_python, "--parity-r", "live", processes=1)
@@ -281,7 +284,7 @@ def test_a_case_that_has_changed_makes_its_recording_stale(
     """BROKEN, with the file, its date, what is asked that was not, and the line that records again;
     that mends it.
     """
-    record.mine.write_sine(references=BOTH, **FLOAT64)
+    record.mine.write_sine(**ASKED, **FLOAT64)
     record()
     record.mine.write_sine(references=BOTH, problems="probes(seed=1, draws=3)", **FLOAT64)
     result = record.mine.pytest("--parity-r", "recorded")
@@ -302,7 +305,7 @@ def test_another_numpy_is_named_where_a_recording_is_stale(
     record: Recording, live_r: None, monkeypatch: pytest.MonkeyPatch, approved: Approved
 ) -> None:
     """It need not draw the same random numbers."""
-    record.mine.write_sine(references=BOTH, **FLOAT64)
+    record.mine.write_sine(**ASKED, **FLOAT64)
     record()
     record.mine.write_sine(references=BOTH, problems="probes(seed=1, draws=3)", **FLOAT64)
     was = np.__version__
@@ -316,7 +319,7 @@ def test_other_r_code_makes_a_recording_stale(
     record: Recording, live_r: None, monkeypatch: pytest.MonkeyPatch, approved: Approved
 ) -> None:
     """Whatever was asked: its answers are those of other code."""
-    record.mine.write_sine(references=BOTH, **FLOAT64)
+    record.mine.write_sine(**ASKED, **FLOAT64)
     record()
     monkeypatch.setattr(recorded, "CODE", "0" * 64)
     result = record.mine.pytest("--parity-r", "recorded")
@@ -330,7 +333,7 @@ def test_what_is_recorded_is_not_overwritten_without_an_intent(
     """create leaves it, to the last byte, and says which intents there are; the others need
     something that is there.
     """
-    record.mine.write_sine(references=BOTH, **FLOAT64)
+    record.mine.write_sine(**ASKED, **FLOAT64)
     for intent in ("fix", "trim"):
         code, said = record("--intent", intent)
         assert code == 1
@@ -349,7 +352,7 @@ def test_recording_again_says_what_differs(
     record: Recording, live_r: None, approved: Approved
 ) -> None:
     """Nothing, where R is the same; a damaged recording is replaced, and called that."""
-    record.mine.write_sine(references=BOTH, **FLOAT64)
+    record.mine.write_sine(**ASKED, **FLOAT64)
     record()
     approved(record("--intent", "fix")[1])
     (path,) = record.files
@@ -371,7 +374,7 @@ def test_trimming_drops_what_is_not_asked_and_changes_no_answer(
     record: Recording, live_r: None, approved: Approved
 ) -> None:
     """It takes no R, and keeps the date of the answers; what is asked anew, it cannot answer."""
-    record.mine.write_sine(references=BOTH, **FLOAT64)
+    record.mine.write_sine(**ASKED, **FLOAT64)
     record()
     (path,) = record.files
     before = read(path, "sine-1-4-1")
@@ -417,7 +420,7 @@ def test_a_damaged_recording_is_an_error_and_never_a_pass(
     record: Recording, live_r: None, approved: Approved
 ) -> None:
     """The case is not asked; the sentence names its file."""
-    record.mine.write_sine(references=BOTH, **FLOAT64)
+    record.mine.write_sine(**ASKED, **FLOAT64)
     record()
     (path,) = record.files
     content = bytearray(path.read_bytes())
@@ -432,7 +435,7 @@ def test_recording_needs_r_and_a_case(
     record: Recording, without_r: None, approved: Approved
 ) -> None:
     """A sentence, and exit code 2."""
-    record.mine.write_sine(references=BOTH)
+    record.mine.write_sine(**ASKED)
     code, said = record()
     assert code == 2
     approved(line for line in said.splitlines() if line.startswith("ERROR"))
@@ -493,7 +496,7 @@ def test_what_cannot_be_asked_is_not_recorded(
     """
     mute = "class Mute(Exception):\n    def __str__(self):\n        raise OSError\n\n\n"
     mute += "def boom(formulation):\n    raise Mute\n\n\n"
-    record.mine.write_sine(references=BOTH, before=mute)
+    record.mine.write_sine(**ASKED, before=mute)
     second = record.mine.case(
         "test_second", name=r"'red\x1b[31m ##[group]'", references=BOTH, problems="boom"
     )
@@ -511,7 +514,7 @@ def test_an_interrupt_leaves_what_is_recorded_whole(
     code 130.
     """
     stop = "def stop(formulation):\n    raise KeyboardInterrupt\n\n\n"
-    record.mine.write_sine(references=BOTH, before=stop)
+    record.mine.write_sine(**ASKED, before=stop)
     second = record.mine.case("test_second", name='"second"', references=BOTH, problems="stop")
     record.mine.write(record.mine.text.removeprefix(IMPORTS), second)
     code, said = record()

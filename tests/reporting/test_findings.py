@@ -49,6 +49,7 @@ def results(mine: Mine) -> JSON:
         SINE_NET.format(forward=forward).replace("SineNet", name) for name, forward in NETS.items()
     ]
     asked = {"dtypes": '["float64"]', "checks": '["forward", "loss"]'}
+    asked |= {"problems": "probes(seed=0, draws=3)"}
     subjects = f"[{', '.join(NETS)}]"
     stated = {"name": '"stated"', "references": '[Stated("off", off, budget=1e-9, why="so")]'}
     cases = [mine.case("test_sine", subjects=subjects, **asked)]
