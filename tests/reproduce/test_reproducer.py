@@ -373,7 +373,8 @@ def test_a_model_is_copied_as_it_is_written(written: Callable[..., Any], tmp_pat
     paths: dict[str, Path] = {}
     for number, (way, (text, has)) in enumerate(WAYS.items()):
         mine = Subject.of(written(**{f"mine{number}": HEAD + text}).mine)
-        case = case_of(mine, checks=["loss", "gradient"])
+        few = probes(seed=0, draws=4, kinds=["few-term", "random"])
+        case = case_of(mine, checks=["loss", "gradient"], problems=few)
         made = scripts(case, tmp_path / str(number))
         assert made, way
         for name, path in made.items():
