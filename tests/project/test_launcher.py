@@ -473,9 +473,11 @@ def test_new_pins_are_installed_into_the_same_venv(checkout: Checkout, approved:
     assert (checkout.root / ".venv" / "kept").exists()
 
 
-def test_a_package_is_installed_only_with_its_hash(tmp_path: Path) -> None:
+def test_a_package_is_installed_only_with_its_hash(checkout: Checkout, tmp_path: Path) -> None:
     """A file whose SHA-256 is not that of its pin is refused by pip, and the set-up ends with 1."""
-    new = new_checkout(tmp_path / "new")
+    assert checkout.run("verify").returncode == 0
+    pins, stamp = checkout.root / "requirements.txt", checkout.root / ".venv" / "set-up-complete"
+    whole = {path: path.read_text() for path in (pins, stamp)}
     for name, is_right in (("right", True), ("wrong", False)):
         wheel = tmp_path / f"{name}-1-py3-none-any.whl"
         with zipfile.ZipFile(wheel, "w") as file:
@@ -485,11 +487,13 @@ def test_a_package_is_installed_only_with_its_hash(tmp_path: Path) -> None:
             file.writestr(f"{name}-1.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
             file.writestr(f"{name}-1.dist-info/RECORD", "")
         digest = sha256(wheel.read_bytes()).hexdigest() if is_right else "0" * 64
-        (new.root / "requirements.txt").write_text(f"{name}==1 \\\n    --hash=sha256:{digest}\n")
-        answer = new.run("verify", PIP_FIND_LINKS=str(tmp_path))
+        pins.write_text(f"{name}==1 \\\n    --hash=sha256:{digest}\n")
+        answer = checkout.run("verify", PIP_FIND_LINKS=str(tmp_path))
         assert answer.returncode == (0 if is_right else 1), answer.stderr
         assert ("DO NOT MATCH THE HASHES" in answer.stderr) is not is_right
-        assert (new.root / ".venv" / "set-up-complete").exists() is is_right
+        assert stamp.exists() is is_right
+    for path, text in whole.items():  # other tests begin with it
+        path.write_text(text)
 
 
 def test_a_checkout_elsewhere_is_set_up_again(checkout: Checkout, tmp_path: Path) -> None:
