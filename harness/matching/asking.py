@@ -19,7 +19,7 @@ from harness.locating.own_backward import list_wrong_backwards
 from harness.mapping.models import Models
 from harness.matching.calling import Call, Called, Caller, is_outside
 from harness.matching.compare import Compared
-from harness.matching.constants import find_tables, list_rounded
+from harness.matching.constants import find_tables, hold_tables, list_rounded
 from harness.matching.dropping import Dropping, compare_dropouts
 from harness.matching.folded import drop_folded
 from harness.matching.fused import compare_as_run
@@ -187,12 +187,10 @@ class Asker:
         carry = self.models.mapping.at(stored)
         both = subject, reference, carry, ask.seed, lambda: mine.run(ask), ran
         compared, fused = compare_as_run(*both)
-        rounded = False
-        if any(one.outcome == "differs" for one in compared):
-            rounded = self._allow_rounded(subject, reference, mine, theirs)
-            if rounded:
-                rerun, _ = compare_as_run(*both)
-                rounded = not any(one.outcome == "differs" for one in rerun)
+        rounded, apart = False, list_differing(compared)
+        if apart and self._allow_rounded(subject, reference, mine, theirs):
+            rerun, _ = compare_as_run(*both)
+            rounded = list_differing(rerun) < apart
             if rounded:  # rounding a constant is no work of the operations, whose bits are counted
                 compared = [
                     replace(one, bits_worse=before.bits_worse, worse_in=before.worse_in)
@@ -209,6 +207,8 @@ class Asker:
             for one in compared
             if one.outcome == "differs" or _is_lacking(one, subject, reference)
         ]
+        if differing:
+            subject, reference = hold_tables(subject, reference)
         found = self.tracer.find(subject, reference, differing)
         first = {
             answer: locate_first(reference, operations, name)
@@ -247,6 +247,11 @@ class Asker:
         subject.allow_rounded(own)
         reference.allow_rounded(others)
         return bool(own or others)
+
+
+def list_differing(compared: Sequence[Compared]) -> set[str]:
+    """Return the names of the answers that differ."""
+    return {one.answer for one in compared if one.outcome == "differs"}
 
 
 def list_calls_in_float64(models: Models, setting: Setting) -> list[Call]:

@@ -98,7 +98,7 @@ def find_first(
     place = reference.watched.answers[differs.answer]
     lacking = find_frontier(reference.replay, place, known)
     if not first or first[0].backward:
-        stops = list_stops(subject, reference, lacking, differs.answer)
+        stops = list_stops(subject, reference, lacking, known, differs.answer)
         if stops:
             return stops
     if not first:
