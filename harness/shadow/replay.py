@@ -122,9 +122,8 @@ def replay(
     """Return a run repeated in float64 (its shadow): all its operations, or only some.
 
     `exact` has the numbers (contiguous, float64) to use instead of the recorded ones, by the number
-    of the version (the contents of memory between two writes). `held` has the numbers to use instead
-    of the repeated ones. Raises the errors of torch if an operation cannot be
-    repeated.
+    of the version (the contents of memory between two writes). `held` has the numbers to use
+    instead of the repeated ones. Raises the errors of torch if an operation cannot be repeated.
     """
     repeated = Replay(run, held=held or {})
     for version, numbers in (exact or {}).items():
