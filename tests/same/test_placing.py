@@ -222,6 +222,19 @@ def test_where_a_gradient_is_cut_off_is_named(cut: str, whole: bool) -> None:
     )
 
 
+def test_a_cut_before_numbers_are_repeated_is_named() -> None:
+    """The gradient that is missing first is that of the repeated numbers, of which there are more;
+    as where several heads of queries share a head of keys.
+    """
+    torch.manual_seed(0)
+    right = Net()
+    wrong = copy.deepcopy(right)
+    for net, cut in ((right, lambda x: x), (wrong, Tensor.detach)):
+        net.scale.compute = lambda x, cut=cut: (cut(x).repeat(2, 1).exp()[: len(x)] + 1) * x
+    (first,) = place(wrong, right, torch.randn(3, 6))
+    assert (first.name, first.layer) == ("aten::detach", "scale")
+
+
 def test_a_gradient_that_both_cut_off_is_no_difference() -> None:
     """Both detach the largest score; what differs is the scale after it."""
     torch.manual_seed(0)
