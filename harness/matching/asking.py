@@ -205,7 +205,9 @@ class Asker:
         differing = [
             one
             for one in compared
-            if one.outcome == "differs" or _is_lacking(one, subject, reference)
+            if one.outcome == "differs"
+            or (one.outcome == "not finite" and one.factor)
+            or _is_lacking(one, subject, reference)
         ]
         if differing:
             subject, reference = hold_tables(subject, reference)

@@ -15,6 +15,7 @@ from harness.locating.skipping import Skip, find_skip
 from harness.locating.stopping import list_stops
 from harness.locating.viewing import name_views
 from harness.matching.compare import Compared
+from harness.matching.losing import find_first_infinite
 from harness.shadow.recording import Operation
 from harness.shadow.shadow import Shadow
 from harness.waiting.progress import Say, silent
@@ -85,6 +86,9 @@ def find_first(
     is the operation that computed the answer. `pools` have all numbers of the subject and of the
     reference, if they are known, and `explained` is filled with the skips that were looked into.
     """
+    if differs.outcome == "not finite":
+        mine = find_first_infinite(subject, reference)
+        return mine or find_first_infinite(reference, subject)
     near = _find_nearness(reference, differs)
     pools = pools or [Pool(list_numbers(side.replay), near) for side in (subject, reference)]
     known, pool = (each.within(near) for each in pools)

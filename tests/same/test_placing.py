@@ -147,7 +147,7 @@ def place(wrong: nn.Module, right: nn.Module, *args: Tensor) -> list[Operation]:
 
         shadows.append(Shadow(watch(call, net), "float32"))
     compared = compare(*shadows, ByName(), torch.Generator().manual_seed(0))
-    differs = next(one for one in compared if one.outcome in ("differs", "shape"))
+    differs = next(one for one in compared if one.outcome in ("differs", "shape", "not finite"))
     return find_first(*shadows, differs)
 
 
@@ -259,3 +259,36 @@ class Halved(torch.autograd.Function):
     @staticmethod
     def backward(ctx: object, slope: Tensor) -> Tensor:  # type: ignore[override]
         return slope * 1.7
+
+
+class Masked(nn.Module):
+    """Numbers beyond the third count as -inf in a softmax over the last axis, or another one."""
+
+    def __init__(self, axis: int) -> None:
+        super().__init__()
+        self.fc, self.axis = nn.Linear(6, 6), axis
+
+    def forward(self, x: Tensor) -> Tensor:
+        scores = self.fc(x).masked_fill(torch.arange(6) > 2, -torch.inf)
+        return torch.softmax(scores, self.axis)
+
+
+class Overflowing(nn.Module):
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.fc, self.factor = nn.Linear(6, 6), factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.log1p((self.factor * self.fc(x).square()).exp()).sqrt()
+
+
+def test_the_first_operation_that_gives_nan_is_named() -> None:
+    """Not the mask, which both models have."""
+    (first,) = place(Masked(0), Masked(-1), torch.randn(3, 6))
+    assert first.name == "aten::_softmax"
+
+
+def test_the_first_operation_that_gives_infinities_is_named() -> None:
+    """The reference has none."""
+    (first,) = place(Overflowing(1e9), Overflowing(1.0), torch.randn(3, 6))
+    assert first.name == "aten::exp"
