@@ -213,7 +213,7 @@ class Asker:
             subject, reference = hold_tables(subject, reference)
         found = self.tracer.find(subject, reference, differing)
         first = {
-            answer: locate_first(reference, operations, name)
+            answer: locate_first(subject, reference, operations, name)
             for answer, operations in found.items()
         }
         begins = next(iter(found.values()), ())

@@ -9,12 +9,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from harness.judging.cache import Cache
 from harness.matching.carry import ByName
 from harness.matching.compare import compare
 from harness.matching.placing import find_first
+from harness.running.trial import run
+from harness.same.case import same
 from harness.shadow.recording import Operation
 from harness.shadow.shadow import Shadow
 from harness.shadow.watch import watch
+from tests.conftest import Approved
 
 
 class Part(nn.Module):
@@ -292,3 +296,34 @@ def test_the_first_operation_that_gives_infinities_is_named() -> None:
     """The reference has none."""
     (first,) = place(Overflowing(1e9), Overflowing(1.0), torch.randn(3, 6))
     assert first.name == "aten::exp"
+
+
+class Rotated(nn.Module):
+    """Scales two of three parts by one function."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(6, 6)
+
+    def scale(self, x: Tensor) -> Tensor:
+        return x * 3
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = self.fc(x).chunk(3, -1)
+        q = self.scale(q)
+        k = self.scale(k)
+        return q.exp() + k.sin() + v.tanh()
+
+
+class AllRotated(Rotated):
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = self.fc(x).chunk(3, -1)
+        q, k = self.scale(q), self.scale(k)
+        v = self.scale(v)
+        return q.exp() + k.sin() + v.tanh()
+
+
+def test_the_call_of_a_function_that_several_lines_call_is_named(approved: Approved) -> None:
+    """The line of the function alone would not say which call is wrong."""
+    case = same(AllRotated, Rotated, data=(5, 6), dtypes=["float64"], modes=["eval"])
+    approved(run(case.trials()[0], Cache(case)).why, mask_figures=True)
