@@ -18,7 +18,7 @@ BATCH = "native_batch_norm", "native_batch_norm_legit", "native_batch_norm_legit
 
 
 class Norm(NamedTuple):
-    """The numbers inside a norm: its input, mean and variance, and what it adds to the variance.
+    """The numbers inside a norm: its input, mean, variance and eps.
 
     The mean and the variance have one number for each group of numbers that is normalised, and
     their shapes fit that of the input.
@@ -73,8 +73,8 @@ def list_norm_steps(side: Replay) -> Iterator[Tensor]:
 
 
 def read_variance(side: Replay, operation: Operation) -> tuple[Tensor, float] | None:
-    """Return what an operation adds eps to, and eps: a norm to its variance, or a sum with a number
-    to its array. None if it does neither.
+    """Return the array to which an operation adds eps, and eps: a norm's variance, or the array in
+    a sum with a number. None if it is neither.
     """
     norm = read_norm(side, operation)
     if norm is not None:

@@ -15,6 +15,7 @@ from harness.evaluating.built import round_state
 from harness.evaluating.state import State
 from harness.evaluating.ways import list_ways
 from harness.locating.causes import list_causes
+from harness.locating.losing import find_endless
 from harness.locating.own_backward import list_wrong_backwards
 from harness.mapping.models import Models
 from harness.matching.calling import Call, Called, Caller, is_outside
@@ -24,7 +25,6 @@ from harness.matching.dropping import Dropping, compare_dropouts
 from harness.matching.folded import drop_folded
 from harness.matching.fused import compare_as_run
 from harness.matching.kinds import list_held
-from harness.matching.losing import find_endless
 from harness.matching.observing import (
     describe_function,
     describe_infinite,

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from harness.evaluating.evaluation import BUFFER, BY_INPUT, GRADIENT
 from harness.locating.arrivals import trace_arrivals
 from harness.locating.frontier import Pool, find_frontier, list_numbers
+from harness.locating.infinite import find_first_infinite
 from harness.locating.scaling import follow_scales
 from harness.locating.skipping import Skip, find_skip
 from harness.locating.stopping import list_stops
 from harness.locating.viewing import name_views
 from harness.matching.compare import Compared
-from harness.matching.losing import find_first_infinite
 from harness.shadow.recording import Operation
 from harness.shadow.shadow import Shadow
 from harness.waiting.progress import Say, silent

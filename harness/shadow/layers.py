@@ -23,8 +23,9 @@ MODES = str(late.__file__), str(dropout.__file__)  # their functions call operat
 
 
 class Source(NamedTuple):
-    """Where an operation runs: the innermost module, the user's line, as "net.py:12", and the line
-    that called the function of that line, if it is the user's too.
+    """The place where an operation runs: the innermost module and the user's line, as "net.py:12".
+
+    `caller` is the line that called the function of that line, if it is the user's too.
     """
 
     layer: str = ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
 from harness.core.finding import Located
 from harness.locating.located import locate
@@ -41,31 +40,3 @@ def find_endless(shadow: Shadow) -> Located | None:
             if bool(is_lost.any()) and all(bool(torch.isfinite(each).all()) for each in given):
                 return locate(operation)
     return None
-
-
-def find_first_infinite(shadow: Shadow, other: Shadow) -> list[Operation]:
-    """Return the first operation that gives infinities of finite numbers, or NaN of numbers, as a
-    list of one; empty if there is none. What the other model's numbers have too is not looked for:
-    masks may be -inf.
-    """
-    run, versions = shadow.watched.run, other.watched.run.versions
-    sought = [
-        is_right
-        for is_right in (_is_finite, _has_no_nan)
-        if all(is_right(each.numbers) for each in versions)
-    ]
-    for operation in run.operations:
-        results = [run.read(place) for place in filter(None, operation.results)]
-        given = [run.read(place) for place in operation.places]
-        for is_right in sought:
-            if not all(map(is_right, results)) and all(map(is_right, given)):
-                return [operation]
-    return []
-
-
-def _has_no_nan(tensor: Tensor) -> bool:
-    return not bool(torch.isnan(tensor).any())
-
-
-def _is_finite(tensor: Tensor) -> bool:
-    return bool(torch.isfinite(tensor).all())
