@@ -94,8 +94,9 @@ class Located:
     """An operation of torch, the layer (module) that ran it, and the line that called it.
 
     `line` is a file and a number, as "net.py:12", and `source` the text of that line; both are ""
-    if no line of the user's called it. `backward` says that it belongs to the backward pass.
-    `owner` is the name of the reference if only the reference has this operation, else "".
+    if no line of the user's called it. `caller` is the user's line that called the function of that
+    line, if several lines called it, else "". `backward` says that the operation belongs to the
+    backward pass. `owner` is the name of the reference if only it has this operation, else "".
     """
 
     operation: str
@@ -104,6 +105,7 @@ class Located:
     source: str = ""
     backward: bool = False
     owner: str = ""
+    caller: str = ""
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from hashlib import sha256
+from types import FrameType
 from typing import Any, NamedTuple
 
 import torch
@@ -11,6 +13,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from harness.model.late import import_dynamo_late
+from harness.shadow.layers import find_line, find_owner
 
 UNREAD = ("aten::empty", "aten::empty_like", "aten::new_empty", "aten::empty_strided")
 
@@ -20,13 +23,14 @@ class Drawn(NamedTuple):
 
     `name` is the operation, `numbers` are a copy of its result, and `given` the numbers among its
     arguments, such as a probability. `on_the_way_back` says that the backward pass draws them, as
-    one that computes a checkpoint again.
+    one that computes a checkpoint again. `line` is the user's line that draws, as "net.py:12".
     """
 
     name: str
     numbers: Tensor
     given: tuple[float, ...] = ()
     on_the_way_back: bool = False
+    line: str = ""
 
     def describe(self) -> str:
         """Return the operation and the shape of its numbers, as "bernoulli (32, 8)"."""
@@ -70,8 +74,18 @@ class Survey(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if torch.Tag.nondeterministic_seeded in called.tags and tensors and name not in UNREAD:
             numbers = tuple(float(each) for each in args if type(each) in (int, float))
             back = torch._C._current_graph_task_id() != -1
-            self.drawn.append(Drawn(name, tensors[-1].detach().clone(), numbers, back))
+            self.drawn.append(
+                Drawn(name, tensors[-1].detach().clone(), numbers, back, _find_line())
+            )
         return results
+
+
+def _find_line() -> str:
+    """Return the user's innermost line, though modes of the harness stand between."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and find_owner(frame.f_code.co_filename) == "harness":
+        frame = frame.f_back
+    return find_line(frame)
 
 
 def list_plain(given: Any) -> list[Any]:

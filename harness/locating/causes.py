@@ -27,6 +27,7 @@ from harness.locating.alike import (
 from harness.locating.located import locate
 from harness.locating.mending import Mended, is_explained, repeat_with
 from harness.locating.mixing import EXCHANGED, find_mixtures, follow
+from harness.locating.norms import list_norm_steps, read_variance, repeat_with_eps
 from harness.locating.skipping import find_skip
 from harness.rules.registry import bind
 from harness.shadow.places import Place
@@ -60,6 +61,7 @@ class Causes:
         mixtures = [] if self.first.backward else follow(self.subject, self.first)
         tried = [(find_mixtures(self.reference), each) for each in mixtures]
         searches = (
+            self._find_eps,
             self._find_factor,
             self._find_arguments,
             self._find_factor_of_input,
@@ -79,13 +81,27 @@ class Causes:
             if alike and operation.backward == self.first.backward:
                 yield operation, read_inputs(self.reference, operation)
 
+    def _find_eps(self, side: Replay, operation: Operation) -> Iterator[Mended]:
+        """Yield which eps the reference adds to the same variance, by a norm or by a sum."""
+        mine = read_variance(side, operation)
+        if mine is None:
+            return
+        for other in self.reference.run.operations:
+            theirs = read_variance(self.reference, other)
+            if theirs and theirs[1] != mine[1] and hold_equal(mine[0], theirs[0]):
+                said = f"eps is {mine[1]:g} in {{}}, in {self.name} it is {theirs[1]:g}"
+                results = repeat_with_eps(side, operation, theirs[1])
+                yield Mended(f"{said} ({describe_shortly(other)})", results)
+
     def _find_factor(self, side: Replay, operation: Operation) -> Iterator[Mended]:
         """Yield by which factors the result is a multiple of results of the reference."""
         results = read_results(side, operation)
         if not results or results[0].numel() < FEWEST:
             return
         operations = self.reference.run.operations
-        for _, theirs in list_results(self.reference, operations, operation.backward):
+        computed = list_results(self.reference, operations, operation.backward)
+        inside = [] if operation.backward else list_norm_steps(self.reference)
+        for theirs in (*(each for _, each in computed), *inside):
             factor = find_factor(results[0], theirs)
             if factor is not None:
                 said = f"the result of {{}} is {_format(factor)} times that of {self.name}"

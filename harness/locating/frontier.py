@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from harness.locating.alike import find_scales
+from harness.locating.norms import list_norm_steps
 from harness.shadow.places import Place, list_places
 from harness.shadow.recording import Operation
 from harness.shadow.replay import Replay
@@ -64,8 +65,8 @@ class Pool:
 
 
 def list_numbers(replay: Replay) -> list[Tensor]:
-    """Return all tensors that a repeated run has read or computed."""
-    return list(replay.numbers.values())
+    """Return all tensors that a repeated run has read or computed, also inside its norms."""
+    return [*replay.numbers.values(), *list_norm_steps(replay)]
 
 
 def find_frontier(replay: Replay, answer: Place, pool: Pool) -> list[Operation]:

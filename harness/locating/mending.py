@@ -15,7 +15,7 @@ from torch import Tensor
 from harness.locating.arrivals import NEAR, is_one_of
 from harness.shadow.places import Place
 from harness.shadow.recording import Operation
-from harness.shadow.replay import Replay, Results, fill, fill_gaps, repeat_operation
+from harness.shadow.replay import Replay, Results, fill, repeat_operation
 from harness.shadow.shadow import Shadow
 
 NEAREST = 1e-12  # of the size of an answer: a smaller difference is rounding
@@ -93,16 +93,17 @@ def _replay_mended(
     operations = [each for each in side.run.operations if backward or not each.backward]
     computed = {place.version for one in operations for place in filter(None, one.results)}
     kept = {number: each for number, each in side.numbers.items() if number not in computed}
-    mended = Replay(side.run, {number: each.detach() for number, each in kept.items()})
+    numbers = {number: each.detach() for number, each in kept.items()}
+    mended = Replay(side.run, numbers, held=side.held)
     for operation in operations:
-        repeated = repeat_operation(operation, *fill(operation, mended.read))
-        _put(mended, operation, fill_gaps(side.run, operation, repeated))
+        _put(mended, operation, mended.repeat(operation))
         better = mend(mended, operation)
         if better is not None:
             _put(mended, operation, better.results)
             for place, array in better.arrays:
                 mended.put(place, array.detach())
-            mended = Replay(side.run, mended.numbers)  # views of the old results are forgotten
+            # a new one forgets views of the old results
+            mended = Replay(side.run, mended.numbers, held=side.held)
     return mended
 
 

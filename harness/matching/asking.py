@@ -15,16 +15,16 @@ from harness.evaluating.built import round_state
 from harness.evaluating.state import State
 from harness.evaluating.ways import list_ways
 from harness.locating.causes import list_causes
+from harness.locating.losing import find_endless
 from harness.locating.own_backward import list_wrong_backwards
 from harness.mapping.models import Models
 from harness.matching.calling import Call, Called, Caller, is_outside
 from harness.matching.compare import Compared
-from harness.matching.constants import find_tables, list_rounded
+from harness.matching.constants import find_tables, hold_tables, list_rounded
 from harness.matching.dropping import Dropping, compare_dropouts
 from harness.matching.folded import drop_folded
 from harness.matching.fused import compare_as_run
 from harness.matching.kinds import list_held
-from harness.matching.losing import find_endless
 from harness.matching.observing import (
     describe_function,
     describe_infinite,
@@ -187,12 +187,10 @@ class Asker:
         carry = self.models.mapping.at(stored)
         both = subject, reference, carry, ask.seed, lambda: mine.run(ask), ran
         compared, fused = compare_as_run(*both)
-        rounded = False
-        if any(one.outcome == "differs" for one in compared):
-            rounded = self._allow_rounded(subject, reference, mine, theirs)
-            if rounded:
-                rerun, _ = compare_as_run(*both)
-                rounded = not any(one.outcome == "differs" for one in rerun)
+        rounded, apart = False, list_differing(compared)
+        if apart and self._allow_rounded(subject, reference, mine, theirs):
+            rerun, _ = compare_as_run(*both)
+            rounded = list_differing(rerun) < apart
             if rounded:  # rounding a constant is no work of the operations, whose bits are counted
                 compared = [
                     replace(one, bits_worse=before.bits_worse, worse_in=before.worse_in)
@@ -207,11 +205,15 @@ class Asker:
         differing = [
             one
             for one in compared
-            if one.outcome == "differs" or _is_lacking(one, subject, reference)
+            if one.outcome == "differs"
+            or (one.outcome == "not finite" and one.factor)
+            or _is_lacking(one, subject, reference)
         ]
+        if differing:
+            subject, reference = hold_tables(subject, reference)
         found = self.tracer.find(subject, reference, differing)
         first = {
-            answer: locate_first(reference, operations, name)
+            answer: locate_first(subject, reference, operations, name)
             for answer, operations in found.items()
         }
         begins = next(iter(found.values()), ())
@@ -247,6 +249,11 @@ class Asker:
         subject.allow_rounded(own)
         reference.allow_rounded(others)
         return bool(own or others)
+
+
+def list_differing(compared: Sequence[Compared]) -> set[str]:
+    """Return the names of the answers that differ."""
+    return {one.answer for one in compared if one.outcome == "differs"}
 
 
 def list_calls_in_float64(models: Models, setting: Setting) -> list[Call]:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from harness.evaluating.evaluation import GRADIENT
+from harness.locating.losing import find_costliest
 from harness.matching.carry import Carry, Tensors, pull_gradients
 from harness.matching.elements import (
     Question,
@@ -21,7 +22,6 @@ from harness.matching.elements import (
     is_finite,
     list_questions,
 )
-from harness.matching.losing import find_costliest
 from harness.matching.narrow import NOTHING, Narrow, find_narrow
 from harness.matching.outcomes import WIDEST, WORSE_BITS, Outcome, bits, decide, divide
 from harness.shadow.adjoint import Sum

@@ -48,10 +48,11 @@ def list_rounded(shadow: Shadow, other: Shadow, module: Any) -> dict[int, Tensor
 class Tables(NamedTuple):
     """The constants that a model computes and the other one holds, equal as observed.
 
-    `errors` are the differences between the observed and the repeated numbers, by the number of
-    their version, and `operations` compute them.
+    `numbers` are the observed ones in float64, and `errors` their differences to the repeated ones,
+    by the number of their version. `operations` compute them.
     """
 
+    numbers: dict[int, Tensor]
     errors: dict[int, Tensor]
     operations: frozenset[Operation]
 
@@ -63,6 +64,7 @@ def find_tables(shadow: Shadow, other: Shadow) -> Tables:
     pool = Pool(other.leaves().values(), EXACT)
     run = shadow.watched.run
     makers: dict[int, frozenset[Operation]] = {}  # of constants, by version
+    constants: dict[int, Tensor] = {}
     errors: dict[int, Tensor] = {}
     found: frozenset[Operation] = frozenset()
     for operation in run.operations:
@@ -80,6 +82,17 @@ def find_tables(shadow: Shadow, other: Shadow) -> Tables:
             repeated = shadow.replay.get(place.version).detach()
             numbers = observed.double().reshape(repeated.shape)
             if not torch.equal(numbers, repeated) and pool.has(numbers):
+                constants[place.version] = numbers
                 errors[place.version] = abs(numbers - repeated)
                 found |= by
-    return Tables(errors, found)
+    return Tables(constants, errors, found)
+
+
+def hold_tables(subject: Shadow, reference: Shadow) -> tuple[Shadow, Shadow]:
+    """Return both shadows with their tables (`find_tables`) as observed, so that these do not
+    differ from the other model's constants by their rounding.
+    """
+    pairs = (subject, reference), (reference, subject)
+    tables = [find_tables(one, other).numbers for one, other in pairs]
+    held = [one.hold(each) if each else one for (one, _), each in zip(pairs, tables, strict=True)]
+    return held[0], held[1]

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from harness.core.finding import Located
 from harness.locating.alike import are_equal
-from harness.locating.located import locate, shorten_path
+from harness.locating.located import locate, read_line, shorten_path
 from harness.matching.compare import Compared
 from harness.matching.respondent import Respondent
 from harness.matching.result import Outside
@@ -19,17 +19,21 @@ from harness.shadow.recording import Operation
 from harness.shadow.shadow import Shadow
 
 
-def locate_first(reference: Shadow, operations: Sequence[Operation], owner: str) -> list[Located]:
+def locate_first(
+    subject: Shadow, reference: Shadow, operations: Sequence[Operation], owner: str
+) -> list[Located]:
     """Return the first operations that explain a difference with their lines of source.
 
     `owner` is the reference's name. It is stored with operations that the reference has and the
-    subject lacks.
+    subject lacks. The line that called a function is stored if several lines called it.
     """
     theirs = set(map(id, reference.watched.run.operations))
     located = []
     for operation in operations:
-        owned = owner if id(operation) in theirs else ""
-        located.append(replace(locate(operation), owner=owned))
+        owned, side = (owner, reference) if id(operation) in theirs else ("", subject)
+        callers = {one.caller for one in side.watched.run.operations if one.line == operation.line}
+        caller = read_line(operation.caller)[0] if len(callers) > 1 else ""
+        located.append(replace(locate(operation), owner=owned, caller=caller))
     return located
 
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from harness.evaluating.evaluation import BUFFER, BY_INPUT, GRADIENT
 from harness.locating.arrivals import trace_arrivals
 from harness.locating.frontier import Pool, find_frontier, list_numbers
+from harness.locating.infinite import find_first_infinite
 from harness.locating.scaling import follow_scales
 from harness.locating.skipping import Skip, find_skip
 from harness.locating.stopping import list_stops
@@ -85,6 +86,9 @@ def find_first(
     is the operation that computed the answer. `pools` have all numbers of the subject and of the
     reference, if they are known, and `explained` is filled with the skips that were looked into.
     """
+    if differs.outcome == "not finite":
+        mine = find_first_infinite(subject, reference)
+        return mine or find_first_infinite(reference, subject)
     near = _find_nearness(reference, differs)
     pools = pools or [Pool(list_numbers(side.replay), near) for side in (subject, reference)]
     known, pool = (each.within(near) for each in pools)
@@ -98,7 +102,7 @@ def find_first(
     place = reference.watched.answers[differs.answer]
     lacking = find_frontier(reference.replay, place, known)
     if not first or first[0].backward:
-        stops = list_stops(subject, reference, lacking, differs.answer)
+        stops = list_stops(subject, reference, lacking, known, differs.answer)
         if stops:
             return stops
     if not first:

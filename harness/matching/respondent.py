@@ -26,6 +26,7 @@ from harness.evaluating.side import Side
 from harness.evaluating.state import State, list_live, read_state, write_state
 from harness.evaluating.survey import Drawn, describe_drawn, draw_otherwise, draw_the_same
 from harness.evaluating.ways import Way, evaluate_in_way
+from harness.locating.located import read_line
 from harness.mapping.models import Models
 from harness.model.devices import held_in
 from harness.model.dropout import Dropout, Dropped
@@ -236,8 +237,8 @@ def compare_draws(mine: Respondent, theirs: Respondent, ask: Ask) -> tuple[str, 
     for one, (draws, other) in enumerate(((0, 1), (1, 0))):
         if acts[draws] and not acts[other]:
             return "", (
-                f"{names[draws]} draws random numbers that change its answers ({drawn[one]}), and"
-                f" {names[other]} does not"
+                f"{names[draws]} draws random numbers that change its answers"
+                f" ({drawn[one]}{_say_line(both[one].drawn)}), and {names[other]} does not"
             )
     if draw_otherwise(mine.drawn, theirs.drawn):
         return "", (
@@ -257,6 +258,12 @@ def compare_draws(mine: Respondent, theirs: Respondent, ask: Ask) -> tuple[str, 
     if counts[0] != counts[1]:
         why += f"; one draws {counts[0]} numbers and the other {counts[1]}: is a dropout missing?"
     return why, ""
+
+
+def _say_line(drawn: Sequence[Drawn]) -> str:
+    """Return the first line that draws, as " in net.py:12: source"; "" if none is known."""
+    lines = [each.line for each in drawn if each.line]
+    return f" in {': '.join(read_line(lines[0]))}" if lines else ""
 
 
 def tell_apart(mine: Respondent, theirs: Respondent) -> str:

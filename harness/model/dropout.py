@@ -54,10 +54,10 @@ class Dropout(TorchFunctionMode):
     """Lists torch's dropout in the calls of the forward pass (`dropped`); with `off` its
     probability is 0.
 
-    `find` returns the layer and line that run.
+    `find` returns the layer and line that run, first.
     """
 
-    def __init__(self, find: Callable[[], tuple[str, str]] | None = None, off: bool = False):
+    def __init__(self, find: Callable[[], Sequence[str]] | None = None, off: bool = False):
         super().__init__()
         self.find, self.off = find, off
         self.dropped: list[Dropped] = []
@@ -73,8 +73,8 @@ class Dropout(TorchFunctionMode):
         result = called(*given, **kwargs)
         if probability and torch._C._current_graph_task_id() == -1:  # not computed again
             numbers = _count(called, given, kwargs, result)
-            where = self.find() if self.find else ("", "")
-            self.dropped.append(Dropped(probability, numbers, *where))
+            layer, line = self.find()[:2] if self.find else ("", "")
+            self.dropped.append(Dropped(probability, numbers, layer, line))
         return result
 
 

@@ -151,12 +151,11 @@ def _fail_function(judged: Judged, failures: list[Shown]) -> Verdict:
     models, evidence = judged.models, judged.evidence
     worst = find_worst(evidence) or failures[0]
     compared = worst.compared
-    if compared.outcome in UNPAIRED:
-        operations = tuple(worst.result.first.get(compared.answer, ()))
-        return _fail(judged, describe_shape(models, worst, judged.mode), operations)
-    if math.isnan(compared.actual):
-        return _fail(judged, describe_difference(worst))
     first = tuple(worst.result.first.get(compared.answer, ()))
+    if compared.outcome in UNPAIRED:
+        return _fail(judged, describe_shape(models, worst, judged.mode), first)
+    if math.isnan(compared.actual):
+        return _fail(judged, describe_difference(worst), first)
     notes = [*list_notes(models, evidence, failures), *list_dropout_notes(models, evidence)]
     return _fail_at(judged, describe_difference(worst), compared, name_element(worst), notes, first)
 

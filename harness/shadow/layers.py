@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from types import FrameType
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 
@@ -22,6 +22,17 @@ OURS = os.path.dirname(os.path.dirname(__file__)) + os.sep
 MODES = str(late.__file__), str(dropout.__file__)  # their functions call operations
 
 
+class Source(NamedTuple):
+    """The place where an operation runs: the innermost module and the user's line, as "net.py:12".
+
+    `caller` is the line that called the function of that line, if it is the user's too.
+    """
+
+    layer: str = ""
+    line: str = ""
+    caller: str = ""
+
+
 class Layers:
     """Follows which module of a model runs.
 
@@ -32,11 +43,11 @@ class Layers:
         self._open: list[str] = []
         self._calls: dict[str, int] = {}
 
-    def find(self) -> tuple[str, str]:
-        """Return the name of the innermost module that runs, and the user's line, as
-        "net.py:12".
-        """
-        return (self._open[-1] if self._open else ""), find_line(sys._getframe(1))
+    def find(self) -> Source:
+        """Return where the operation runs that is called now."""
+        frame = _find_frame(sys._getframe(1))
+        layer = self._open[-1] if self._open else ""
+        return Source(layer, _name_line(frame), _find_caller(frame))
 
     @contextmanager
     def follow(self, module: Any) -> Iterator[None]:
@@ -69,14 +80,33 @@ def find_line(frame: FrameType | None) -> str:
     """Return the user's innermost line in the call stack, as "net.py:12"; "" if the harness itself
     called the operation.
     """
+    return _name_line(_find_frame(frame))
+
+
+def _find_frame(frame: FrameType | None) -> FrameType | None:
+    """Return the user's innermost frame; None if there is none, or the harness comes first."""
     while frame is not None:
         owner = find_owner(frame.f_code.co_filename)
-        if owner == "harness":
-            return ""
-        if owner == "user":
-            return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+        if owner != "library":
+            return frame if owner == "user" else None
         frame = frame.f_back
-    return ""
+    return None
+
+
+def _find_caller(frame: FrameType | None) -> str:
+    """Return the user's line that called the function of a frame; "" if it is not the user's. The
+    body of a comprehension or lambda belongs to the line in which it stands.
+    """
+    line = _name_line(frame)
+    while frame is not None and _name_line(frame) == line:
+        frame = frame.f_back
+    if frame is None or find_owner(frame.f_code.co_filename) != "user":
+        return ""
+    return _name_line(frame)
+
+
+def _name_line(frame: FrameType | None) -> str:
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame is not None else ""
 
 
 @cache

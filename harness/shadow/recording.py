@@ -16,6 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from harness.model.late import import_dynamo_late
 from harness.rules.schemas import DRAWN, HIDDEN_WRITES, Signature, read_signature
+from harness.shadow.layers import Source
 from harness.shadow.places import Place, list_places
 from harness.shadow.rewriting import rewrite
 from harness.shadow.run import Operation as Operation
@@ -48,15 +49,15 @@ def _are_others(found: Sequence[Place | None], places: Any) -> bool:
 class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Records the operations that run in its `with` block into `run`.
 
-    `find_layer` returns the module's name and the user's line for the operation that is running.
+    `find_source` returns where the operation is called that is running.
     """
 
-    def __init__(self, find_layer: Callable[[], tuple[str, str]] | None = None) -> None:
+    def __init__(self, find_source: Callable[[], Source] | None = None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.run = Run()
         self._newest: dict[int, int] = {}  # the newest version of a storage
         self._places: dict[int, Place] = {}  # the last place of a version, which many share
-        self._find_layer = find_layer or (lambda: ("", ""))
+        self._find_source = find_source or Source
         self._made_by: dict[int, int] = {}  # the forward operation of each node of autograd's
         self._stops = Stops(self.run.stops)
 
@@ -85,7 +86,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if version is None:
             require_real(tensor)
             if tensor.grad_fn is not None:  # another thread has made it
-                self.run.read_numbers.append(self._find_layer()[1])
+                self.run.read_numbers.append(self._find_source().line)
             return self._add_version(storage, tensor, None)
         if self.run.versions[version].numbers.dtype is not tensor.dtype:
             require_real(tensor)
@@ -127,7 +128,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if signature.name == READ:
             numbers = [self.run.versions[one.version].numbers for one in list_places(places)]
             if any(each.is_floating_point() for each in numbers):
-                self.run.read_numbers.append(self._find_layer()[1])
+                self.run.read_numbers.append(self._find_source().line)
         elif signature.name not in DRAWN and (
             len(self.run.versions) > known or _are_others(found, places)
         ):
@@ -197,10 +198,10 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         else:
             origin = self._made_by.get(node._sequence_nr())
         if origin is None:
-            noted.layer, noted.line = self._find_layer()
+            noted.layer, noted.line, noted.caller = self._find_source()
         else:
             forward = self.run.operations[origin]
-            noted.layer, noted.line = forward.layer, forward.line
+            noted.layer, noted.line, noted.caller = forward.layer, forward.line, forward.caller
         noted.backward = node is not None
         for operation in rewrite(noted):
             self.run.operations.append(operation)
@@ -219,11 +220,12 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """
         given, before = args[0], len(self.run.operations)
         ends = called._schema.name == "aten::detach" or not torch.is_grad_enabled()
-        whole, layer_and_line = self.place(given), self._find_layer()
+        whole, (layer, line, caller) = self.place(given), self._find_source()
         for each in results if isinstance(results, tuple | list) else (results,):
             if each.dtype is given.dtype and not each.is_neg():
                 made = self.place(each)
-                view = Operation(called, (whole, *args[1:]), kwargs, (made,), *layer_and_line)
+                view = Operation(called, (whole, *args[1:]), kwargs, (made,), layer, line)
+                view.caller = caller
                 self.run.views.append((before, view))
                 if given.requires_grad and ends:
                     self._stops.detach(version, view)

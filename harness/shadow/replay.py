@@ -44,12 +44,14 @@ class Replay:
 
     A result is a node of autograd's graph, so that later numbers can be differentiated by it. The
     numbers of a version are contiguous, in the order of memory, and have the shape of the result
-    that wrote them: most are read as they were written.
+    that wrote them: most are read as they were written. `held` has the numbers of versions that are
+    not repeated, in the order of memory.
     """
 
     run: Run
     numbers: dict[int, Tensor] = field(default_factory=dict)
     results: list[Results] = field(default_factory=list)
+    held: Mapping[int, Tensor] = field(default_factory=dict)
     _parts: dict[Place, Tensor] = field(default_factory=dict)  # that have been read
 
     def read(self, place: Place) -> Tensor:
@@ -74,6 +76,19 @@ class Replay:
                 numbers.requires_grad_()
             self.numbers[version] = numbers
         return numbers
+
+    def repeat(self, operation: Operation) -> Results:
+        """Return the results of an operation, repeated in float64 or held."""
+        repeated = repeat_operation(operation, *fill(operation, self.read))
+        results = fill_gaps(self.run, operation, repeated)
+        if not self.held:
+            return results
+        return tuple(
+            read_place(self.held[place.version], place).detach()
+            if place is not None and place.version in self.held
+            else result
+            for place, result in zip(operation.results, results, strict=False)
+        )
 
     def put(self, place: Place, result: Tensor) -> None:
         """Write a result to its place in memory; everything else in that memory is copied from the
@@ -102,19 +117,19 @@ def replay(
     run: Run,
     exact: Mapping[int, Tensor] | None = None,
     operations: Sequence[Operation] | None = None,
+    held: Mapping[int, Tensor] | None = None,
 ) -> Replay:
     """Return a run repeated in float64 (its shadow): all its operations, or only some.
 
     `exact` has the numbers (contiguous, float64) to use instead of the recorded ones, by the number
-    of the version (the contents of memory between two writes). Raises the errors of torch if an
-    operation cannot be repeated.
+    of the version (the contents of memory between two writes). `held` has the numbers to use
+    instead of the repeated ones. Raises the errors of torch if an operation cannot be repeated.
     """
-    repeated = Replay(run)
+    repeated = Replay(run, held=held or {})
     for version, numbers in (exact or {}).items():
         repeated.numbers[version] = numbers.detach().clone().requires_grad_()
     for operation in run.operations if operations is None else operations:
-        repetition = repeat_operation(operation, *fill(operation, repeated.read))
-        results = fill_gaps(run, operation, repetition)
+        results = repeated.repeat(operation)
         for result in results:
             # one that follows from constants alone may be off too: it begins a graph of its own
             if result is not None and result.is_floating_point() and not result.requires_grad:

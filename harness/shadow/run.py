@@ -33,7 +33,8 @@ class Operation:
     """One call of an operation: its arguments and results, in which each tensor is replaced by its
     place in memory.
 
-    `layer` is the name of the module that ran it, `line` the user's line of source that called it.
+    `layer` is the name of the module that ran it, `line` the user's line of source that called it,
+    and `caller` the user's line that called the function of that line, or "".
     A `backward` operation belongs to the layer and line of the forward operation whose gradient it
     computes.
     """
@@ -45,6 +46,7 @@ class Operation:
     layer: str = ""
     line: str = ""
     backward: bool = False
+    caller: str = ""
     signature: Signature = field(init=False)  # the facts of the operation's schema
     places: list[Place] = field(init=False)  # of all tensors among the arguments
 

@@ -4,6 +4,7 @@ answers.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -65,6 +66,16 @@ class Shadow:
         if name not in self._answers:
             self._answers[name] = self.replay.read(self.watched.answers[name])
         return self._answers[name]
+
+    def hold(self, numbers: Mapping[int, Tensor]) -> Shadow:
+        """Return this shadow with some numbers that are not repeated (contiguous, float64), by the
+        number of their version.
+        """
+        held = copy.copy(self)
+        held.__dict__.pop("nodes", None)
+        held._answers = {}
+        held.replay = replay(self.watched.run, self.exact, held=numbers)
+        return held
 
     def leaves(self) -> dict[int, Tensor]:
         """Return the arrays that no operation has computed (parameters, inputs, constants),

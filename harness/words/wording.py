@@ -164,7 +164,8 @@ def describe_operation(found: Located) -> str:
     """Return an operation in words: "tanh in hidden (net.py:12: h = torch.tanh(z))"."""
     where = f" in {found.layer}" if found.layer else ""
     backward = ", on the way back" if found.backward else ""
-    line = f" ({found.line}: {found.source})" if found.source else ""
+    called = f", called in {found.caller}" if found.caller else ""
+    line = f" ({found.line}: {found.source}{called})" if found.source else ""
     return f"{found.operation}{where}{backward}{line}"
 
 

@@ -151,3 +151,34 @@ def test_another_table_is_another_function() -> None:
     """Only the very numbers that the other model holds are allowed."""
     case = same(OtherTable, HeldTable, data=(4, 8), dtypes=["float64"], modes=["eval"])
     assert run(case.trials()[0], Cache(case)).status is Status.FAIL
+
+
+class Bent(ComputedTable):
+    def forward(self, x: Tensor) -> Tensor:
+        return (self.fc(x) * make_table(8).to(x.dtype)).tanh()
+
+
+class Cut(ComputedTable):
+    """The gradient by x lacks one of two parts."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc(x) * make_table(8).to(x.dtype) + x.detach()
+
+
+class Whole(HeldTable):
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc(x) * self.table + x
+
+
+class NotBent(HeldTable):
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc(x) * self.table
+
+
+@pytest.mark.parametrize(("wrong", "right"), [(Bent, NotBent), (Cut, Whole)])
+def test_a_table_in_float32_hides_no_mistake_beside_it(
+    wrong: type[nn.Module], right: type[nn.Module], approved: Approved
+) -> None:
+    """The mistake is named, not the table; outputs that differ by its rounding agree."""
+    case = same(wrong, right, data=(4, 8), dtypes=["float64"], modes=["eval"])
+    approved(run(case.trials()[0], Cache(case)).why, mask_figures=True)

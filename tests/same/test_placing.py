@@ -9,12 +9,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from harness.judging.cache import Cache
 from harness.matching.carry import ByName
 from harness.matching.compare import compare
 from harness.matching.placing import find_first
+from harness.running.trial import run
+from harness.same.case import same
 from harness.shadow.recording import Operation
 from harness.shadow.shadow import Shadow
 from harness.shadow.watch import watch
+from tests.conftest import Approved
 
 
 class Part(nn.Module):
@@ -147,7 +151,7 @@ def place(wrong: nn.Module, right: nn.Module, *args: Tensor) -> list[Operation]:
 
         shadows.append(Shadow(watch(call, net), "float32"))
     compared = compare(*shadows, ByName(), torch.Generator().manual_seed(0))
-    differs = next(one for one in compared if one.outcome in ("differs", "shape"))
+    differs = next(one for one in compared if one.outcome in ("differs", "shape", "not finite"))
     return find_first(*shadows, differs)
 
 
@@ -222,6 +226,21 @@ def test_where_a_gradient_is_cut_off_is_named(cut: str, whole: bool) -> None:
     )
 
 
+def test_a_cut_before_numbers_are_repeated_is_named() -> None:
+    """The gradient that is missing first is that of the repeated numbers, of which there are more;
+    as where several heads of queries share a head of keys.
+    """
+    torch.manual_seed(0)
+    right = Net()
+    wrong = copy.deepcopy(right)
+    for net, cut in ((right, lambda x: x), (wrong, Tensor.detach)):
+        net.scale.compute = lambda x, cut=cut: (
+            cut(x).repeat(2, 1).cos().view(2, *x.shape).mean(0) + x
+        )
+    (first,) = place(wrong, right, torch.randn(3, 6))
+    assert (first.name, first.layer) == ("aten::detach", "scale")
+
+
 def test_a_gradient_that_both_cut_off_is_no_difference() -> None:
     """Both detach the largest score; what differs is the scale after it."""
     torch.manual_seed(0)
@@ -244,3 +263,67 @@ class Halved(torch.autograd.Function):
     @staticmethod
     def backward(ctx: object, slope: Tensor) -> Tensor:  # type: ignore[override]
         return slope * 1.7
+
+
+class Masked(nn.Module):
+    """Numbers beyond the third count as -inf in a softmax over the last axis, or another one."""
+
+    def __init__(self, axis: int) -> None:
+        super().__init__()
+        self.fc, self.axis = nn.Linear(6, 6), axis
+
+    def forward(self, x: Tensor) -> Tensor:
+        scores = self.fc(x).masked_fill(torch.arange(6) > 2, -torch.inf)
+        return torch.softmax(scores, self.axis)
+
+
+class Overflowing(nn.Module):
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.fc, self.factor = nn.Linear(6, 6), factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.log1p((self.factor * self.fc(x).square()).exp()).sqrt()
+
+
+def test_the_first_operation_that_gives_nan_is_named() -> None:
+    """Not the mask, which both models have."""
+    (first,) = place(Masked(0), Masked(-1), torch.randn(3, 6))
+    assert first.name == "aten::_softmax"
+
+
+def test_the_first_operation_that_gives_infinities_is_named() -> None:
+    """The reference has none."""
+    (first,) = place(Overflowing(1e9), Overflowing(1.0), torch.randn(3, 6))
+    assert first.name == "aten::exp"
+
+
+class Rotated(nn.Module):
+    """Scales two of three parts by one function."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(6, 6)
+
+    def scale(self, x: Tensor) -> Tensor:
+        return x * 3
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = self.fc(x).chunk(3, -1)
+        q = self.scale(q)
+        k = self.scale(k)
+        return q.exp() + k.sin() + v.tanh()
+
+
+class AllRotated(Rotated):
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = self.fc(x).chunk(3, -1)
+        q, k = self.scale(q), self.scale(k)
+        v = self.scale(v)
+        return q.exp() + k.sin() + v.tanh()
+
+
+def test_the_call_of_a_function_that_several_lines_call_is_named(approved: Approved) -> None:
+    """The line of the function alone would not say which call is wrong."""
+    case = same(AllRotated, Rotated, data=(5, 6), dtypes=["float64"], modes=["eval"])
+    approved(run(case.trials()[0], Cache(case)).why, mask_figures=True)
