@@ -19,7 +19,6 @@ from harness.evaluating.registering import keep_as_built, register_hidden
 from harness.evaluating.state import State, list_changed, list_live, write_state
 from harness.model.devices import held_in
 from harness.model.errors import raised
-from harness.model.seeding import seeded
 from harness.text.harmless import class_name
 
 
@@ -50,7 +49,8 @@ class Builder:
 
         Raises NotBuilt, with a sentence, if this fails.
         """
-        with seeded(seed), users():
+        with torch.random.fork_rng(devices=[]), users():
+            torch.manual_seed(seed)
             try:
                 module = self.build()
                 if isinstance(module, torch.nn.Module):

@@ -23,7 +23,6 @@ from harness.model.dropout import Dropout
 from harness.model.errors import WrongAnswer, raised
 from harness.model.late import uncompiled
 from harness.model.losses import check_loss
-from harness.model.seeding import seeded
 from harness.shadow.watch import Watched, watch
 
 LOSS = "loss"
@@ -99,7 +98,8 @@ def _hold_mode_and_seed(module: Any, question: Question) -> Iterator[None]:
     set_mode(module, question.mode)
     device = next((each.device for each in module.parameters()), torch.device("cpu"))
     devices = [device] if device.type == "cuda" else []
-    with seeded(question.seed, devices):
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(question.seed)
         yield
 
 

@@ -24,7 +24,6 @@ from harness.core.verdict import Status
 from harness.model.devices import held_in
 from harness.model.errors import MOST_SAID, raised
 from harness.model.module import Model, Stacked, UserLoss
-from harness.model.seeding import seeded
 from harness.model.stacks import stack_function, stack_module
 from harness.model.tensors import to_plain
 from harness.pytorch.exported import is_exported, make_module
@@ -282,7 +281,8 @@ class Subject:
         """
         import torch
 
-        with seeded(seed), users():
+        with torch.random.fork_rng(devices=[]), users():
+            _seed(seed)
             try:
                 module = self.build()
                 if is_exported(module):
@@ -415,3 +415,18 @@ def _initialise_lazy(module: Any, network: Family) -> None:
     if any(map(torch.nn.parameter.is_lazy, module.parameters())):
         with torch.no_grad():
             module(*(torch.zeros(1, width) for width in network.inputs))
+
+
+def _seed(seed: int) -> None:
+    """Seed torch's random numbers.
+
+    Without an accelerator, only the CPU's generator is seeded: torch.manual_seed would also format
+    a stack trace for each kind of accelerator.
+    """
+    import torch
+
+    accelerators = getattr(torch, "accelerator", None)  # since torch 2.6
+    if accelerators is None or accelerators.is_available():
+        torch.manual_seed(seed)
+    else:
+        torch.default_generator.manual_seed(seed)
