@@ -116,8 +116,8 @@ class Contract:
 
     @cached_property
     def without_clip(self) -> Contract:
-        """A copy of the contract whose logistic is never clipped."""
-        return replace(self, logistic_clip=None)
+        """The contract with a logistic that is never clipped."""
+        return self if self.logistic_clip is None else replace(self, logistic_clip=None)
 
     @cached_property
     def without_probabilities(self) -> Contract:

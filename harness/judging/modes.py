@@ -61,6 +61,8 @@ def _check_others(
     It is not judged if the usual answer is outside too, for example because the subject has another
     network or loss. Only outputs under no_grad and in eval() are judged even then.
     """
+    if not observed.others:
+        return None
     contract, model = trial.subject.contract(trial.dtype), cache.model(trial)
     always = () if model is None else describe_modes(model.call).values()
     for quantity in QUANTITIES:
