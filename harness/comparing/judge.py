@@ -8,6 +8,7 @@ implementation that is judged) or the reference.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,7 +75,11 @@ def budget(difference: Array, allowed: Array) -> Array:
     0 / 0 gives 0 (equal, as demanded). x / 0, infinite and NaN differences give infinity.
     """
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        used = abs(difference) / allowed
+        return _use(difference, allowed)
+
+
+def _use(difference: Array, allowed: Array) -> Array:
+    used = abs(difference) / allowed
     if np.isnan(used).any():
         used = np.where(difference == 0, 0.0, np.where(np.isnan(used), np.inf, used))
     return used
@@ -123,23 +128,36 @@ def judge(
     """
     if not subjects or any(0 in (side.answer.size, side.oracle.value.size) for side in subjects):
         raise ValueError("nothing to judge: no stack of answers, or an empty one")
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        concluded = _judge(subjects, references, owners, largest)
+    if every_draw and concluded.undefined and concluded.status is not Status.FAIL:
+        return replace(concluded, status=Status.UNDEFINED)
+    return concluded
+
+
+def _judge(
+    subjects: Sequence[Side],
+    references: Sequence[Side],
+    owners: Sequence[NDArray[np.intp]],
+    largest: float,
+) -> Judgement:
+    """Judge as `judge` does, while NumPy ignores overflow and undefined quotients."""
     worst: list[tuple[float, tuple[int, ...]]] = []
     stacks: list[_Stack] = []
     undefined, tensors_outside = 0, set[int]()
+    grouped = Groups.of(owners[0])
     count = 1 + max(int(owner.max()) for owner in owners)
     seen, narrow = np.zeros(count, dtype=bool), np.zeros(count, dtype=bool)
-    grouped = Groups.of(owners[0])
     for stack, (subject, reference, owner) in enumerate(
         zip(subjects, references, owners, strict=True)
     ):
         mine, theirs = subject.oracle, reference.oracle
         _expect_shapes(subject, reference)
-        with np.errstate(over="ignore", invalid="ignore"):
-            beyond_range, lost = _find_undefined(mine, theirs, largest)
-            declared = mine.value - theirs.value
-            rounding = mine.error + theirs.error
-            shares = budget((subject.answer - reference.answer) - declared, rounding)
-            beyond = _beyond({"subject": subject, "reference": reference})
+        beyond_range, lost = _find_undefined(mine, theirs, largest)
+        declared = mine.value - theirs.value
+        rounding = mine.error + theirs.error
+        shares = _use((subject.answer - reference.answer) - declared, rounding)
+        beyond = _find_beyond({"subject": subject, "reference": reference})
         if lost is not None:  # the reference is undefined there; the subject need not be
             shares = np.where(lost, 0.0, shares)
             beyond |= {who: np.where(lost, 0.0, beyond[who]) for who in beyond if who != "subject"}
@@ -153,7 +171,7 @@ def judge(
         if owner is not grouped.owner and not np.array_equal(owner, grouped.owner):
             grouped = Groups.of(owner)
         tensors = grouped.tensors
-        other_than_zero, judged = find_evidence(mine.value, rounding, grouped)
+        other_than_zero, judged = find_evidence(mine.size, rounding, grouped)
         seen[tensors] |= other_than_zero
         narrow[tensors] |= judged
         for own in beyond.values():
@@ -168,10 +186,7 @@ def judge(
         stacks.append(compared)
     number = max(range(len(worst)), key=lambda stack: worst[stack][0])
     shown = _choose_shown(stacks[number].show(worst[number][1]), stacks)
-    concluded = _conclude(shown, tensors_outside, undefined, seen, narrow)
-    if every_draw and undefined and concluded.status is not Status.FAIL:
-        return replace(concluded, status=Status.UNDEFINED)
-    return concluded
+    return _conclude(shown, tensors_outside, undefined, seen, narrow)
 
 
 def _find_undefined(
@@ -199,8 +214,7 @@ def _expect_shapes(subject: Side, reference: Side) -> None:
         raise ValueError(f"shapes {found}, expected {expected}")
 
 
-@dataclass(frozen=True)
-class _Stack:
+class _Stack(NamedTuple):
     """The comparison of one stack of problems, element by element (D, ...).
 
     `shares` are the differences as shares of the allowed ones. `declared` are the differences
@@ -267,27 +281,25 @@ def _choose_shown(worst: Judgement, stacks: Sequence[_Stack]) -> Judgement:
     if worst.budget_used <= 1:
         return worst
     found = []
-    with np.errstate(over="ignore", invalid="ignore"):
-        for each in stacks:
-            differences, exact = each.measure_differences(), each.subject.oracle.value
-            factors = each.measure_factors()
-            rank, index = find_telling(differences, each.shares, factors, exact, each.owner)
-            found.append((rank, replace(each.show(index), factor=float(factors[index]))))
+    for each in stacks:
+        differences, exact = each.measure_differences(), each.subject.oracle.value
+        factors = each.measure_factors()
+        rank, index = find_telling(differences, each.shares, factors, exact, each.owner)
+        found.append((rank, replace(each.show(index), factor=float(factors[index]))))
     shown = max(found, key=lambda ranked: ranked[0])[1]
     return replace(shown, budget_used=worst.budget_used)
 
 
-def _beyond(sides: Mapping[Who, Side]) -> dict[Who, Array]:
+def _find_beyond(sides: Mapping[Who, Side]) -> dict[Who, Array]:
     """Return, for each side with an element outside its own bounds, the share of its bound that
     each element uses, by the side's name.
     """
-    differences = {who: side.answer - side.oracle.value for who, side in sides.items()}
-    bounds = {who: side.oracle.error for who, side in sides.items()}
-    return {
-        who: budget(d, bounds[who])
-        for who, d in differences.items()
-        if not (abs(d) <= bounds[who]).all()
-    }
+    beyond: dict[Who, Array] = {}
+    for who, side in sides.items():
+        difference, bound = side.answer - side.oracle.value, side.oracle.error
+        if not (abs(difference) <= bound).all():
+            beyond[who] = _use(difference, bound)
+    return beyond
 
 
 def _top(ranks: Array) -> tuple[int, ...]:
@@ -321,6 +333,8 @@ def _conclude(
     `seen` marks the tensors with values other than 0, `narrow` those with a narrow bound. Undefined
     draws are no evidence; other draws may be.
     """
+    if worst.budget_used <= 1 and narrow.all() and not undefined:  # nearly always
+        return worst
     unseen, too_wide = (~seen).nonzero()[0], (seen & ~narrow).nonzero()[0]
     status = Status.PASS
     if worst.budget_used > 1:

@@ -179,7 +179,7 @@ class Contract:
 
         A model in such a dtype is judged layer by layer.
         """
-        return self.factor_bits < SINGLE
+        return is_narrow(self.dtype)
 
     @cached_property
     def tiny(self) -> float:
@@ -226,6 +226,11 @@ class Contract:
         if self.log_lost:
             parts.append(f"an error of {self.log_lost:g} where a probability is 0")
         return ", ".join(parts)
+
+
+def is_narrow(dtype: str) -> bool:
+    """Does a dtype, or a factor of its matrix products, have fewer bits than float32?"""
+    return PRECISION[dtype][1] < SINGLE
 
 
 def _is_number(given: object) -> bool:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from harness.calling.observing import observe
 from harness.calling.watching import Shadows
-from harness.core.contract import Bounds, Contract
+from harness.core.contract import Bounds, Contract, is_narrow
 from harness.core.formulation import Formulation
 from harness.core.implementation import Candidate, Implementation, Missing, Observation
 from harness.core.problem import Problem
@@ -264,11 +264,10 @@ class Cache(Store):
         )
         if dtype != "float64":
             problems = _without_float64_only(problems)
-        contract = Contract(dtype)
-        if not contract.narrow:
+        if not is_narrow(dtype):
             return problems
         key = NarrowProblems(formulation, dtype)
-        return self.get_or_make(key, lambda: narrow_problems(problems, contract))
+        return self.get_or_make(key, lambda: narrow_problems(problems, Contract(dtype)))
 
     def live(self, subject: Subject, dtype: str, device: str) -> Model | Missing:
         """Return the model that a subject builds for a dtype and device, or the reason why there is
