@@ -75,7 +75,11 @@ class BoundedArithmetic(BoundedProbabilities):
 
     def with_ones(self, x: Bounded) -> Bounded:
         shape = *x.value.shape[:-1], 1
-        return self.join(Bounded(np.ones(shape), np.zeros(shape)), x)
+        joined = self.join(Bounded(np.ones(shape), np.zeros(shape)), x)
+        for name in ("is_exact", "all_act"):  # ones are exact, and act
+            if name in vars(x):
+                vars(joined)[name] = vars(x)[name]
+        return joined
 
     def join(self, a: Bounded, b: Bounded) -> Bounded:
         return self.stack([a, b], axis=-1)
@@ -132,7 +136,7 @@ class BoundedArithmetic(BoundedProbabilities):
                 value = value + plus.value
                 error += plus_error + spread * plus.most
             error *= DIRECTED
-            return Bounded(value, error)
+            return Bounded.acting(value, error) if terms else Bounded(value, error)
         # exact zeros take no part in the sum
         counts = (a.most != 0).astype(float) @ (b.most != 0).astype(float)
         acts = counts > 0  # though the size may underflow
@@ -185,7 +189,8 @@ class BoundedArithmetic(BoundedProbabilities):
         error = carry_product(a.value, a.error, b.value, b.error)
         value = a.value * b.value
         if a.all_act and b.all_act:
-            return Bounded(value, round_result(value, error, 1, self.u, self.tiny) * DIRECTED)
+            error = round_result(value, error, 1, self.u, self.tiny) * DIRECTED
+            return Bounded.acting(value, error)
         return self._rounded(value, error, 1, (a.most != 0) & (b.most != 0))
 
     def mix(self, a: Bounded, b: Bounded, share: float) -> Bounded:

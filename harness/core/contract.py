@@ -10,11 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from numbers import Real
-from typing import Literal, TypeVar
+from operator import attrgetter
+from typing import Literal, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.core.lazy import lazy
 from harness.text.harmless import shown
 
 Array = NDArray[np.float64]
@@ -106,7 +108,7 @@ class Contract:
 
     @cached_property
     def _hash(self) -> int:
-        return hash(tuple(getattr(self, each.name) for each in fields(self)))
+        return hash(_list_promises(self))
 
     def through_probabilities(self) -> Contract:
         """Return a copy of the contract for a loss that is computed from probabilities, as by
@@ -228,6 +230,9 @@ class Contract:
         return ", ".join(parts)
 
 
+_list_promises = attrgetter(*(each.name for each in fields(Contract)))
+
+
 def is_narrow(dtype: str) -> bool:
     """Does a dtype, or a factor of its matrix products, have fewer bits than float32?"""
     return PRECISION[dtype][1] < SINGLE
@@ -246,22 +251,32 @@ class Bounded:
     value: Array
     error: Array
 
-    @cached_property
+    @classmethod
+    def acting(cls, value: Array, error: Array) -> Self:
+        """Return numbers of which each has an error above 0: none is exact, and all act.
+
+        What is known needs no test.
+        """
+        made = cls(value, error)
+        vars(made).update(is_exact=False, all_act=True)
+        return made
+
+    @lazy
     def is_exact(self) -> bool:
         """Is every error 0?"""
         return not self.error.any()
 
-    @cached_property
+    @lazy
     def size(self) -> Array:
         """The absolute values."""
         return abs(self.value)
 
-    @cached_property
+    @lazy
     def most(self) -> Array:
         """The largest absolute values within the errors."""
         return self.size if self.is_exact else self.size + self.error
 
-    @cached_property
+    @lazy
     def all_act(self) -> bool:
         """Is no element exactly 0, or may none be?"""
         return bool(self.most.all())

@@ -248,7 +248,8 @@ class Formulation:
         """The number of terms that a sum over the network's parameters gains if each of them is
         replaced by its summands, in the model's own parameters.
         """
-        return self.network.longest_sum(np.maximum(self.summands - 1.0, 0.0))
+        gained = np.maximum(self.summands - 1.0, 0.0)
+        return self.network.longest_sum(gained) if gained.any() else 0
 
     @cached_property
     def forward_roundings(self) -> Array:
