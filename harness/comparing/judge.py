@@ -75,11 +75,7 @@ def budget(difference: Array, allowed: Array) -> Array:
     0 / 0 gives 0 (equal, as demanded). x / 0, infinite and NaN differences give infinity.
     """
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        return _use(difference, allowed)
-
-
-def _use(difference: Array, allowed: Array) -> Array:
-    used = abs(difference) / allowed
+        used = abs(difference) / allowed
     if np.isnan(used).any():
         used = np.where(difference == 0, 0.0, np.where(np.isnan(used), np.inf, used))
     return used
@@ -128,36 +124,23 @@ def judge(
     """
     if not subjects or any(0 in (side.answer.size, side.oracle.value.size) for side in subjects):
         raise ValueError("nothing to judge: no stack of answers, or an empty one")
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        concluded = _judge(subjects, references, owners, largest)
-    if every_draw and concluded.undefined and concluded.status is not Status.FAIL:
-        return replace(concluded, status=Status.UNDEFINED)
-    return concluded
-
-
-def _judge(
-    subjects: Sequence[Side],
-    references: Sequence[Side],
-    owners: Sequence[NDArray[np.intp]],
-    largest: float,
-) -> Judgement:
-    """Judge as `judge` does, while NumPy ignores overflow and undefined quotients."""
     worst: list[tuple[float, tuple[int, ...]]] = []
     stacks: list[_Stack] = []
     undefined, tensors_outside = 0, set[int]()
-    grouped = Groups.of(owners[0])
     count = 1 + max(int(owner.max()) for owner in owners)
     seen, narrow = np.zeros(count, dtype=bool), np.zeros(count, dtype=bool)
+    grouped = Groups.of(owners[0])
     for stack, (subject, reference, owner) in enumerate(
         zip(subjects, references, owners, strict=True)
     ):
         mine, theirs = subject.oracle, reference.oracle
         _expect_shapes(subject, reference)
-        beyond_range, lost = _find_undefined(mine, theirs, largest)
-        declared = mine.value - theirs.value
-        rounding = mine.error + theirs.error
-        shares = _use((subject.answer - reference.answer) - declared, rounding)
-        beyond = _find_beyond({"subject": subject, "reference": reference})
+        with np.errstate(over="ignore", invalid="ignore"):
+            beyond_range, lost = _find_undefined(mine, theirs, largest)
+            declared = mine.value - theirs.value
+            rounding = mine.error + theirs.error
+            shares = budget((subject.answer - reference.answer) - declared, rounding)
+            beyond = _find_beyond({"subject": subject, "reference": reference})
         if lost is not None:  # the reference is undefined there; the subject need not be
             shares = np.where(lost, 0.0, shares)
             beyond |= {who: np.where(lost, 0.0, beyond[who]) for who in beyond if who != "subject"}
@@ -186,7 +169,10 @@ def _judge(
         stacks.append(compared)
     number = max(range(len(worst)), key=lambda stack: worst[stack][0])
     shown = _choose_shown(stacks[number].show(worst[number][1]), stacks)
-    return _conclude(shown, tensors_outside, undefined, seen, narrow)
+    concluded = _conclude(shown, tensors_outside, undefined, seen, narrow)
+    if every_draw and undefined and concluded.status is not Status.FAIL:
+        return replace(concluded, status=Status.UNDEFINED)
+    return concluded
 
 
 def _find_undefined(
@@ -209,7 +195,7 @@ def _expect_shapes(subject: Side, reference: Side) -> None:
     of_subject = subject.answer, subject.oracle.error
     of_reference = reference.answer, reference.oracle.value, reference.oracle.error
     shapes = [array.shape for array in (*of_subject, *of_reference)]
-    if any(shape != expected for shape in shapes):
+    if shapes.count(expected) < len(shapes):
         found = " and ".join(map(str, dict.fromkeys(shapes)))
         raise ValueError(f"shapes {found}, expected {expected}")
 
@@ -281,11 +267,12 @@ def _choose_shown(worst: Judgement, stacks: Sequence[_Stack]) -> Judgement:
     if worst.budget_used <= 1:
         return worst
     found = []
-    for each in stacks:
-        differences, exact = each.measure_differences(), each.subject.oracle.value
-        factors = each.measure_factors()
-        rank, index = find_telling(differences, each.shares, factors, exact, each.owner)
-        found.append((rank, replace(each.show(index), factor=float(factors[index]))))
+    with np.errstate(over="ignore", invalid="ignore"):
+        for each in stacks:
+            differences, exact = each.measure_differences(), each.subject.oracle.value
+            factors = each.measure_factors()
+            rank, index = find_telling(differences, each.shares, factors, exact, each.owner)
+            found.append((rank, replace(each.show(index), factor=float(factors[index]))))
     shown = max(found, key=lambda ranked: ranked[0])[1]
     return replace(shown, budget_used=worst.budget_used)
 
@@ -298,7 +285,7 @@ def _find_beyond(sides: Mapping[Who, Side]) -> dict[Who, Array]:
     for who, side in sides.items():
         difference, bound = side.answer - side.oracle.value, side.oracle.error
         if not (abs(difference) <= bound).all():
-            beyond[who] = _use(difference, bound)
+            beyond[who] = budget(difference, bound)
     return beyond
 
 

@@ -181,7 +181,7 @@ class Contract:
 
         A model in such a dtype is judged layer by layer.
         """
-        return is_narrow(self.dtype)
+        return self.factor_bits < SINGLE
 
     @cached_property
     def tiny(self) -> float:
@@ -231,11 +231,6 @@ class Contract:
 
 
 _list_promises = attrgetter(*(each.name for each in fields(Contract)))
-
-
-def is_narrow(dtype: str) -> bool:
-    """Does a dtype, or a factor of its matrix products, have fewer bits than float32?"""
-    return PRECISION[dtype][1] < SINGLE
 
 
 def _is_number(given: object) -> bool:

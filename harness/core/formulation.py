@@ -318,6 +318,6 @@ def _witnesses(own: Layout) -> Iterator[Array]:
 @lru_cache(maxsize=256)
 def _identity(network: Family) -> Formulation:
     size = network.layout.size
-    eye = LinearMap.picking(np.arange(size), np.arange(size + 1), (size, size))
+    eye = LinearMap(np.ones(size), np.arange(size), np.arange(size + 1), (size, size))
     zero = np.zeros(size)
     return Formulation(network.layout, network, eye, zero, eye, zero, zero != 0)

@@ -32,13 +32,6 @@ class LinearMap:
         """Return the map of a matrix."""
         return cls(matrix.data, matrix.indices, matrix.indptr, matrix.shape)
 
-    @classmethod
-    def picking(
-        cls, columns: NDArray[np.intp], starts: NDArray[np.intp], shape: tuple[int, int]
-    ) -> Self:
-        """Return the map whose matrix has ones in these columns (see the class)."""
-        return cls(np.ones(columns.size), columns, starts, shape)
-
     @cached_property
     def matrix(self) -> sparse.csr_array:
         """The matrix, for products. To make one takes long, and most maps need none."""
@@ -66,7 +59,7 @@ class LinearMap:
         columns = self.shape[1]
         rows = np.argsort(self._picks, kind="stable")[: self.data.size]  # empty ones are last
         starts = np.concatenate([[0], np.cumsum(np.bincount(self._picks, minlength=columns))])
-        return LinearMap.picking(rows, starts[: columns + 1], (columns, self.rows))
+        return LinearMap(np.ones(rows.size), rows, starts[: columns + 1], (columns, self.rows))
 
     @cached_property
     def absolute(self) -> LinearMap:

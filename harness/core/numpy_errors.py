@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import ContextDecorator
 from contextvars import ContextVar
-from typing import Any, Literal, NamedTuple, cast
+from typing import Literal, NamedTuple, cast
 
 import numpy as np
 
@@ -37,15 +37,12 @@ class _Errors(NamedTuple):
     """
 
     how: dict[str, Handling]
-    call: Any
+    call: Callable[[str, int], object]  # or None, or a file
 
     @classmethod
     def now(cls) -> _Errors:
-        return cls(cast("dict[str, Handling]", np.geterr()), np.geterrcall())
-
-    def hold(self) -> np.errstate:
-        """Return a context in which NumPy has these settings."""
-        return np.errstate(call=self.call, **self.how)
+        how = cast("dict[str, Handling]", np.geterr())
+        return cls(how, cast("Callable[[str, int], object]", np.geterrcall()))
 
     def set(self) -> None:
         np.seterr(**self.how)
@@ -120,7 +117,7 @@ class users(ContextDecorator):
             if self.quiet and handling == "warn":
                 how[kind] = "ignore"
         self._begun = _Errors(how, self._errors.call)
-        self._holding = self._begun.hold()
+        self._holding = np.errstate(call=self._errors.call, **how)
         self._holding.__enter__()
 
     def __exit__(self, *_: object) -> None:

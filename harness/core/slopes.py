@@ -74,7 +74,7 @@ def read_picks(own: Layout, image: Image, constant: Array) -> LinearMap:
     _expect_entries(int(picked.sum()))
     columns = numbers[picked].astype(np.intp) - 1
     starts = np.concatenate([[0], np.cumsum(picked)])
-    return LinearMap.picking(columns, starts, (constant.size, own.size))
+    return LinearMap(np.ones(columns.size), columns, starts, (constant.size, own.size))
 
 
 def _expect_parameters(own: Layout) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from harness.calling.observing import observe
 from harness.calling.watching import Shadows
-from harness.core.contract import Bounds, Contract, is_narrow
+from harness.core.contract import Bounds, Contract
 from harness.core.formulation import Formulation
 from harness.core.implementation import Candidate, Implementation, Missing, Observation
 from harness.core.problem import Problem
@@ -34,6 +34,7 @@ from harness.waiting.progress import Say, patient, silent
 if TYPE_CHECKING:
     from harness.shadow.shadow import Shadow
 
+_of_dtype = lru_cache(Contract)
 STARTS = 20  # of a population, where --parity-starts does not say
 
 
@@ -264,10 +265,11 @@ class Cache(Store):
         )
         if dtype != "float64":
             problems = _without_float64_only(problems)
-        if not is_narrow(dtype):
+        contract = _of_dtype(dtype)
+        if not contract.narrow:
             return problems
         key = NarrowProblems(formulation, dtype)
-        return self.get_or_make(key, lambda: narrow_problems(problems, Contract(dtype)))
+        return self.get_or_make(key, lambda: narrow_problems(problems, contract))
 
     def live(self, subject: Subject, dtype: str, device: str) -> Model | Missing:
         """Return the model that a subject builds for a dtype and device, or the reason why there is

@@ -42,22 +42,6 @@ class Both(NamedTuple):
     observed: Observation
     bounds: tuple[Bounds, Bounds] | None
 
-    def answer(
-        self, trial: Trial, problem: Problem, quantity: str
-    ) -> tuple[Array, Array] | Missing:
-        """Return a quantity as both sides give it, or why one is missing; see
-        `Comparison.answers`.
-        """
-        mine = self.answered.answer(quantity)
-        if isinstance(mine, Missing):
-            return name_subject(trial, mine)
-        theirs = self.observed.answer(quantity)
-        if isinstance(theirs, Missing):
-            return name_reference(trial, theirs)
-        if quantity == "gradient" and not self.observed.by_own:
-            theirs = problem.formulation.pull_back(theirs)
-        return mine, theirs
-
 
 @dataclass(frozen=True)
 class BothAnswers(Key[Both]):
@@ -136,7 +120,20 @@ class Comparison(NamedTuple):
 
         Both gradients are by the subject's own parameters (its own tensors, flattened).
         """
-        return self.both(problem).answer(self.trial, problem, quantity)
+        return self._answers(problem, quantity, self.both(problem))
+
+    def _answers(
+        self, problem: Problem, quantity: str, both: Both
+    ) -> tuple[Array, Array] | Missing:
+        mine = both.answered.answer(quantity)
+        if isinstance(mine, Missing):
+            return name_subject(self.trial, mine)
+        theirs = both.observed.answer(quantity)
+        if isinstance(theirs, Missing):
+            return name_reference(self.trial, theirs)
+        if quantity == "gradient" and not both.observed.by_own:
+            theirs = problem.formulation.pull_back(theirs)
+        return mine, theirs
 
     def both(self, problem: Problem) -> Both:
         """Return the answers of subject and reference to a problem, with their bounds."""
@@ -180,7 +177,7 @@ class Comparison(NamedTuple):
         The subject's bounds hold for `contract`; None stands for its own contract.
         """
         both = self.both(problem)
-        answers = both.answer(self.trial, problem, quantity)
+        answers = self._answers(problem, quantity, both)
         if isinstance(answers, Missing):
             return answers
         assert both.bounds is not None
@@ -305,16 +302,9 @@ def measured_verdict(trial: Trial, judgement: Judgement, where: str, caveat: str
 
     `where` names the element, and `caveat` says what limits the evidence.
     """
-    return changed(
-        blank(trial, judgement.status, ""),
-        budget_used=judgement.budget_used,
-        where=where,
-        actual=judgement.actual,
-        expected=judgement.expected,
-        allowed=judgement.allowed,
-        contract_share=judgement.contract_share,
-        caveat=caveat,
-    )
+    names = ("budget_used", "actual", "expected", "allowed", "contract_share")
+    figures: dict[str, Any] = {name: getattr(judgement, name) for name in names}
+    return changed(blank(trial, judgement.status, ""), where=where, caveat=caveat, **figures)
 
 
 def finding_of(

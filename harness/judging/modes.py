@@ -89,8 +89,9 @@ def _check_conditions(
     """
     contract = subject.contract(trial.dtype)
     conditioned = set().union(*observed.conditions.values())
+    bounds = cache.oracle(problem, contract) if observed.values else {}
     for quantity, answer in observed.values.items():
-        bound = cache.oracle(problem, contract)[quantity]
+        bound = bounds[quantity]
         wrong = draws_outside(answer, bound, contract.largest)
         if not wrong.any():
             continue

@@ -47,8 +47,7 @@ def _read_precision(torch: Any) -> Any:
     try:
         return torch.get_float32_matmul_precision()
     except RuntimeError:
-        by_backend = [getattr(torch.backends, backend).matmul for backend in BACKENDS]
-        return tuple(each.fp32_precision for each in by_backend)
+        return tuple(getattr(torch.backends, name).matmul.fp32_precision for name in BACKENDS)
 
 
 def _write_precision(torch: Any, value: Any) -> None:
@@ -118,8 +117,6 @@ def hold_settings(settings: Settings) -> Iterator[None]:
 
 def _write(settings: Settings, now: Settings) -> None:
     """Set the settings that differ from the present ones, `now`: some take long to set."""
-    if settings == now:
-        return
     import torch
 
     for name, value in settings.items():

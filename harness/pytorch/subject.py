@@ -6,10 +6,10 @@ parameter tensor of the network.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from harness.calling.observing import observe
 from harness.core.contract import BCE_LEAST, DTYPES, Array, Contract
 from harness.core.formulation import Family, Formulation, Meaning
 from harness.core.implementation import Candidate, Missing, Observation
-from harness.core.layout import Block, Layout
+from harness.core.layout import Layout
 from harness.core.numpy_errors import users
 from harness.core.problem import STEP, Problem
 from harness.core.verdict import Status
@@ -41,9 +41,6 @@ from harness.pytorch.unregistered import describe_unregistered
 from harness.text.harmless import class_name, exact, shown
 from harness.text.python import called
 from harness.waiting.progress import Say, silent
-
-if TYPE_CHECKING:
-    import torch
 
 FUNCTION = "function, give `shapes`"
 COMPILED = "_orig_mod."  # what torch.compile puts before names
@@ -334,28 +331,26 @@ class Subject:
         import torch
 
         kind = held_in(dtype)
-
-        def make_zeros(blocks: Sequence[Block]) -> list[torch.Tensor]:
-            made = []
-            for block in blocks:
-                shape = block.places.shape
-                made.append(torch.zeros(shape, dtype=kind, device=device, requires_grad=True))
-            return made
-
+        tensors = {}
+        for block in own.blocks:
+            shape = block.places.shape
+            zeros = torch.zeros(shape, dtype=kind, device=device, requires_grad=True)
+            tensors[block.name] = zeros
         if self.shapes is not None:
-            parameters = make_zeros(own.blocks)
-            by_name = dict(zip([block.name for block in own.blocks], parameters, strict=True))
-            call = partial(self.build, **{name: by_name[name] for name in self.shapes})
+            named = {name: tensors[name] for name in self.shapes}
+            call = partial(self.build, **named)
             stacked = self._choose_stacked(lambda: stack_function(self.build))
+            parameters = list(tensors.values())
             return Model(call, parameters, self.loss, dtype, device, stacked=stacked)
         try:
             module = self.build_module(network).to(dtype=kind, device=device)
-            named = dict(module.named_parameters())
+            parameters = list(module.parameters())
         except Exception as error:  # a user's constructor may raise anything
             return Missing(Status.BROKEN, raised(error))
-        parameters = [*named.values(), *make_zeros(own.blocks[len(named) :])]
-        names = dict(zip([block.name for block in own.blocks], named, strict=False))
-        stacked = self._choose_stacked(lambda: stack_module(module, names))
+        parameters += list(tensors.values())[len(parameters) :]
+        names = [name for name, _ in module.named_parameters()]
+        by_name = dict(zip(tensors, names, strict=False))
+        stacked = self._choose_stacked(lambda: stack_module(module, by_name))
         return Model(module, parameters, self.loss, dtype, device, stacked=stacked)
 
     def _choose_stacked(self, by_vmap: Callable[[], Stacked]) -> Stacked | None:
