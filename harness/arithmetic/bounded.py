@@ -75,11 +75,7 @@ class BoundedArithmetic(BoundedProbabilities):
 
     def with_ones(self, x: Bounded) -> Bounded:
         shape = *x.value.shape[:-1], 1
-        joined = self.join(Bounded(np.ones(shape), np.zeros(shape)), x)
-        for name in ("is_exact", "all_act"):  # ones are exact, and act
-            if name in vars(x):
-                vars(joined)[name] = vars(x)[name]
-        return joined
+        return self.join(Bounded(np.ones(shape), np.zeros(shape)), x)
 
     def join(self, a: Bounded, b: Bounded) -> Bounded:
         return self.stack([a, b], axis=-1)
@@ -136,7 +132,7 @@ class BoundedArithmetic(BoundedProbabilities):
                 value = value + plus.value
                 error += plus_error + spread * plus.most
             error *= DIRECTED
-            return Bounded.acting(value, error) if terms else Bounded(value, error)
+            return Bounded.acting(value, error)
         # exact zeros take no part in the sum
         counts = (a.most != 0).astype(float) @ (b.most != 0).astype(float)
         acts = counts > 0  # though the size may underflow

@@ -320,8 +320,6 @@ def _conclude(
     `seen` marks the tensors with values other than 0, `narrow` those with a narrow bound. Undefined
     draws are no evidence; other draws may be.
     """
-    if worst.budget_used <= 1 and narrow.all() and not undefined:  # nearly always
-        return worst
     unseen, too_wide = (~seen).nonzero()[0], (seen & ~narrow).nonzero()[0]
     status = Status.PASS
     if worst.budget_used > 1:

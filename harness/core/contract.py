@@ -16,7 +16,6 @@ from typing import Literal, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.core.lazy import lazy
 from harness.text.harmless import shown
 
 Array = NDArray[np.float64]
@@ -248,30 +247,30 @@ class Bounded:
 
     @classmethod
     def acting(cls, value: Array, error: Array) -> Self:
-        """Return numbers of which each has an error above 0: none is exact, and all act.
+        """Return numbers whose errors are all above 0: none is exact, and all act.
 
-        What is known needs no test.
+        Nobody need test that.
         """
         made = cls(value, error)
         vars(made).update(is_exact=False, all_act=True)
         return made
 
-    @lazy
+    @cached_property
     def is_exact(self) -> bool:
         """Is every error 0?"""
         return not self.error.any()
 
-    @lazy
+    @cached_property
     def size(self) -> Array:
         """The absolute values."""
         return abs(self.value)
 
-    @lazy
+    @cached_property
     def most(self) -> Array:
         """The largest absolute values within the errors."""
         return self.size if self.is_exact else self.size + self.error
 
-    @lazy
+    @cached_property
     def all_act(self) -> bool:
         """Is no element exactly 0, or may none be?"""
         return bool(self.most.all())

@@ -60,8 +60,8 @@ def read_slopes(own: Layout, image: Image, constant: Array, say: Say) -> sparse.
 
 
 def read_picks(own: Layout, image: Image, constant: Array) -> LinearMap:
-    """Return the linear map N (T, P) of a function `image` of which every entry is one own
-    parameter or a constant.
+    """Return the linear map N (T, P) of a function `image` whose every entry is one own parameter
+    or a constant.
 
     One image shows it: that of the numbers 1 to P. Raises TooLarge, and NotAffine if an image is
     not finite.

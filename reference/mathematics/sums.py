@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import reduce
+from functools import cached_property, reduce
 from typing import Generic, TypeVar, cast
 
 import numpy as np
@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from harness.arithmetic.interface import Arithmetic
 from harness.core.contract import Array, Number
-from harness.core.lazy import lazy
 
 V = TypeVar("V")
 
@@ -77,7 +76,7 @@ class Sum(Generic[V]):
         """Is the sum a single term, so that there is nothing to add or multiply?"""
         return len(self.pairs) == 1 and self.pairs[0][1] is None
 
-    @lazy
+    @cached_property
     def formed(self) -> V:
         """The result (D, n, k) before an implementation stores it.
 
@@ -85,7 +84,7 @@ class Sum(Generic[V]):
         """
         return self.total(self.extra)
 
-    @lazy
+    @cached_property
     def value(self) -> V:
         """The result (D, n, k) as an implementation stores it for further computation.
 
