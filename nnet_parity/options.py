@@ -90,6 +90,15 @@ def add_options(parser: pytest.Parser) -> None:
         metavar="DIR",
         help="folder of the report (default: build/report). ini: parity_report_dir",
     )
+    group.addoption(
+        "--parity-ahead",
+        action="store_true",
+        help=(
+            "also train PyTorch models in a fork of this process, while trials are judged here;"
+            " what their training prints or counts is lost. ini: parity_ahead"
+        ),
+    )
+    parser.addini("parity_ahead", "train models in a fork", type="bool", default=False)
     parser.addini(
         "parity_devices",
         "devices to judge on, as --parity-device takes them",

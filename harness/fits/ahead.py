@@ -30,6 +30,10 @@ from harness.core.numpy_errors import ours
 from harness.core.problem import Problem
 from harness.judging.case import ENDS, Case, Trial
 from harness.judging.store import Key, Same
+from harness.model.compiled import limited
+from harness.model.late import DYNAMO
+from harness.model.logs import quiet_torch
+from harness.model.settings import hold_settings
 from harness.training.trainer import Fitted, Trainer
 from harness.waiting import progress
 
@@ -64,16 +68,18 @@ class Packed(NamedTuple):
     restarts: Sequence[int]
 
 
-def list_needed(trials: Iterable[Trial]) -> dict[Needed, list[Case]]:
+def list_needed(trials: Iterable[Trial], models: bool = False) -> dict[Needed, list[Case]]:
     """Return the trainers of these trials whose fits may be made in a fork, in the order in which
     they are needed, each with the cases that need it.
+
+    PyTorch models are among them only with `models`.
     """
     found: dict[Needed, list[Case]] = {}
     for trial in trials:
         if trial.check not in ENDS:
             continue
         for trainer in (trial.subject, trial.reference):
-            if trainer.fits_apart:
+            if models or trainer.fits_apart:
                 needed = Needed(Same(trainer), Same(trial.case.network), trial.dtype)
                 cases = found.setdefault(needed, [])
                 if trial.case not in cases:
@@ -189,11 +195,17 @@ def _become_helper(parent: int) -> None:
 
 def _fit(needed: Needed, case: Case, starts: int, fits: dict[str, Packed]) -> None:
     """Add the fits of a trainer to the data of a case."""
+    import torch
+
     trainer: Any = needed.trainer.thing
     start = trainer.starting(case.network, case.problems, starts, needed.dtype)
     if start.key in fits:
         return
-    fitted = trainer.fit(start, needed.dtype, "cpu", progress.silent)
+    drawn = torch.get_rng_state()
+    with hold_settings(case.settings), limited(), quiet_torch():
+        fitted = trainer.fit(start, needed.dtype, "cpu", progress.silent)
+    if DYNAMO in sys.modules or not torch.equal(drawn, torch.get_rng_state()):
+        return  # what it compiles is counted, and what it draws goes on, in this run's process
     if isinstance(fitted, Fitted) and fitted.end is not None and fitted.silent is None:
         fits[start.key] = _pack(fitted, start)
 

@@ -145,7 +145,7 @@ class Judge:
             return
         if all(trial.device == "cpu" for trial in trials):
             self.config.add_cleanup(self.runner.end_ahead)
-            self.runner.fit_ahead(trials, limit_threads)
+            self.runner.fit_ahead(trials, limit_threads, self.options.ahead)
 
     def note_uncollected(self, found: Sequence[Verification]) -> None:
         """Store the cases that were verified while a file was imported, and that pytest did not

@@ -98,12 +98,15 @@ class Runner:
                 known[key] = KnownFailure(trial.known, before + 1)
         self.note(Findings(cases={test: CaseCount(name, len(possible))}, known=known))
 
-    def fit_ahead(self, trials: Iterable[Trial], prepare: Callable[[], None]) -> None:
+    def fit_ahead(
+        self, trials: Iterable[Trial], prepare: Callable[[], None], models: bool = False
+    ) -> None:
         """Let a fork of this process make fits that these trials need, if there can be one.
 
-        `prepare` is called in the fork first.
+        Those of PyTorch models are made there only with `models`. `prepare` is called in the fork
+        first.
         """
-        needed = list_needed(trials)
+        needed = list_needed(trials, models)
         if needed and can_fork():
             with suppress(OSError):
                 self._across_cases.put(FitsAhead(), Ahead(needed, self.starts, prepare))
