@@ -98,7 +98,6 @@ def add_options(parser: pytest.Parser) -> None:
             " what their training prints or counts is lost. ini: parity_ahead"
         ),
     )
-    parser.addini("parity_ahead", "train models in a fork", type="bool", default=False)
     parser.addini(
         "parity_devices",
         "devices to judge on, as --parity-device takes them",
@@ -119,6 +118,9 @@ def add_options(parser: pytest.Parser) -> None:
         default="build/report",
     )
     parser.addini("parity_keep", "folder of kept results, as --parity-keep takes it", default="")
+    parser.addini(
+        "parity_ahead", "train models ahead, as --parity-ahead does", type="bool", default=False
+    )
     parser.addini("nnet_parity_devices", "the old name of parity_devices", type="args", default=[])
 
 

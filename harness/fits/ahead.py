@@ -30,8 +30,7 @@ from harness.core.numpy_errors import ours
 from harness.core.problem import Problem
 from harness.judging.case import ENDS, Case, Trial
 from harness.judging.store import Key, Same
-from harness.model.compiled import limited
-from harness.model.late import DYNAMO
+from harness.model.compiled import COMPILER
 from harness.model.logs import quiet_torch
 from harness.model.settings import hold_settings
 from harness.training.trainer import Fitted, Trainer
@@ -202,10 +201,10 @@ def _fit(needed: Needed, case: Case, starts: int, fits: dict[str, Packed]) -> No
     if start.key in fits:
         return
     drawn = torch.get_rng_state()
-    with hold_settings(case.settings), limited(), quiet_torch():
+    with hold_settings(case.settings), quiet_torch(), COMPILER.asking(needed):
         fitted = trainer.fit(start, needed.dtype, "cpu", progress.silent)
-    if DYNAMO in sys.modules or not torch.equal(drawn, torch.get_rng_state()):
-        return  # what it compiles is counted, and what it draws goes on, in this run's process
+    if COMPILER.counts.tried or not torch.equal(drawn, torch.get_rng_state()):
+        return  # the other process counts compilations, and draws from where it is
     if isinstance(fitted, Fitted) and fitted.end is not None and fitted.silent is None:
         fits[start.key] = _pack(fitted, start)
 
