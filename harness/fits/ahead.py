@@ -103,7 +103,7 @@ class Ahead:
     """
 
     def __init__(
-        self, needed: dict[Needed, list[Case]], starts: int, prepare: Callable[[], None]
+        self, needed: dict[Needed, list[Case]], starts: int, prepare: Callable[[], object]
     ) -> None:
         self._numbers = {each: number for number, each in enumerate(needed)}
         self._makers = mmap.mmap(-1, len(needed))  # FREE, HERE or THERE; both processes see it
@@ -171,8 +171,9 @@ class Ahead:
     def end(self) -> None:
         """End the fork."""
         if self._pid:
-            os.kill(self._pid, signal.SIGKILL)
-            os.waitpid(self._pid, 0)
+            with suppress(OSError):  # somebody else has waited for it
+                os.kill(self._pid, signal.SIGKILL)
+                os.waitpid(self._pid, 0)
             self._source.close()
         self._pid = 0
 

@@ -136,6 +136,15 @@ def test_a_fork_that_dies_leaves_its_fits_to_this_process(aheads: list[Ahead]) -
     assert ahead.take(needed, NET, begin(case, needed), "float64") is None
 
 
+def test_a_fork_prints_nothing(aheads: list[Ahead], capfd: pytest.CaptureFixture[str]) -> None:
+    """What it runs may print, beside what this process prints."""
+    needed = list_needed(make_case(DESCENT, DESCENT).trials())
+    aheads.append(Ahead(needed, STARTS, lambda: [os.write(each, b"said") for each in (1, 2)]))
+    wait(aheads[0])
+    assert aheads[0]._fits
+    assert capfd.readouterr() == ("", "")
+
+
 def fail_in_a_fork(here: int, count: int) -> tuple[Array, Array]:
     """Data that only one process has."""
     if os.getpid() != here:

@@ -13,7 +13,7 @@ CASE = """
 import os
 import numpy as np
 from nnet_parity import Population, Recipe, Trained, starts
-from reference import gradient_descent
+from reference import scipy_lbfgsb
 
 
 def note(model):
@@ -42,7 +42,7 @@ def train(model):
 """
 HOW = {
     "problems": "Population(data, grid=np.zeros((1, 1)))",
-    "references": "[gradient_descent(1e-3, 9)]",
+    "references": "[scipy_lbfgsb]",
     "checks": '["final"]',
     "dtypes": '["float64"]',
 }
