@@ -17,7 +17,7 @@ from harness.evaluating.data import Batch
 from harness.evaluating.given import find_narrow
 from harness.evaluating.registering import keep_as_built, register_hidden
 from harness.evaluating.state import State, list_changed, list_live, write_state
-from harness.model.devices import held_in
+from harness.model.devices import held_in, seed_torch
 from harness.model.errors import raised
 from harness.text.harmless import class_name
 
@@ -50,7 +50,7 @@ class Builder:
         Raises NotBuilt, with a sentence, if this fails.
         """
         with torch.random.fork_rng(devices=[]), users():
-            torch.manual_seed(seed)
+            seed_torch(seed)
             try:
                 module = self.build()
                 if isinstance(module, torch.nn.Module):

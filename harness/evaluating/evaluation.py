@@ -19,6 +19,7 @@ from harness.evaluating.data import Batch
 from harness.evaluating.outputs import name_outputs
 from harness.evaluating.state import list_live, list_parameters
 from harness.evaluating.survey import Survey
+from harness.model.devices import seed_torch
 from harness.model.dropout import Dropout
 from harness.model.errors import WrongAnswer, raised
 from harness.model.late import uncompiled
@@ -99,7 +100,7 @@ def _hold_mode_and_seed(module: Any, question: Question) -> Iterator[None]:
     device = next((each.device for each in module.parameters()), torch.device("cpu"))
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(question.seed)
+        seed_torch(question.seed)
         yield
 
 

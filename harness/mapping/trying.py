@@ -17,6 +17,7 @@ from harness.evaluating.side import Side
 from harness.evaluating.state import State, write_state
 from harness.evaluating.using import list_arguments
 from harness.mapping.mapping import ParameterMap
+from harness.model.devices import seed_torch
 from harness.plausible.inside import count_common, list_sums
 
 NEAR = 1e-2
@@ -92,7 +93,7 @@ class Trier:
 def list_outputs(module: Any, batch: Batch) -> dict[str, Tensor]:
     """Return those outputs of a module that are real numbers, in float64, by name."""
     with torch.enable_grad(), torch.random.fork_rng(devices=[]), users():
-        torch.manual_seed(0)
+        seed_torch(0)
         batch = copy_batch(batch)
         outputs = name_outputs(module(*batch.args, **batch.kwargs))
     real = {name: each for name, each in outputs.items() if each.is_floating_point()}

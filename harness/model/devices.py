@@ -190,3 +190,18 @@ def held_in(dtype: str) -> Any:
     import torch
 
     return torch.float32 if dtype == "tf32" else getattr(torch, dtype)
+
+
+def seed_torch(seed: int) -> None:
+    """Seed torch's random numbers.
+
+    Without an accelerator, only the CPU's generator is seeded: torch.manual_seed would also format
+    a stack trace for each kind of accelerator.
+    """
+    import torch
+
+    accelerators = getattr(torch, "accelerator", None)  # since torch 2.6
+    if accelerators is None or accelerators.is_available():
+        torch.manual_seed(seed)
+    else:
+        torch.default_generator.manual_seed(seed)

@@ -14,6 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from harness.core.numpy_errors import users
 from harness.evaluating.data import Batch
 from harness.evaluating.using import list_arguments
+from harness.model.devices import seed_torch
 
 MOST = 2_000  # results of operations that are compared
 NEAREST = 1e-6  # of a result's size
@@ -48,7 +49,7 @@ def list_sums(module: Any, batch: Batch) -> Tensor:
     """
     sums = _Sums()
     with sums, torch.enable_grad(), torch.random.fork_rng(devices=[]), users():
-        torch.manual_seed(0)
+        seed_torch(0)
         module(*batch.args, **batch.kwargs)
     rows = torch.tensor(list(sums.rows), dtype=torch.float64).reshape(-1, 3)
     return rows[torch.isfinite(rows).all(1)]

@@ -21,7 +21,7 @@ from harness.core.layout import Layout
 from harness.core.numpy_errors import users
 from harness.core.problem import STEP, Problem
 from harness.core.verdict import Status
-from harness.model.devices import held_in
+from harness.model.devices import held_in, seed_torch
 from harness.model.errors import MOST_SAID, raised
 from harness.model.module import Model, Stacked, UserLoss
 from harness.model.stacks import stack_function, stack_module
@@ -282,7 +282,7 @@ class Subject:
         import torch
 
         with torch.random.fork_rng(devices=[]), users():
-            _seed(seed)
+            seed_torch(seed)
             try:
                 module = self.build()
                 if is_exported(module):
@@ -415,18 +415,3 @@ def _initialise_lazy(module: Any, network: Family) -> None:
     if any(map(torch.nn.parameter.is_lazy, module.parameters())):
         with torch.no_grad():
             module(*(torch.zeros(1, width) for width in network.inputs))
-
-
-def _seed(seed: int) -> None:
-    """Seed torch's random numbers.
-
-    Without an accelerator, only the CPU's generator is seeded: torch.manual_seed would also format
-    a stack trace for each kind of accelerator.
-    """
-    import torch
-
-    accelerators = getattr(torch, "accelerator", None)  # since torch 2.6
-    if accelerators is None or accelerators.is_available():
-        torch.manual_seed(seed)
-    else:
-        torch.default_generator.manual_seed(seed)
