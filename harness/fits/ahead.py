@@ -21,6 +21,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -39,6 +40,7 @@ from harness.waiting import progress
 FREE, HERE, THERE = range(3)  # which process makes the fits of a trainer
 PR_SET_PDEATHSIG = 1  # of Linux's prctl
 ROOM = 1 << 20  # bytes of fits that wait in the pipe, at most
+PATIENCE = 120.0  # seconds; twice as long as R may compute for an answer of ordinary size
 
 
 @dataclass(frozen=True)
@@ -99,12 +101,19 @@ def can_fork() -> bool:
 class Ahead:
     """The fits that a fork makes, of these trainers from `starts` starts each.
 
-    `prepare` is called in the fork first. Raises OSError if there can be no fork.
+    `prepare` is called in the fork first. A fork that sends and computes nothing for `patience`
+    seconds is given up: it may wait for a lock that another thread of this process held. Raises
+    OSError if there can be no fork.
     """
 
     def __init__(
-        self, needed: dict[Needed, list[Case]], starts: int, prepare: Callable[[], object]
+        self,
+        needed: dict[Needed, list[Case]],
+        starts: int,
+        prepare: Callable[[], object],
+        patience: float = PATIENCE,
     ) -> None:
+        self._patience = patience
         self._numbers = {each: number for number, each in enumerate(needed)}
         self._makers = mmap.mmap(-1, len(needed))  # FREE, HERE or THERE; both processes see it
         self._fits: dict[int, dict[str, Packed]] = {}
@@ -158,6 +167,9 @@ class Ahead:
         if not self._pid:
             return False
         try:
+            if self._stands_still():
+                self.end()
+                return False
             number, fits = self._source.recv()
         except (EOFError, OSError):
             self.end()
@@ -167,6 +179,16 @@ class Ahead:
             raise
         self._fits[number] = fits
         return True
+
+    def _stands_still(self) -> bool:
+        """Wait until the fork sends something or ends; return True if it computes nothing."""
+        before = -1
+        while not self._source.poll(self._patience):
+            computed = _read_computed(self._pid)
+            if computed == before:
+                return True
+            before = computed
+        return False
 
     def end(self) -> None:
         """End the fork."""
@@ -191,6 +213,11 @@ def _become_helper(parent: int) -> None:
     for standard in range(3):
         os.dup2(nowhere, standard)
     progress.listen(progress.silent)
+
+
+def _read_computed(pid: int) -> int:
+    """Return for how many nanoseconds a process has computed."""
+    return int(Path(f"/proc/{pid}/schedstat").read_text(encoding="ascii").split()[0])
 
 
 def _fit(needed: Needed, case: Case, starts: int, fits: dict[str, Packed]) -> None:

@@ -136,6 +136,16 @@ def test_a_fork_that_dies_leaves_its_fits_to_this_process(aheads: list[Ahead]) -
     assert ahead.take(needed, NET, begin(case, needed), "float64") is None
 
 
+def test_a_fork_that_stands_still_is_given_up(aheads: list[Ahead]) -> None:
+    """As one that waits for ever for a lock; its fits are made here."""
+    case = make_case(DESCENT, gradient_descent(1e-3, 1_000_000, name="endless"))
+    aheads.append(Ahead(list_needed(case.trials()), STARTS, lambda: None, patience=0.05))
+    wait_until_begun(aheads[0])
+    os.kill(aheads[0]._pid, signal.SIGSTOP)
+    endless = case.references[0]
+    assert aheads[0].take(endless, NET, begin(case, endless), "float64") is None
+
+
 def test_a_fork_prints_nothing(aheads: list[Ahead], capfd: pytest.CaptureFixture[str]) -> None:
     """What it runs may print, beside what this process prints."""
     needed = list_needed(make_case(DESCENT, DESCENT).trials())
