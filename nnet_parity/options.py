@@ -90,6 +90,14 @@ def add_options(parser: pytest.Parser) -> None:
         metavar="DIR",
         help="folder of the report (default: build/report). ini: parity_report_dir",
     )
+    group.addoption(
+        "--parity-ahead",
+        action="store_true",
+        help=(
+            "also train PyTorch models in a fork of this process, while trials are judged here;"
+            " what their training prints or counts is lost. ini: parity_ahead"
+        ),
+    )
     parser.addini(
         "parity_devices",
         "devices to judge on, as --parity-device takes them",
@@ -110,6 +118,9 @@ def add_options(parser: pytest.Parser) -> None:
         default="build/report",
     )
     parser.addini("parity_keep", "folder of kept results, as --parity-keep takes it", default="")
+    parser.addini(
+        "parity_ahead", "train models ahead, as --parity-ahead does", type="bool", default=False
+    )
     parser.addini("nnet_parity_devices", "the old name of parity_devices", type="args", default=[])
 
 

@@ -236,6 +236,8 @@ def load_judge(config: pytest.Config) -> Any:
             refused=refused,
             is_worker=workers.is_worker(config),
             is_shared=workers.is_shared(config),
+            ahead=option("--parity-ahead") or config.getini("parity_ahead"),
+            is_busy=workers.is_shared(config) or option("--parity-speed"),
             deadlines=Deadlines(
                 get_seconds(config, "r-deadline") or Deadlines().r,
                 get_seconds(config, "training-deadline") or Deadlines().training,

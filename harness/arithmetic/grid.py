@@ -79,7 +79,7 @@ class GridArithmetic:
         self, matrix: LinearMap, x: OnGrid, constant: Array | float, roundings: Array
     ) -> OnGrid:
         shift = np.broadcast_to(constant, (matrix.rows,))
-        entries = self.lift(np.concatenate([matrix.matrix.data, shift])[None])
+        entries = self.lift(np.concatenate([matrix.data, shift])[None])
         value, size = matrix(x.value) + shift, matrix.absolute(x.size) + abs(shift)
         size = np.where(entries.quanta < NEVER, size, NEVER)
         counted = self._counted(value, entries.quantum + x.quantum, size, x)

@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from harness.claims.ordering import find_order
 from harness.comparing.judge import budget
@@ -205,7 +204,7 @@ def _rearrange(formulation: Formulation, order: NDArray[np.intp], sign: Array) -
     i.
     """
     network, size = formulation.network, len(order)
-    matrix = LinearMap(sparse.csr_array((sign, order, np.arange(size + 1)), shape=(size, size)))
+    matrix = LinearMap(sign, order, np.arange(size + 1), (size, size))
     zeros, free = np.zeros(size), np.zeros(size, dtype=bool)
     return Formulation(network.layout, network, matrix, zeros, matrix.absolute, zeros, free)
 

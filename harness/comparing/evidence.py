@@ -41,21 +41,22 @@ class Groups:
 
 
 def find_evidence(
-    value: Array, allowed: Array, groups: Groups
+    sizes: Array, allowed: Array, groups: Groups
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return two masks over the tensors of an answer `value` (draws, ...).
+    """Return two masks over the tensors of an answer; `sizes` (draws, ...) are its absolute values.
 
     The first marks the tensors with any value other than 0. The second marks those of them whose
     bound `allowed` is narrow enough to judge by, in at least one draw.
     """
-    draws = len(value)
-    size, bound = abs(value).reshape(draws, -1), allowed.reshape(draws, -1)
+    draws = len(sizes)
+    size, bound = sizes.reshape(draws, -1), allowed.reshape(draws, -1)
     if groups.order is not None:
         size, bound = size[:, groups.order], bound[:, groups.order]
     if groups.starts.size == 1:
-        size, bound = (array.max(axis=1, keepdims=True) for array in (size, bound))
+        size, bound = size.max(axis=1, keepdims=True), bound.max(axis=1, keepdims=True)
     else:
-        size, bound = (np.maximum.reduceat(array, groups.starts, axis=1) for array in (size, bound))
+        size = np.maximum.reduceat(size, groups.starts, axis=1)
+        bound = np.maximum.reduceat(bound, groups.starts, axis=1)
     seen = size > 0
     narrow = seen & (bound <= TOO_WIDE * size)
     return np.logical_or.reduce(seen, axis=0), np.logical_or.reduce(narrow, axis=0)

@@ -8,6 +8,7 @@ implementation that is judged) or the reference.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -139,7 +140,7 @@ def judge(
             declared = mine.value - theirs.value
             rounding = mine.error + theirs.error
             shares = budget((subject.answer - reference.answer) - declared, rounding)
-            beyond = _beyond({"subject": subject, "reference": reference})
+            beyond = _find_beyond({"subject": subject, "reference": reference})
         if lost is not None:  # the reference is undefined there; the subject need not be
             shares = np.where(lost, 0.0, shares)
             beyond |= {who: np.where(lost, 0.0, beyond[who]) for who in beyond if who != "subject"}
@@ -153,7 +154,7 @@ def judge(
         if owner is not grouped.owner and not np.array_equal(owner, grouped.owner):
             grouped = Groups.of(owner)
         tensors = grouped.tensors
-        other_than_zero, judged = find_evidence(mine.value, rounding, grouped)
+        other_than_zero, judged = find_evidence(mine.size, rounding, grouped)
         seen[tensors] |= other_than_zero
         narrow[tensors] |= judged
         for own in beyond.values():
@@ -194,13 +195,12 @@ def _expect_shapes(subject: Side, reference: Side) -> None:
     of_subject = subject.answer, subject.oracle.error
     of_reference = reference.answer, reference.oracle.value, reference.oracle.error
     shapes = [array.shape for array in (*of_subject, *of_reference)]
-    if any(shape != expected for shape in shapes):
+    if shapes.count(expected) < len(shapes):
         found = " and ".join(map(str, dict.fromkeys(shapes)))
         raise ValueError(f"shapes {found}, expected {expected}")
 
 
-@dataclass(frozen=True)
-class _Stack:
+class _Stack(NamedTuple):
     """The comparison of one stack of problems, element by element (D, ...).
 
     `shares` are the differences as shares of the allowed ones. `declared` are the differences
@@ -277,17 +277,16 @@ def _choose_shown(worst: Judgement, stacks: Sequence[_Stack]) -> Judgement:
     return replace(shown, budget_used=worst.budget_used)
 
 
-def _beyond(sides: Mapping[Who, Side]) -> dict[Who, Array]:
+def _find_beyond(sides: Mapping[Who, Side]) -> dict[Who, Array]:
     """Return, for each side with an element outside its own bounds, the share of its bound that
     each element uses, by the side's name.
     """
-    differences = {who: side.answer - side.oracle.value for who, side in sides.items()}
-    bounds = {who: side.oracle.error for who, side in sides.items()}
-    return {
-        who: budget(d, bounds[who])
-        for who, d in differences.items()
-        if not (abs(d) <= bounds[who]).all()
-    }
+    beyond: dict[Who, Array] = {}
+    for who, side in sides.items():
+        difference, bound = side.answer - side.oracle.value, side.oracle.error
+        if not (abs(difference) <= bound).all():
+            beyond[who] = budget(difference, bound)
+    return beyond
 
 
 def _top(ranks: Array) -> tuple[int, ...]:

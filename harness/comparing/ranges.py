@@ -11,10 +11,9 @@ def find_draws_beyond(oracle: Bounded, largest: float) -> NDArray[np.bool_] | No
 
     `largest` is the dtype's largest number. Return None if there are no such problems.
     """
-    with np.errstate(over="ignore", invalid="ignore"):
-        if abs(oracle.value).max() + oracle.error.max() <= largest:  # nearly always, found sooner
-            return None
-        inside = np.asarray(abs(oracle.value) + oracle.error <= largest)
+    if oracle.size.max() + oracle.error.max() <= largest:  # nearly always, found sooner
+        return None
+    inside = np.asarray(oracle.size + oracle.error <= largest)
     within = inside.reshape(len(inside), -1).all(axis=1)
     return None if within.all() else np.reshape(~within, (-1, *[1] * (oracle.value.ndim - 1)))
 

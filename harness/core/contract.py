@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from numbers import Real
-from typing import Literal, TypeVar
+from operator import attrgetter
+from typing import Literal, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,7 +107,7 @@ class Contract:
 
     @cached_property
     def _hash(self) -> int:
-        return hash(tuple(getattr(self, each.name) for each in fields(self)))
+        return hash(_list_promises(self))
 
     def through_probabilities(self) -> Contract:
         """Return a copy of the contract for a loss that is computed from probabilities, as by
@@ -116,8 +117,8 @@ class Contract:
 
     @cached_property
     def without_clip(self) -> Contract:
-        """A copy of the contract whose logistic is never clipped."""
-        return replace(self, logistic_clip=None)
+        """The contract with a logistic that is never clipped."""
+        return self if self.logistic_clip is None else replace(self, logistic_clip=None)
 
     @cached_property
     def without_probabilities(self) -> Contract:
@@ -228,6 +229,9 @@ class Contract:
         return ", ".join(parts)
 
 
+_list_promises = attrgetter(*(each.name for each in fields(Contract)))
+
+
 def _is_number(given: object) -> bool:
     return isinstance(given, Real) and not isinstance(given, bool)
 
@@ -240,6 +244,16 @@ class Bounded:
 
     value: Array
     error: Array
+
+    @classmethod
+    def acting(cls, value: Array, error: Array) -> Self:
+        """Return numbers whose errors are all above 0: none is exact, and all act.
+
+        Nobody need test that.
+        """
+        made = cls(value, error)
+        vars(made).update(is_exact=False, all_act=True)
+        return made
 
     @cached_property
     def is_exact(self) -> bool:

@@ -155,9 +155,9 @@ class Formulation:
 
         constant = image(np.zeros(own.size))
         if picks:
-            matrix = LinearMap(read_picks(own, image, constant))
+            matrix = read_picks(own, image, constant)
         else:
-            matrix = LinearMap(read_slopes(own, image, constant, say))
+            matrix = LinearMap.of(read_slopes(own, image, constant, say))
         for witness in () if picks else _witnesses(own):
             sizes = matrix.absolute(abs(witness)) + abs(constant)
             difference = abs(image(witness) - (matrix(witness) + constant))
@@ -180,9 +180,9 @@ class Formulation:
         return Formulation(
             self.own,
             outer.network,
-            LinearMap(sparse.csr_array(outer.matrix.matrix @ self.matrix.matrix)),
+            LinearMap.of(sparse.csr_array(outer.matrix.matrix @ self.matrix.matrix)),
             outer.matrix.matrix @ self.constant + outer.constant,
-            LinearMap(sparse.csr_array(outer.absolute.matrix @ self.absolute.matrix)),
+            LinearMap.of(sparse.csr_array(outer.absolute.matrix @ self.absolute.matrix)),
             outer.absolute.matrix @ self.magnitude + outer.magnitude,
             self.held,
         )
@@ -219,19 +219,19 @@ class Formulation:
         leads = np.full(self.network.layout.size, -1, dtype=np.intp)
         back = self.matrix.transpose
         single = np.flatnonzero((back.entries == 1) & ~self.held)
-        first = back.matrix.indptr[single]
-        by_one = back.matrix.data[first] == 1
+        first = back.starts[single]
+        by_one = back.data[first] == 1
         single, first = single[by_one], first[by_one]
         # of several the first is written last
-        leads[back.matrix.indices[first][::-1]] = single[::-1]
+        leads[back.columns[first][::-1]] = single[::-1]
         return leads
 
     def reaches(self, own: int) -> str:
         """Return the name of the only network parameter that depends on the own parameter at
         position `own`; "" if none or several depend on it.
         """
-        back = self.matrix.transpose.matrix
-        rows = back.indices[back.indptr[own] : back.indptr[own + 1]]
+        back = self.matrix.transpose
+        rows = back.columns[back.starts[own] : back.starts[own + 1]]
         return self.network.layout.label(int(rows[0])) if len(rows) == 1 else ""
 
     @cached_property
@@ -248,7 +248,8 @@ class Formulation:
         """The number of terms that a sum over the network's parameters gains if each of them is
         replaced by its summands, in the model's own parameters.
         """
-        return self.network.longest_sum(np.maximum(self.summands - 1.0, 0.0))
+        gained = np.maximum(self.summands - 1.0, 0.0)
+        return self.network.longest_sum(gained) if gained.any() else 0
 
     @cached_property
     def forward_roundings(self) -> Array:
@@ -277,11 +278,9 @@ class Formulation:
     def is_renaming(self) -> bool:
         """Are the own parameters the network's parameters, possibly in another order?"""
         N = self.matrix
-        square = N.matrix.shape[0] == N.matrix.shape[1]
+        square = N.shape[0] == N.shape[1]
         ones = bool(
-            (N.matrix.data == 1).all()
-            and (N.entries == 1).all()
-            and (N.transpose.entries == 1).all()
+            (N.data == 1).all() and (N.entries == 1).all() and (N.transpose.entries == 1).all()
         )
         return square and ones and not self.magnitude.any()
 
@@ -319,7 +318,6 @@ def _witnesses(own: Layout) -> Iterator[Array]:
 @lru_cache(maxsize=256)
 def _identity(network: Family) -> Formulation:
     size = network.layout.size
-    entries = np.ones(size), np.arange(size), np.arange(size + 1)
-    eye = LinearMap(sparse.csr_array(entries, shape=(size, size)))
+    eye = LinearMap(np.ones(size), np.arange(size), np.arange(size + 1), (size, size))
     zero = np.zeros(size)
     return Formulation(network.layout, network, eye, zero, eye, zero, zero != 0)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +17,25 @@ from harness.core.contract import Number
 class LinearMap:
     """The linear map y = matrix @ x, for arrays of vectors x (..., columns) of any dtype.
 
-    Most maps only pick entries of x; these are applied by indexing, which costs less.
+    The matrix (rows, columns) has this `shape`. As in a csr_array of scipy, the entries of row i
+    are `data[starts[i]:starts[i + 1]]`, in the columns `columns[starts[i]:starts[i + 1]]`. Most
+    maps only pick entries of x; these are applied by indexing, which costs less.
     """
 
-    matrix: sparse.csr_array
+    data: NDArray[np.float64]
+    columns: NDArray[np.intp]
+    starts: NDArray[np.intp]
+    shape: tuple[int, int]
+
+    @classmethod
+    def of(cls, matrix: sparse.csr_array) -> Self:
+        """Return the map of a matrix."""
+        return cls(matrix.data, matrix.indices, matrix.indptr, matrix.shape)
+
+    @cached_property
+    def matrix(self) -> sparse.csr_array:
+        """The matrix, for products. To make one takes long, and most maps need none."""
+        return sparse.csr_array((self.data, self.columns, self.starts), shape=self.shape)
 
     def __call__(self, x: NDArray[Number]) -> NDArray[Number]:
         """Apply the map to vectors x (..., columns), and return (..., rows)."""
@@ -34,40 +50,36 @@ class LinearMap:
 
     @property
     def rows(self) -> int:
-        return int(self.matrix.shape[0])
+        return self.shape[0]
 
     @cached_property
     def transpose(self) -> LinearMap:
         if self._picks is None:
-            return LinearMap(sparse.csr_array(self.matrix.T))
-        columns = self.matrix.shape[1]
-        rows = np.argsort(self._picks, kind="stable")[: self.matrix.nnz]  # empty ones are last
+            return LinearMap.of(sparse.csr_array(self.matrix.T))
+        columns = self.shape[1]
+        rows = np.argsort(self._picks, kind="stable")[: self.data.size]  # empty ones are last
         starts = np.concatenate([[0], np.cumsum(np.bincount(self._picks, minlength=columns))])
-        entries = np.ones(rows.size), rows, starts[: columns + 1]
-        return LinearMap(sparse.csr_array(entries, shape=(columns, self.rows)))
+        return LinearMap(np.ones(rows.size), rows, starts[: columns + 1], (columns, self.rows))
 
     @cached_property
     def absolute(self) -> LinearMap:
         """The map whose matrix has the absolute values of all entries."""
-        return self if (self.matrix.data >= 0).all() else LinearMap(abs(self.matrix))
+        return self if (self.data >= 0).all() else replace(self, data=abs(self.data))
 
     @cached_property
     def entries(self) -> NDArray[np.intp]:
         """The number of entries other than 0 in each row of the matrix (rows,)."""
-        starts: NDArray[np.intp] = self.matrix.indptr.astype(np.intp)
-        return starts[1:] - starts[:-1]
+        return np.diff(self.starts).astype(np.intp)
 
     @cached_property
     def powers_of_two(self) -> NDArray[np.bool_]:
         """For each row (rows,), whether all its entries are powers of two, so that products with
         them are exact.
         """
-        m = self.matrix
-        if (m.data == 1).all():
+        if (self.data == 1).all():
             return np.ones(self.rows, dtype=bool)
-        odd = sparse.csr_array(
-            (np.frexp(abs(m.data))[0] != 0.5, m.indices, m.indptr), shape=m.shape
-        )
+        is_odd = np.frexp(abs(self.data))[0] != 0.5
+        odd = sparse.csr_array((is_odd, self.columns, self.starts), shape=self.shape)
         even: NDArray[np.bool_] = np.asarray(odd.sum(axis=1)).ravel() == 0
         return even
 
@@ -78,15 +90,15 @@ class LinearMap:
 
         An empty row has the number of columns, which is one past the last column.
         """
-        if (self.entries > 1).any() or (self.matrix.data != 1).any():
+        if (self.entries > 1).any() or (self.data != 1).any():
             return None
-        picks = np.full(self.rows, self.matrix.shape[1], dtype=np.intp)
-        picks[self.entries == 1] = self.matrix.indices
+        picks = np.full(self.rows, self.shape[1], dtype=np.intp)
+        picks[self.entries == 1] = self.columns
         return picks
 
     @cached_property
     def _is_identity(self) -> bool:
-        rows, columns = self.matrix.shape
+        rows, columns = self.shape
         return (
             self._picks is not None
             and rows == columns

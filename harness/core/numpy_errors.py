@@ -5,9 +5,8 @@ user's code runs.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import ContextDecorator, ExitStack
+from contextlib import ContextDecorator
 from contextvars import ContextVar
-from functools import partial
 from typing import Literal, NamedTuple, cast
 
 import numpy as np
@@ -33,115 +32,109 @@ PRINTING: Mapping[str, object] = {  # NumPy's defaults
 class _Errors(NamedTuple):
     """NumPy's settings for floating-point errors.
 
-    `how` gives NumPy's handling of each kind of error, as in np.errstate. `restore_call` sets the
-    function that NumPy calls for an error.
+    `how` gives NumPy's handling of each kind of error, as in np.errstate. `call` is what NumPy
+    calls for an error.
     """
 
     how: dict[str, Handling]
-    restore_call: Callable[[], object]
+    call: Callable[[str, int], object]  # or None, or a file
 
     @classmethod
     def now(cls) -> _Errors:
-        how = cast("dict[str, Handling]", dict(np.geterr()))
-        return cls(how, partial(np.seterrcall, np.geterrcall()))
+        how = cast("dict[str, Handling]", np.geterr())
+        return cls(how, cast("Callable[[str, int], object]", np.geterrcall()))
 
     def set(self) -> None:
         np.seterr(**self.how)
-        self.restore_call()
+        np.seterrcall(self.call)
 
 
 _users: ContextVar[_Errors | None] = ContextVar("users", default=None)
 
 
-class _State(ContextDecorator):
-    """A context manager that leaves exceptions as they are.
-
-    A context manager made from a generator function changes their tracebacks.
-    """
-
-    def __init__(self) -> None:
-        self._left = ExitStack()
-
-    def __exit__(self, *_: object) -> None:
-        self._left.close()
-
-    # of ContextDecorator: each call of a decorated function enters anew
-    def _recreate_cm(self) -> _State:
-        return type(self)()
-
-
-class ours(_State):
+class ours(ContextDecorator):
     """A context for the harness, in which NumPy ignores floating-point errors and prints by its
     defaults.
 
     Afterwards the user's settings are back, with the changes that the user's code has made
     meanwhile.
+
+    A context manager made from a generator function would change the tracebacks of exceptions.
     """
+
+    def _recreate_cm(self) -> ours:  # each call of a decorated function enters anew
+        return ours()
 
     def __enter__(self) -> None:
-        if _users.get() is None:  # the outermost one
-            _users.set(_Errors.now())
-            self._left.callback(_give_back)
-            _print_by_defaults(self._left)
-        self._left.enter_context(np.errstate(all="ignore"))
+        self._is_outermost = _users.get() is None
+        if self._is_outermost:
+            self._found = _Errors.now()
+            _users.set(self._found)
+            self._printing = np.get_printoptions()
+            _print_as({**self._printing, **PRINTING})
+        self._ignoring = np.errstate(all="ignore")
+        self._ignoring.__enter__()
 
-
-def _print_by_defaults(left: ExitStack) -> None:
-    """Let NumPy print by its defaults until `left` is closed.
-
-    Setting its options takes long, so they are set only where they differ.
-    """
-    before = dict(np.get_printoptions())
-    left.callback(_print_as, before)
-    _print_as({**before, **PRINTING})
+    def __exit__(self, *_: object) -> None:
+        self._ignoring.__exit__(None, None, None)
+        if not self._is_outermost:
+            return
+        _print_as(self._printing)
+        errors = _users.get()
+        _users.set(None)
+        if errors is not None and errors is not self._found:  # the user's code changed them
+            errors.set()
 
 
 def _print_as(options: Mapping[str, object]) -> None:
+    """Let NumPy print by these options. Setting them takes long, so only others are set."""
     if np.get_printoptions() != options:
         cast(Callable[..., None], np.set_printoptions)(**options)
 
 
-def _give_back() -> None:
-    errors = _users.get()
-    _users.set(None)
-    if errors is not None:
-        errors.set()
-
-
-class users(_State):
+class users(ContextDecorator):
     """A context for the user's code, inside `ours`, with the user's settings for floating-point
     errors.
 
     Changes that the user's code makes are kept. With `quiet`, errors that would only warn are
     ignored.
+
+    A context manager made from a generator function would change the tracebacks of exceptions.
     """
 
     def __init__(self, quiet: bool = False) -> None:
-        super().__init__()
         self.quiet = quiet
 
-    def _recreate_cm(self) -> users:
-        return type(self)(self.quiet)
+    def _recreate_cm(self) -> users:  # each call of a decorated function enters anew
+        return users(self.quiet)
 
     def __enter__(self) -> None:
-        if (errors := _users.get()) is None:
+        self._errors = _users.get()
+        if self._errors is None:
             return
-        self._left.enter_context(np.errstate())
-        how = dict(errors.how)
-        for kind, handling in errors.how.items():
+        how = dict(self._errors.how)
+        for kind, handling in self._errors.how.items():
             if self.quiet and handling == "warn":
                 how[kind] = "ignore"
-        _Errors(how, errors.restore_call).set()
-        self._left.callback(_keep, errors, _Errors.now())
+        self._begun = _Errors(how, self._errors.call)
+        self._holding = np.errstate(call=self._errors.call, **how)
+        self._holding.__enter__()
+
+    def __exit__(self, *_: object) -> None:
+        if self._errors is None:
+            return
+        left = _Errors.now()
+        if left.how != self._begun.how or left.call is not self._begun.call:
+            _keep(self._errors, self._begun, left)
+        self._holding.__exit__(None, None, None)
 
 
-def _keep(errors: _Errors, begun: _Errors) -> None:
-    """Add the settings that the user's code has changed to `errors`; `begun` are the settings
-    before it ran.
+def _keep(errors: _Errors, begun: _Errors, left: _Errors) -> None:
+    """Add the settings that the user's code has changed to `errors`; they were `begun` before it
+    ran, and are `left` after it.
     """
-    left = _Errors.now()
     how = dict(errors.how)
     for kind, handling in left.how.items():
         if handling != begun.how[kind]:
             how[kind] = handling
-    _users.set(_Errors(how, left.restore_call))
+    _users.set(_Errors(how, left.call))

@@ -15,6 +15,7 @@ from scipy import sparse
 
 from harness.core.contract import Array
 from harness.core.layout import Layout
+from harness.core.linear import LinearMap
 from harness.waiting.progress import Say
 
 Image = Callable[[Array], Array]
@@ -58,9 +59,9 @@ def read_slopes(own: Layout, image: Image, constant: Array, say: Say) -> sparse.
     return reader.matrix()
 
 
-def read_picks(own: Layout, image: Image, constant: Array) -> sparse.csr_array:
-    """Return the matrix N (T, P) of a function `image` whose every entry is one own parameter or a
-    constant.
+def read_picks(own: Layout, image: Image, constant: Array) -> LinearMap:
+    """Return the linear map N (T, P) of a function `image` whose every entry is one own parameter
+    or a constant.
 
     One image shows it: that of the numbers 1 to P. Raises TooLarge, and NotAffine if an image is
     not finite.
@@ -73,8 +74,7 @@ def read_picks(own: Layout, image: Image, constant: Array) -> sparse.csr_array:
     _expect_entries(int(picked.sum()))
     columns = numbers[picked].astype(np.intp) - 1
     starts = np.concatenate([[0], np.cumsum(picked)])
-    entries = np.ones(columns.size), columns, starts
-    return sparse.csr_array(entries, shape=(constant.size, own.size))
+    return LinearMap(np.ones(columns.size), columns, starts, (constant.size, own.size))
 
 
 def _expect_parameters(own: Layout) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import matplotlib
 from markupsafe import Markup
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from harness.drawing.style import DASHES, MARKERS, SERIES, make_element, make_style
@@ -92,11 +93,22 @@ def draw(
     with matplotlib.rc_context(), io.StringIO() as file:
         matplotlib.rcdefaults()  # not the settings of a user's matplotlibrc
         matplotlib.rcParams.update(SETTINGS)
-        figure = Figure(inches, layout="constrained")
+        figure = Figure(inches, dpi=POINTS, layout="constrained")
+        FigureCanvasSVG(figure)
         paint(figure)
+        # savefig() would draw the figure once more for its layout
+        execute_layout(figure)
         figure.savefig(file, format="svg", transparent=True, metadata=NO_METADATA)
         text = file.getvalue()
     return make_element(label, POINTS * inches[0], POINTS * inches[1], _clean(text, name))
+
+
+def execute_layout(figure: Figure) -> None:
+    """Arrange the panels of a figure, once."""
+    engine = figure.get_layout_engine()
+    assert engine is not None
+    engine.execute(figure)
+    figure.set_layout_engine(None)
 
 
 def _clean(text: str, name: str) -> str:

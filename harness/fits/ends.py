@@ -8,6 +8,7 @@ from harness.core.contract import Array, Bounds
 from harness.core.implementation import Missing
 from harness.core.problem import Problem
 from harness.core.verdict import Status
+from harness.fits.ahead import FitsAhead
 from harness.judging.cache import Cache
 from harness.judging.store import Key, Same
 from harness.model.compiled import COMPILER
@@ -70,6 +71,10 @@ def _fit(
     cache: Cache, trainer: Trainer, start: Problem, dtype: str, device: str
 ) -> Fitted | Missing:
     message = f"training {cache.case.name}: {trainer.title()}"
+    if ahead := cache.across_cases.get(FitsAhead()):
+        cache.say(message)
+        if (fitted := ahead.take(trainer, cache.case.network, start, dtype)) is not None:
+            return fitted
     with COMPILER.asking((trainer, dtype, device)):
         return trainer.fit(start, dtype, device, lambda how: cache.say(f"{message}: {how}"))
 

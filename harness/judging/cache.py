@@ -34,6 +34,7 @@ from harness.waiting.progress import Say, patient, silent
 if TYPE_CHECKING:
     from harness.shadow.shadow import Shadow
 
+_of_dtype = lru_cache(Contract)
 STARTS = 20  # of a population, where --parity-starts does not say
 
 
@@ -264,7 +265,7 @@ class Cache(Store):
         )
         if dtype != "float64":
             problems = _without_float64_only(problems)
-        contract = Contract(dtype)
+        contract = _of_dtype(dtype)
         if not contract.narrow:
             return problems
         key = NarrowProblems(formulation, dtype)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from harness.comparing.judge import Judgement, Side, judge
 from harness.core.changed import changed
-from harness.core.contract import Array, Bounded, Contract
+from harness.core.contract import Array, Bounded, Bounds, Contract
 from harness.core.finding import Finding, Form, figure
 from harness.core.implementation import Candidate, Missing, Observation
 from harness.core.problem import Problem
@@ -16,7 +16,7 @@ from harness.core.verdict import Status, Verdict
 from harness.judging.cache import Cache
 from harness.judging.case import Trial
 from harness.judging.modes import check_modes
-from harness.judging.store import Key
+from harness.judging.store import Key, Same
 from harness.model.errors import MOST_SAID
 from harness.text.harmless import exact, shown
 from harness.words import wording
@@ -31,6 +31,30 @@ class CheckedAnswers(Key[Observation]):
     observed: Observation
     problem: Problem
     contract: Contract
+
+
+class Both(NamedTuple):
+    """The answers of a subject and of a reference to a problem, and the bounds on them: None if
+    they have no quantity in common.
+    """
+
+    answered: Observation
+    observed: Observation
+    bounds: tuple[Bounds, Bounds] | None
+
+
+@dataclass(frozen=True)
+class BothAnswers(Key[Both]):
+    """Cache key for the answers of a subject and of a reference to a problem, with their bounds.
+
+    The trials of all quantities share them.
+    """
+
+    subject: str
+    reference: Same
+    problem: Problem
+    dtype: str
+    device: str
 
 
 def get_subject_answers(trial: Trial, cache: Cache, problem: Problem) -> Observation:
@@ -96,21 +120,36 @@ class Comparison(NamedTuple):
 
         Both gradients are by the subject's own parameters (its own tensors, flattened).
         """
-        both = self.subject(problem), self.reference(problem)
-        return self._answers(problem, quantity, *both)
+        return self._answers(problem, quantity, self.both(problem))
 
     def _answers(
-        self, problem: Problem, quantity: str, of_subject: Observation, observed: Observation
+        self, problem: Problem, quantity: str, both: Both
     ) -> tuple[Array, Array] | Missing:
-        mine = of_subject.answer(quantity)
+        mine = both.answered.answer(quantity)
         if isinstance(mine, Missing):
             return name_subject(self.trial, mine)
-        theirs = observed.answer(quantity)
+        theirs = both.observed.answer(quantity)
         if isinstance(theirs, Missing):
             return name_reference(self.trial, theirs)
-        if quantity == "gradient" and not observed.by_own:
+        if quantity == "gradient" and not both.observed.by_own:
             theirs = problem.formulation.pull_back(theirs)
         return mine, theirs
+
+    def both(self, problem: Problem) -> Both:
+        """Return the answers of subject and reference to a problem, with their bounds."""
+        trial = self.trial
+        reference = Same(trial.reference)
+        key = BothAnswers(trial.subject.name, reference, problem, trial.dtype, trial.device)
+        return self.cache.get_or_make(key, lambda: self._ask_both(problem))
+
+    def _ask_both(self, problem: Problem) -> Both:
+        answered, observed = self.subject(problem), self.reference(problem)
+        if not answered.values.keys() & observed.values.keys():
+            return Both(answered, observed, None)
+        mine, theirs = self.contracts
+        of_subject = self.cache.oracle(problem, mine, observed=answered)
+        of_reference = self.cache.oracle(problem, theirs, self.trial.reference, observed)
+        return Both(answered, observed, (of_subject, of_reference))
 
     def judged(self, quantity: str, contract: Contract | None = None) -> Judgement | Missing:
         """Judge the subject's answers against the reference's in all problems, or return why one is
@@ -119,7 +158,6 @@ class Comparison(NamedTuple):
         The subject's bounds hold for `contract`, the promised arithmetic; None stands for its own
         contract.
         """
-        contract = contract or self.contracts[0]
         subjects, references = [], []
         for problem in self.problems:
             sides = self.sides(problem, quantity, contract)
@@ -128,30 +166,32 @@ class Comparison(NamedTuple):
             subjects.append(sides[0])
             references.append(sides[1])
         owners = [tensors(problem, quantity)[1] for problem in self.problems]
-        return judge(subjects, references, owners, contract.largest)
+        return judge(subjects, references, owners, (contract or self.contracts[0]).largest)
 
     def sides(
         self, problem: Problem, quantity: str, contract: Contract | None = None
     ) -> tuple[Side, Side] | Missing:
         """Return the answers of subject and reference to a problem, each with its bounds, or why an
         answer is missing.
+
+        The subject's bounds hold for `contract`; None stands for its own contract.
         """
-        mine, theirs = self.contracts
-        answered, observed = self.subject(problem), self.reference(problem)
-        answers = self._answers(problem, quantity, answered, observed)
+        both = self.both(problem)
+        answers = self._answers(problem, quantity, both)
         if isinstance(answers, Missing):
             return answers
-        bounds = self.cache.oracle(problem, contract or mine, observed=answered)
-        subject = Side(answers[0], bounds[quantity])
-        bounds = self.cache.oracle(problem, theirs, self.trial.reference, observed)
-        return subject, Side(answers[1], bounds[quantity])
+        assert both.bounds is not None
+        mine, theirs = both.bounds
+        if contract is not None:
+            mine = self.cache.oracle(problem, contract, observed=both.answered)
+        return Side(answers[0], mine[quantity]), Side(answers[1], theirs[quantity])
 
     @property
     def ran(self) -> str:
         """Return how the subject ran: compiled, compiled in part, or eager; "" if it does not use
         torch.compile.
         """
-        ways = {self.subject(problem).ran for problem in self.problems}
+        ways = {self.both(problem).answered.ran for problem in self.problems}
         return ways.pop() if len(ways) == 1 else "compiled in part"
 
     def stages(self) -> tuple[int, int, str]:
@@ -161,9 +201,9 @@ class Comparison(NamedTuple):
         Both numbers are sums over the problems. The result is (0, 0, "") if the subject is not
         judged layer by layer.
         """
-        trial, cache = self.trial, self.cache
-        contract = trial.subject.contract(trial.dtype)
-        each = [cache.stages(problem, contract, self.subject(problem)) for problem in self.problems]
+        contract, each = self.contracts[0], []
+        for problem in self.problems:
+            each.append(self.cache.stages(problem, contract, self.both(problem).answered))
         found, total, missing = zip(*each, strict=True)
         return sum(found), sum(total), next(filter(None, missing), "")
 
@@ -257,13 +297,14 @@ def missing(trial: Trial, answer: Missing, quantity: str, rerun: str = "") -> Ve
     return with_finding(verdict, finding)
 
 
-def measured_verdict(trial: Trial, judgement: Judgement, where: str) -> Verdict:
-    """Return a verdict with the numbers of a judgement, but without a sentence; `where` names the
-    element.
+def measured_verdict(trial: Trial, judgement: Judgement, where: str, caveat: str = "") -> Verdict:
+    """Return a verdict with the numbers of a judgement, but without a sentence.
+
+    `where` names the element, and `caveat` says what limits the evidence.
     """
     names = ("budget_used", "actual", "expected", "allowed", "contract_share")
     figures: dict[str, Any] = {name: getattr(judgement, name) for name in names}
-    return changed(blank(trial, judgement.status, ""), where=where, **figures)
+    return changed(blank(trial, judgement.status, ""), where=where, caveat=caveat, **figures)
 
 
 def finding_of(

@@ -61,6 +61,8 @@ def _check_others(
     It is not judged if the usual answer is outside too, for example because the subject has another
     network or loss. Only outputs under no_grad and in eval() are judged even then.
     """
+    if not observed.others:
+        return None
     contract, model = trial.subject.contract(trial.dtype), cache.model(trial)
     always = () if model is None else describe_modes(model.call).values()
     for quantity in QUANTITIES:
@@ -87,8 +89,9 @@ def _check_conditions(
     """
     contract = subject.contract(trial.dtype)
     conditioned = set().union(*observed.conditions.values())
+    bounds = cache.oracle(problem, contract) if observed.values else {}
     for quantity, answer in observed.values.items():
-        bound = cache.oracle(problem, contract)[quantity]
+        bound = bounds[quantity]
         wrong = draws_outside(answer, bound, contract.largest)
         if not wrong.any():
             continue

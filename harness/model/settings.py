@@ -4,7 +4,7 @@ or evaluated.
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from harness.model.devices import DEVICES
@@ -44,9 +44,10 @@ def _read_precision(torch: Any) -> Any:
 
     It is a tuple if it was set through `fp32_precision`, the setting of torch 2.9 and later.
     """
-    with suppress(RuntimeError):
+    try:
         return torch.get_float32_matmul_precision()
-    return tuple(getattr(torch.backends, backend).matmul.fp32_precision for backend in BACKENDS)
+    except RuntimeError:
+        return tuple(getattr(torch.backends, name).matmul.fp32_precision for name in BACKENDS)
 
 
 def _write_precision(torch: Any, value: Any) -> None:

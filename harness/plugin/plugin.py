@@ -134,6 +134,18 @@ class Judge:
         for counted in self.runner.found.cases.values():
             if chosen[counted.name] < counted.trials:
                 self.runner.leave_out_impossible(counted.name)
+        self._fit_ahead([item.trial for item in session.items if isinstance(item, TrialItem)])
+
+    def _fit_ahead(self, trials: Sequence[Trial]) -> None:
+        """Let a fork make fits of the chosen trials, unless all cores have work, a race needs them,
+        or a device cannot be used after a fork.
+        """
+        option = self.config.option
+        if option.collectonly or option.setuponly or option.setupplan or self.options.is_busy:
+            return
+        if all(trial.device == "cpu" for trial in trials):
+            self.config.add_cleanup(self.runner.end_ahead)
+            self.runner.fit_ahead(trials, limit_threads, self.options.ahead)
 
     def note_uncollected(self, found: Sequence[Verification]) -> None:
         """Store the cases that were verified while a file was imported, and that pytest did not

@@ -1,6 +1,7 @@
 """Runs trials and collects their findings."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from harness.core.numpy_errors import ours
 from harness.core.report import Cost
 from harness.core.verdict import Status, Verdict
 from harness.diagnosis.following import EarlierFailures, Failures, find_cause
+from harness.fits.ahead import Ahead, FitsAhead, can_fork, list_needed
 from harness.fits.ends import get_ends
 from harness.fits.summary import answer, fit, points, table
 from harness.judging.cache import STARTS, Cache
@@ -95,6 +97,24 @@ class Runner:
                 before = known[key].trials if key in known else 0
                 known[key] = KnownFailure(trial.known, before + 1)
         self.note(Findings(cases={test: CaseCount(name, len(possible))}, known=known))
+
+    def fit_ahead(
+        self, trials: Iterable[Trial], prepare: Callable[[], None], models: bool = False
+    ) -> None:
+        """Let a fork of this process make fits that these trials need, if there can be one.
+
+        Those of PyTorch models are made there only with `models`. `prepare` is called in the fork
+        first.
+        """
+        needed = list_needed(trials, models)
+        if needed and can_fork():
+            with suppress(OSError):
+                self._across_cases.put(FitsAhead(), Ahead(needed, self.starts, prepare))
+
+    def end_ahead(self) -> None:
+        """End the fork that makes fits."""
+        if ahead := self._across_cases.get(FitsAhead()):
+            ahead.end()
 
     def leave_out_impossible(self, name: str) -> None:
         """Forget those trials of a case that cannot be judged on any machine. This is called if

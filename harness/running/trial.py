@@ -134,9 +134,10 @@ def _compare(trial: Trial, cache: Cache) -> Verdict:
     formulation, network = problems[0].formulation, trial.case.network
     key = TakenAs(formulation)
     taken = cache.get_or_make(key, lambda: describe_taken(formulation, network))
-    if taken and verdict.status is Status.PASS:
-        verdict = changed(verdict, why=f"{verdict.why}; {taken}")
-    return changed(verdict, taken_as=taken)
+    if not taken:
+        return verdict
+    why = f"{verdict.why}; {taken}" if verdict.status is Status.PASS else verdict.why
+    return changed(verdict, why=why, taken_as=taken)
 
 
 def _judge(trial: Trial, cache: Cache, problems: Sequence[Problem], quantity: str) -> Verdict:
@@ -147,8 +148,9 @@ def _judge(trial: Trial, cache: Cache, problems: Sequence[Problem], quantity: st
     judgement = comparison.judged(quantity)
     if isinstance(judgement, Missing):
         return missing(trial, describe_missing(comparison, judgement), quantity)
-    verdict = measured_verdict(trial, judgement, comparison.where(judgement.index, judgement.stack))
-    verdict = changed(verdict, caveat=_describe_caveat(trial, problems))
+    where = comparison.where(judgement.index, judgement.stack)
+    caveat = _describe_caveat(trial, problems)
+    verdict = measured_verdict(trial, judgement, where, caveat)
     if trial.case.expect == "differs":
         return difference_verdict(comparison, judgement, verdict)
     if judgement.status is Status.FAIL:

@@ -129,8 +129,8 @@ def _find_sums(formulation: Formulation) -> dict[str, set[float]]:
     own, network = formulation.own, formulation.network.layout
     rates_by_sum: dict[str, set[float]] = {}
     for entry, owner in enumerate(network.owners):
-        row = slice(matrix.matrix.indptr[entry], matrix.matrix.indptr[entry + 1])
-        columns, coefficients = matrix.matrix.indices[row], matrix.matrix.data[row]
+        row = slice(matrix.starts[entry], matrix.starts[entry + 1])
+        columns, coefficients = matrix.columns[row], matrix.data[row]
         free = ~formulation.held[columns]
         if free.sum() < 2 or not enters_one[columns[free]].all():
             continue

@@ -28,6 +28,7 @@ class ModelTrainer:
     says: str
     start: Start | None
     most: int | None
+    fits_apart = False
 
     def _validate(self) -> None:
         """Raise TypeError or ValueError for wrong arguments."""

@@ -197,6 +197,12 @@ class Trainer(Protocol):
     def source(self) -> str: ...
 
     @property
+    def fits_apart(self) -> bool:
+        """Can its fits be made in a fork of this process? They run no code of a user's, which may
+        print, or count its calls.
+        """
+
+    @property
     def floor(self) -> Floor | None:
         """A function from inputs and targets to the lowest loss (D,) that a fit can have; None if
         unknown.

@@ -14,7 +14,6 @@ from functools import cache, partial
 from typing import Any, ClassVar
 
 import numpy as np
-from scipy import sparse
 
 from harness.arithmetic.plain import Plain
 from harness.core.contract import Array, Contract
@@ -256,7 +255,7 @@ class Data(Fault):
         factor = self.change(np.ones((1, *shape))).ravel()
         numbered = self.change(np.arange(size).reshape(1, *shape)).ravel()
         given = np.rint(numbered / factor).astype(int)
-        return LinearMap(sparse.csr_array((factor, given, np.arange(size + 1)), shape=(size, size)))
+        return LinearMap(factor, given, np.arange(size + 1), (size, size))
 
     def back(self, slope: Array) -> Array:
         """Return the gradient by the given inputs, computed from the gradient (D, R, I) by the

@@ -48,7 +48,7 @@ def _centring(shape: tuple[int, ...]) -> LinearMap:
     """
     rows, width = shape
     less_mean = sparse.csr_array(np.eye(rows) - 1 / rows)
-    return LinearMap(sparse.csr_array(sparse.kron(less_mean, sparse.eye_array(width))))
+    return LinearMap.of(sparse.csr_array(sparse.kron(less_mean, sparse.eye_array(width))))
 
 
 # tried to explain a failure

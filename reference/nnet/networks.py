@@ -74,6 +74,6 @@ def as_logistic(network: Network) -> Formulation:
     matrix = sparse.coo_array(
         (entries, (np.concatenate(rows), np.concatenate(columns))), shape=(size, size)
     )
-    N, zero = LinearMap(sparse.csr_array(matrix)), np.zeros(size)
+    N, zero = LinearMap.of(sparse.csr_array(matrix)), np.zeros(size)
     logistic = replace(network, activation="logistic")
     return Formulation(network.layout, logistic, N, zero, N.absolute, zero, zero != 0)

@@ -80,7 +80,7 @@ def reach_own(formulation: Formulation, factors: Array) -> Array:
     network's parameters.
     """
     back = formulation.matrix.transpose
-    entered: NDArray[np.intp] = np.append(back.matrix.indices, factors.shape[1])
+    entered: NDArray[np.intp] = np.append(back.columns, factors.shape[1])
     padded = np.pad(factors, ((0, 0), (0, 1)), constant_values=1.0)
-    smallest = np.minimum.reduceat(padded[:, entered], back.matrix.indptr, axis=1)[:, :-1]
+    smallest = np.minimum.reduceat(padded[:, entered], back.starts, axis=1)[:, :-1]
     return np.where(back.entries > 0, smallest, 1.0)

@@ -89,6 +89,10 @@ class ReferenceTrainer:
     def source(self) -> str:
         return self.implementation.source
 
+    @property
+    def fits_apart(self) -> bool:
+        return self.source != "recorded"
+
     def title(self) -> str:
         title = self.says.replace("{provenance}", getattr(self._session, "provenance", ""))
         return title.replace("{r}", self.implementation.title())

@@ -229,7 +229,7 @@ def test_what_may_leave_the_range_is_not_bounded() -> None:
 
 
 def linear(*rows: Sequence[float]) -> LinearMap:
-    return LinearMap(sparse.csr_array(np.array(rows, dtype=float)))
+    return LinearMap.of(sparse.csr_array(np.array(rows, dtype=float)))
 
 
 def test_a_linear_map() -> None:

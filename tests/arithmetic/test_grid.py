@@ -16,7 +16,7 @@ grid = GridArithmetic(Contract("float32"))
 
 
 def linear(*rows: Sequence[float]) -> LinearMap:
-    return LinearMap(sparse.csr_array(np.array(rows, dtype=float)))
+    return LinearMap.of(sparse.csr_array(np.array(rows, dtype=float)))
 
 
 def on(*values: float) -> OnGrid:

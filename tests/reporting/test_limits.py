@@ -81,6 +81,8 @@ def test_a_report_that_is_too_large_to_be_read_is_written(
         refused="",
         is_worker=False,
         is_shared=False,
+        is_busy=False,
+        ahead=False,
         deadlines=Deadlines(),
         ended=(),
         keep="",

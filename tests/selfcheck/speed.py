@@ -8,7 +8,8 @@ usage: python tests/selfcheck/speed.py OTHER_CHECKOUT [verify] [first] [cases] [
   cases      pytest on those trials of cases/ that both checkouts have, in one process (minutes)
   test       python3 run.py test (minutes; only where it is named)
 
-Both checkouts are asked in turn, N times (default 5), and another one first each time. Printed are
+Both checkouts are asked in turn, N times (default 5), and another one first each time. Python keeps
+compiled modules, as it does for a user, whatever PYTHONDONTWRITEBYTECODE says here. Printed are
 the smallest of both, which other work on the machine lengthens least, and the ratios of this
 checkout's to the other's. CPU seconds are those of all processes that a command starts; on a shared
 machine only these mean something.
@@ -48,6 +49,7 @@ def time_command(command: list[str], folder: Path, **variables: str) -> tuple[fl
     """
     before, began = getrusage(RUSAGE_CHILDREN), time.monotonic()
     env = os.environ | {"RPY2_CFFI_MODE": "ABI"} | variables
+    env.pop("PYTHONDONTWRITEBYTECODE", None)
     done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
     seconds, after = time.monotonic() - began, getrusage(RUSAGE_CHILDREN)
     if done.returncode:
@@ -69,6 +71,7 @@ def list_trials(checkout: Path) -> frozenset[str]:
     """The ids of the trials of a checkout's cases."""
     command = [str(checkout / ".venv/bin/python"), "-m", "pytest", "-q", "--collect-only", "cases/"]
     env = os.environ | {"RPY2_CFFI_MODE": "ABI"}
+    env.pop("PYTHONDONTWRITEBYTECODE", None)
     done = subprocess.run(command, cwd=checkout, env=env, capture_output=True, text=True)
     return frozenset(line for line in done.stdout.splitlines() if "-vs-" in line)
 
