@@ -300,7 +300,7 @@ def missing(trial: Trial, answer: Missing, quantity: str, rerun: str = "") -> Ve
 def measured_verdict(trial: Trial, judgement: Judgement, where: str, caveat: str = "") -> Verdict:
     """Return a verdict with the numbers of a judgement, but without a sentence.
 
-    `where` names the element, and `caveat` says what limits the evidence.
+    `where` names the element, and `caveat` is the limit of the evidence.
     """
     names = ("budget_used", "actual", "expected", "allowed", "contract_share")
     figures: dict[str, Any] = {name: getattr(judgement, name) for name in names}

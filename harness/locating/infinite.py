@@ -11,8 +11,8 @@ from harness.shadow.shadow import Shadow
 
 def find_first_infinite(shadow: Shadow, other: Shadow) -> list[Operation]:
     """Return the first operation that gives infinities of finite numbers, or NaN of numbers, as a
-    list of one; empty if there is none. What the other model's numbers have too is not looked for:
-    masks may be -inf.
+    list of one; empty if there is none. Infinities, or NaN, that the other model has too are not
+    looked for: masks may be -inf.
     """
     run, versions = shadow.watched.run, other.watched.run.versions
     sought = [
