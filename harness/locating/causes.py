@@ -93,7 +93,7 @@ class Causes:
             if theirs and theirs[1] != mine[1] and hold_equal(mine[0], theirs[0]):
                 said = f"eps is {mine[1]:g} in {{}}, in {self.name} it is {theirs[1]:g}"
                 results = repeat_with_eps(side, operation, theirs[1])
-                yield Mended(f"{said} ({describe_shortly(other)})", results)
+                yield Mended(f"{said} ({name_kind(other)})", results)
 
     def _find_factor(self, side: Replay, operation: Operation) -> Iterator[Mended]:
         """Yield by which factors the result is a multiple of results of the reference."""

@@ -11,6 +11,7 @@ from harness.evaluating.evaluation import BUFFER, BY_INPUT, GRADIENT
 from harness.locating.arrivals import trace_arrivals
 from harness.locating.frontier import Pool, find_frontier, list_numbers
 from harness.locating.infinite import find_first_infinite
+from harness.locating.norms import read_norm
 from harness.locating.own_backward import list_wrong_backwards
 from harness.locating.scaling import follow_scales
 from harness.locating.skipping import Skip, find_skip
@@ -111,7 +112,9 @@ def find_first(
     skip = find_skip(subject, reference, lacking, {} if explained is None else explained)
     if skip is not None:
         return [skip.skipped]
-    return lacking if lacking and _is_left_out(subject, reference, pool, lacking, first) else first
+    if not lacking or _is_begun_by_hand(reference, lacking[0], known):
+        return first
+    return lacking if _is_left_out(subject, reference, pool, lacking, first) else first
 
 
 def _find_last(subject: Shadow, differs: Compared) -> list[Operation]:
@@ -121,6 +124,14 @@ def _find_last(subject: Shadow, differs: Compared) -> list[Operation]:
         if any(each and place and each.version == place.version for each in operation.results):
             return [operation]
     return []
+
+
+def _is_begun_by_hand(reference: Shadow, operation: Operation, known: Pool) -> bool:
+    """Does the subject compute the variance inside a norm of the reference? `known` has all numbers
+    of the subject.
+    """
+    norm = read_norm(reference.replay, operation)
+    return norm is not None and known.has(norm.variance)
 
 
 def _is_left_out(

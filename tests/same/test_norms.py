@@ -88,6 +88,31 @@ def test_another_eps_is_named_with_both_numbers(kind: str, approved: Approved) -
         approved(why, mask_figures=True)
 
 
+class Twice(nn.Module):
+    """Two norms in a row, fused or by hand."""
+
+    def __init__(self, make: Callable[[], nn.Module]) -> None:
+        super().__init__()
+        self.one, self.other = make(), make()
+        self.back = nn.Linear(8, 6)
+
+    def forward(self, x: Tensor) -> Any:
+        return self.other(self.back(self.one(x)))
+
+
+def test_one_eps_of_several_norms_is_one_mistake() -> None:
+    """One line of source makes it in each."""
+    wrong, right = (
+        lambda: Twice(lambda: ByHand(divide_rows, 1e-3)),
+        lambda: Twice(lambda: Fused("layer")),
+    )
+    names = {
+        f"{part}.{mine}": f"{part}.{of}" for part in ("one", "other") for mine, of in NAMES.items()
+    }
+    why = compare(wrong, right, names).why
+    assert "likely: eps is 0.001 in add in one, in Twice-reference it is 1e-05" in why
+
+
 @pytest.mark.parametrize("kind", FUSED)
 def test_a_norm_by_hand_is_the_same(kind: str) -> None:
     """With the eps of torch's, so that nothing else was wrong above."""
