@@ -45,7 +45,7 @@ def bound_tanh(z: Bounded, contract: Contract) -> Activated:
     moved = 2 * abs(h) * error + error * error
     # from 1 - h^2; 4 / (e^z + e^-z)^2 takes 2 (k + 1) + 2 roundings of d, k = 2 exp_ulp
     slope = moved + u * (h * h + moved + (4 * contract.exp_ulp + 4) * (d + moved))
-    return Bounded(h, error), Bounded.acting(d, (slope + coarse + tiny) * DIRECTED)
+    return Bounded(h, error), Bounded.make_acting(d, (slope + coarse + tiny) * DIRECTED)
 
 
 def bound_logistic(z: Bounded, contract: Contract) -> Activated:
@@ -70,7 +70,7 @@ def bound_logistic(z: Bounded, contract: Contract) -> Activated:
     slope = (slope + tiny) * DIRECTED
     clip = contract.logistic_clip
     if clip is None or not (abs(z.value) + z.error > clip).any():
-        return Bounded.acting(h, error), Bounded.acting(d, slope)
+        return Bounded.make_acting(h, error), Bounded.make_acting(d, slope)
     jump = float(logistic(np.array(-clip)))
     beyond, edge = abs(z.value) > clip, abs(abs(z.value) - clip) <= z.error
     h = np.where(beyond, (z.value > 0).astype(float), h)

@@ -132,7 +132,7 @@ class BoundedArithmetic(BoundedProbabilities):
                 value = value + plus.value
                 error += plus_error + spread * plus.most
             error *= DIRECTED
-            return Bounded.acting(value, error)
+            return Bounded.make_acting(value, error)
         # exact zeros take no part in the sum
         counts = (a.most != 0).astype(float) @ (b.most != 0).astype(float)
         acts = counts > 0  # though the size may underflow
@@ -186,7 +186,7 @@ class BoundedArithmetic(BoundedProbabilities):
         value = a.value * b.value
         if a.all_act and b.all_act:
             error = round_result(value, error, 1, self.u, self.tiny) * DIRECTED
-            return Bounded.acting(value, error)
+            return Bounded.make_acting(value, error)
         return self._rounded(value, error, 1, (a.most != 0) & (b.most != 0))
 
     def mix(self, a: Bounded, b: Bounded, share: float) -> Bounded:

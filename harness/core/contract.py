@@ -107,7 +107,7 @@ class Contract:
 
     @cached_property
     def _hash(self) -> int:
-        return hash(_list_promises(self))
+        return hash(_read_promises(self))
 
     def through_probabilities(self) -> Contract:
         """Return a copy of the contract for a loss that is computed from probabilities, as by
@@ -229,7 +229,7 @@ class Contract:
         return ", ".join(parts)
 
 
-_list_promises = attrgetter(*(each.name for each in fields(Contract)))
+_read_promises = attrgetter(*(each.name for each in fields(Contract)))
 
 
 def _is_number(given: object) -> bool:
@@ -246,10 +246,9 @@ class Bounded:
     error: Array
 
     @classmethod
-    def acting(cls, value: Array, error: Array) -> Self:
-        """Return numbers whose errors are all above 0: none is exact, and all act.
-
-        Nobody need test that.
+    def make_acting(cls, value: Array, error: Array) -> Self:
+        """Return numbers whose errors are all above 0. `is_exact` and `all_act` follow from that,
+        and are not computed.
         """
         made = cls(value, error)
         vars(made).update(is_exact=False, all_act=True)

@@ -87,7 +87,7 @@ class ours(ContextDecorator):
 
 
 def _print_as(options: Mapping[str, object]) -> None:
-    """Let NumPy print by these options. Setting them takes long, so only others are set."""
+    """Let NumPy print by these options. They are set only if they differ: it takes long."""
     if np.get_printoptions() != options:
         cast(Callable[..., None], np.set_printoptions)(**options)
 

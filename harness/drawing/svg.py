@@ -97,13 +97,13 @@ def draw(
         FigureCanvasSVG(figure)
         paint(figure)
         # savefig() would draw the figure once more for its layout
-        execute_layout(figure)
+        arrange_panels(figure)
         figure.savefig(file, format="svg", transparent=True, metadata=NO_METADATA)
         text = file.getvalue()
     return make_element(label, POINTS * inches[0], POINTS * inches[1], _clean(text, name))
 
 
-def execute_layout(figure: Figure) -> None:
+def arrange_panels(figure: Figure) -> None:
     """Arrange the panels of a figure, once."""
     engine = figure.get_layout_engine()
     assert engine is not None

@@ -34,7 +34,7 @@ from harness.waiting.progress import Say, patient, silent
 if TYPE_CHECKING:
     from harness.shadow.shadow import Shadow
 
-_of_dtype = lru_cache(Contract)
+_make_contract = lru_cache(Contract)
 STARTS = 20  # of a population, where --parity-starts does not say
 
 
@@ -265,7 +265,7 @@ class Cache(Store):
         )
         if dtype != "float64":
             problems = _without_float64_only(problems)
-        contract = _of_dtype(dtype)
+        contract = _make_contract(dtype)
         if not contract.narrow:
             return problems
         key = NarrowProblems(formulation, dtype)

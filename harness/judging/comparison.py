@@ -33,18 +33,18 @@ class CheckedAnswers(Key[Observation]):
     contract: Contract
 
 
-class Both(NamedTuple):
+class AnswerPair(NamedTuple):
     """The answers of a subject and of a reference to a problem, and the bounds on them: None if
     they have no quantity in common.
     """
 
-    answered: Observation
-    observed: Observation
+    of_subject: Observation
+    of_reference: Observation
     bounds: tuple[Bounds, Bounds] | None
 
 
 @dataclass(frozen=True)
-class BothAnswers(Key[Both]):
+class AnswerPairKey(Key[AnswerPair]):
     """Cache key for the answers of a subject and of a reference to a problem, with their bounds.
 
     The trials of all quantities share them.
@@ -120,36 +120,36 @@ class Comparison(NamedTuple):
 
         Both gradients are by the subject's own parameters (its own tensors, flattened).
         """
-        return self._answers(problem, quantity, self.both(problem))
+        return self._answers(problem, quantity, self.get_pair(problem))
 
     def _answers(
-        self, problem: Problem, quantity: str, both: Both
+        self, problem: Problem, quantity: str, pair: AnswerPair
     ) -> tuple[Array, Array] | Missing:
-        mine = both.answered.answer(quantity)
+        mine = pair.of_subject.answer(quantity)
         if isinstance(mine, Missing):
             return name_subject(self.trial, mine)
-        theirs = both.observed.answer(quantity)
+        theirs = pair.of_reference.answer(quantity)
         if isinstance(theirs, Missing):
             return name_reference(self.trial, theirs)
-        if quantity == "gradient" and not both.observed.by_own:
+        if quantity == "gradient" and not pair.of_reference.by_own:
             theirs = problem.formulation.pull_back(theirs)
         return mine, theirs
 
-    def both(self, problem: Problem) -> Both:
+    def get_pair(self, problem: Problem) -> AnswerPair:
         """Return the answers of subject and reference to a problem, with their bounds."""
         trial = self.trial
         reference = Same(trial.reference)
-        key = BothAnswers(trial.subject.name, reference, problem, trial.dtype, trial.device)
-        return self.cache.get_or_make(key, lambda: self._ask_both(problem))
+        key = AnswerPairKey(trial.subject.name, reference, problem, trial.dtype, trial.device)
+        return self.cache.get_or_make(key, lambda: self._ask_pair(problem))
 
-    def _ask_both(self, problem: Problem) -> Both:
+    def _ask_pair(self, problem: Problem) -> AnswerPair:
         answered, observed = self.subject(problem), self.reference(problem)
         if not answered.values.keys() & observed.values.keys():
-            return Both(answered, observed, None)
+            return AnswerPair(answered, observed, None)
         mine, theirs = self.contracts
         of_subject = self.cache.oracle(problem, mine, observed=answered)
         of_reference = self.cache.oracle(problem, theirs, self.trial.reference, observed)
-        return Both(answered, observed, (of_subject, of_reference))
+        return AnswerPair(answered, observed, (of_subject, of_reference))
 
     def judged(self, quantity: str, contract: Contract | None = None) -> Judgement | Missing:
         """Judge the subject's answers against the reference's in all problems, or return why one is
@@ -176,14 +176,14 @@ class Comparison(NamedTuple):
 
         The subject's bounds hold for `contract`; None stands for its own contract.
         """
-        both = self.both(problem)
-        answers = self._answers(problem, quantity, both)
+        pair = self.get_pair(problem)
+        answers = self._answers(problem, quantity, pair)
         if isinstance(answers, Missing):
             return answers
-        assert both.bounds is not None
-        mine, theirs = both.bounds
+        assert pair.bounds is not None
+        mine, theirs = pair.bounds
         if contract is not None:
-            mine = self.cache.oracle(problem, contract, observed=both.answered)
+            mine = self.cache.oracle(problem, contract, observed=pair.of_subject)
         return Side(answers[0], mine[quantity]), Side(answers[1], theirs[quantity])
 
     @property
@@ -191,7 +191,7 @@ class Comparison(NamedTuple):
         """Return how the subject ran: compiled, compiled in part, or eager; "" if it does not use
         torch.compile.
         """
-        ways = {self.both(problem).answered.ran for problem in self.problems}
+        ways = {self.get_pair(problem).of_subject.ran for problem in self.problems}
         return ways.pop() if len(ways) == 1 else "compiled in part"
 
     def stages(self) -> tuple[int, int, str]:
@@ -203,7 +203,7 @@ class Comparison(NamedTuple):
         """
         contract, each = self.contracts[0], []
         for problem in self.problems:
-            each.append(self.cache.stages(problem, contract, self.both(problem).answered))
+            each.append(self.cache.stages(problem, contract, self.get_pair(problem).of_subject))
         found, total, missing = zip(*each, strict=True)
         return sum(found), sum(total), next(filter(None, missing), "")
 

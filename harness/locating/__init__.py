@@ -1,3 +1,3 @@
 """Finds where two models part: the first operations that differ, by their numbers and by the way
-that numbers take, and likely causes.
+that numbers take, likely causes, and where numbers lose precision or stop being finite.
 """

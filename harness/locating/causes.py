@@ -87,6 +87,8 @@ class Causes:
         if mine is None:
             return
         for other in self.reference.run.operations:
+            if name_kind(operation) == name_kind(other) == "add":
+                continue  # any constant, not eps
             theirs = read_variance(self.reference, other)
             if theirs and theirs[1] != mine[1] and hold_equal(mine[0], theirs[0]):
                 said = f"eps is {mine[1]:g} in {{}}, in {self.name} it is {theirs[1]:g}"

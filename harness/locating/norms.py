@@ -48,7 +48,7 @@ def read_norm(side: Replay, operation: Operation) -> Norm | None:
     given = bind(operation.called, operation.args, operation.kwargs)
     values, eps = side.read(given["input"]).detach(), float(given["eps"])
     # the operations return their output, the mean and 1 / sqrt(variance + eps)
-    results = [side.read(place).detach() for place in filter(None, operation.results)]
+    results = [side.read(place).detach() for place in filter(None, operation.results[:3])]
     if len(results) == 3 and results[1].numel():
         mean, variance = results[1], results[2] ** -2 - eps
     elif given.get("running_var") is not None:
@@ -87,6 +87,8 @@ def read_variance(side: Replay, operation: Operation) -> tuple[Tensor, float] | 
 
 
 def repeat_with_eps(side: Replay, operation: Operation, eps: float) -> Results:
-    """Return the results of such an operation with another eps, its last argument."""
+    """Return the results of a norm, or of a sum with a number, with another eps, which is the last
+    argument of both.
+    """
     other = replace(operation, args=(*operation.args[:-1], eps))
     return repeat_operation(other, *fill(other, side.read))

@@ -22,9 +22,9 @@ def list_stops(
     one of each line.
 
     `lacking` are the reference's first operations whose numbers the subject does not compute, and
-    `known` has all numbers of the subject. Cuts of as many numbers as one of them gives come first,
-    and then cuts of as many as a later one gives: a head of keys may serve several of queries.
-    Others count only if the subject lacks the gradient `answer` itself.
+    `known` has all numbers of the subject. Cuts of as many numbers as one of these operations gives
+    come first. Then come cuts of as many as a later one gives, since a head of keys may serve
+    several of queries. Others count only if the subject lacks the gradient `answer` itself.
     """
     shared = [
         each for stop in reference.watched.run.stops for each in read_inputs(reference.replay, stop)

@@ -11,6 +11,7 @@ from harness.evaluating.evaluation import BUFFER, BY_INPUT, GRADIENT
 from harness.locating.arrivals import trace_arrivals
 from harness.locating.frontier import Pool, find_frontier, list_numbers
 from harness.locating.infinite import find_first_infinite
+from harness.locating.own_backward import list_wrong_backwards
 from harness.locating.scaling import follow_scales
 from harness.locating.skipping import Skip, find_skip
 from harness.locating.stopping import list_stops
@@ -101,7 +102,7 @@ def find_first(
         first = name_views(subject.replay, reference.replay, first)
     place = reference.watched.answers[differs.answer]
     lacking = find_frontier(reference.replay, place, known)
-    if not first or first[0].backward:
+    if (not first or first[0].backward) and not list_wrong_backwards(subject):
         stops = list_stops(subject, reference, lacking, known, differs.answer)
         if stops:
             return stops

@@ -261,9 +261,11 @@ def compare_draws(mine: Respondent, theirs: Respondent, ask: Ask) -> tuple[str, 
 
 
 def _say_line(drawn: Sequence[Drawn]) -> str:
-    """Return the first line that draws, as " in net.py:12: source"; "" if none is known."""
+    """Return the first line that draws, as "; the first in net.py:12: source"; "" if none is
+    known.
+    """
     lines = [each.line for each in drawn if each.line]
-    return f" in {': '.join(read_line(lines[0]))}" if lines else ""
+    return f"; the first in {': '.join(read_line(lines[0]))}" if lines else ""
 
 
 def tell_apart(mine: Respondent, theirs: Respondent) -> str:

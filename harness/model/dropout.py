@@ -54,7 +54,7 @@ class Dropout(TorchFunctionMode):
     """Lists torch's dropout in the calls of the forward pass (`dropped`); with `off` its
     probability is 0.
 
-    `find` returns the layer and line that run, first.
+    The first two items that `find` returns are the layer and the line that run.
     """
 
     def __init__(self, find: Callable[[], Sequence[str]] | None = None, off: bool = False):

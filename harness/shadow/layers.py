@@ -44,7 +44,7 @@ class Layers:
         self._calls: dict[str, int] = {}
 
     def find(self) -> Source:
-        """Return where the operation runs that is called now."""
+        """Return the layer and the user's lines of the operation that is being called."""
         frame = _find_frame(sys._getframe(1))
         layer = self._open[-1] if self._open else ""
         return Source(layer, _name_line(frame), _find_caller(frame))

@@ -49,7 +49,7 @@ def _are_others(found: Sequence[Place | None], places: Any) -> bool:
 class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Records the operations that run in its `with` block into `run`.
 
-    `find_source` returns where the operation is called that is running.
+    `find_source` returns the layer and the user's lines of the running operation.
     """
 
     def __init__(self, find_source: Callable[[], Source] | None = None) -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from harness.comparing.evidence import Groups, find_evidence
+from harness.comparing.evidence import TOO_WIDE, Groups, find_evidence
 
 
 def test_elements_are_grouped_by_tensor_in_any_order() -> None:
@@ -33,3 +33,19 @@ def test_a_tensor_is_judged_by_its_largest_number_and_its_widest_bound(
     seen, judged = find_evidence(np.array([sizes]), np.array([bounds]), groups)
     assert seen.all()
     assert judged.tolist() == narrow
+
+
+def test_a_tensor_of_zeros_shows_nothing() -> None:
+    """Beside one that does."""
+    groups = Groups.of(np.array([0, 0, 1]))
+    seen, judged = find_evidence(np.array([[0.0, 0.0, 1.0]]), np.full((1, 3), 0.01), groups)
+    assert (seen.tolist(), judged.tolist()) == ([False, True], [False, True])
+
+
+def test_a_bound_that_is_narrow_in_one_draw_is_enough() -> None:
+    """It is if it is a tenth of the size, and not if it is more."""
+    groups, sizes = Groups.of(np.array([0])), np.array([[2.0], [2.0]])
+    limit = TOO_WIDE * 2.0
+    for second, narrow in ((limit, True), (np.nextafter(limit, 1), False)):
+        _, judged = find_evidence(sizes, np.array([[1.0], [second]]), groups)
+        assert judged.tolist() == [narrow]

@@ -253,6 +253,18 @@ def test_a_gradient_that_both_cut_off_is_no_difference() -> None:
     assert (first.name, first.layer, first.backward) == ("aten::mul", "scale", True)
 
 
+def test_a_cut_that_changes_nothing_is_not_named_beside_a_wrong_derivative() -> None:
+    """It cuts off as many numbers as gradients lack that follow from the wrong one."""
+    torch.manual_seed(0)
+    right = Net()
+    wrong = copy.deepcopy(right)
+    harmless = right.residual.compute
+    wrong.residual.compute = lambda x: harmless(x) + 0 * x.detach()
+    wrong.scale.compute = lambda x: Halved.apply(x)
+    (first,) = place(wrong, right, torch.randn(3, 6))
+    assert (first.name, first.layer, first.backward) == ("aten::mul", "scale", True)
+
+
 class Halved(torch.autograd.Function):
     """Three times a number, with half of its derivative."""
 
