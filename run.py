@@ -13,8 +13,8 @@ usage: python3 run.py [--no-r] COMMAND [ARGUMENTS]
 Arguments go on to pytest: `python3 run.py verify -k sine -x`. A path in cases/ or tests/ takes the
 place of the folder. Where there are two cores, two processes share a whole folder; `-n 0` keeps it
 in one. The options of nnet-parity may be written short: --device, --require-device, --r,
---r-deadline, --training-deadline, --speed, --starts, --baseline and --report-dir stand for
---parity-device and so on.
+--r-deadline, --training-deadline, --ahead, --speed, --starts, --baseline, --keep and --report-dir
+stand for --parity-device and so on.
 The first run makes .venv beside this file, of packages whose hashes requirements.txt names; later
 runs start at once. torch is the build without CUDA if pip finds one; NNET_PARITY_TORCH_INDEX names
 a package index for torch alone. verify and test use R: if it is missing and this is root on Debian
@@ -58,16 +58,16 @@ OF_CUDA = re.compile(r"(nvidia|cuda)-.*|triton")
 # (nnet_parity/workers.py), the tests of a file as far as one of the two has nothing else to do.
 SHARED = {"verify": ["-n", "2"], "test": ["-n", "2", "--dist", "worksteal"]}
 # Not if tests are chosen or followed one at a time, if the run needs the machine or a device for
-# itself, or if it is told how many processes to use.
+# itself, if its fork has the other core, or if it is told how many processes to use.
 UNSHARED = re.compile(
     r"-[qvlxs]*[xs][qvlxs]*|-[kmn].*|--(numprocesses|dist|exitfirst|maxfail|pdb|trace|capture"
     r"|stepwise|sw|last-failed|lf|collect-?only|co|setup|fixtures|cache-show|snapshot-update"
-    r"|parity-speed|parity-device|parity-require-device)(-.+|=.*)?|(-p)?no:xdist"
+    r"|parity-ahead|parity-speed|parity-device|parity-require-device)(-.+|=.*)?|(-p)?no:xdist"
 )
 # Options whose next word may be a path that names no tests.
 TAKES_PATH = re.compile(
-    r"-[co]|--(parity-baseline|parity-report-dir|junit-?xml|ignore|ignore-glob|deselect|basetemp"
-    r"|rootdir|confcutdir|config-file|log-file|benchmark-json)"
+    r"-[co]|--(parity-baseline|parity-keep|parity-report-dir|junit-?xml|ignore|ignore-glob|deselect"
+    r"|basetemp|rootdir|confcutdir|config-file|log-file|benchmark-json)"
 )
 TAKE_WORDS = ("-k", "-m", "-p")  # options whose next word is no path, though one may be called so
 SHORT = (
@@ -76,9 +76,11 @@ SHORT = (
     "--r",
     "--r-deadline",
     "--training-deadline",
+    "--ahead",
     "--speed",
     "--starts",
     "--baseline",
+    "--keep",
     "--report-dir",
 )
 

@@ -12,6 +12,8 @@ import faulthandler
 import fcntl
 import mmap
 import os
+import pickle
+import random
 import signal
 import sys
 import threading
@@ -40,7 +42,8 @@ from harness.waiting import progress
 FREE, HERE, THERE = range(3)  # which process makes the fits of a trainer
 PR_SET_PDEATHSIG = 1  # of Linux's prctl
 ROOM = 1 << 20  # bytes of fits that wait in the pipe, at most
-PATIENCE = 120.0  # seconds; twice as long as R may compute for an answer of ordinary size
+# seconds without any computation; a fork that waits for R looks at it every second
+PATIENCE = 30.0
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class Needed:
 
 
 @dataclass(frozen=True)
-class FitsAhead(Key["Ahead"]):
+class FitsAhead(Key["FittingFork"]):
     """Cache key for the fits that a fork makes."""
 
 
@@ -91,15 +94,16 @@ def list_needed(trials: Iterable[Trial], models: bool = False) -> dict[Needed, l
 def can_fork() -> bool:
     """Has this process a core to spare, and may it be forked?
 
-    A fork has only one thread. So no other thread of Python may hold a lock.
+    A fork has only one thread. So no other thread of Python may hold a lock. Linux must tell for
+    how long a process has computed.
     """
     if sys.platform != "linux" or threading.active_count() > 1:
         return False
-    return len(os.sched_getaffinity(0)) > 1
+    return len(os.sched_getaffinity(0)) > 1 and Path("/proc/self/schedstat").exists()
 
 
-class Ahead:
-    """The fits that a fork makes, of these trainers from `starts` starts each.
+class FittingFork:
+    """Makes fits of trainers in a fork, from `starts` starts each, and hands them over.
 
     `prepare` is called in the fork first. A fork that sends and computes nothing for `patience`
     seconds is given up: it may wait for a lock that another thread of this process held. Raises
@@ -120,14 +124,14 @@ class Ahead:
         self._source, sink = Pipe(duplex=False)
         with suppress(OSError):
             fcntl.fcntl(sink.fileno(), fcntl.F_SETPIPE_SZ, ROOM)
-        parent = os.getpid()
+        self._parent = os.getpid()
         with warnings.catch_warnings(action="ignore"):  # Python's, of other threads than its own
             self._pid = os.fork()
         if self._pid:
             sink.close()
             return
         try:
-            _become_helper(parent)
+            _become_helper(self._parent)
             prepare()
             self._make(needed, starts, sink)
         finally:
@@ -146,14 +150,17 @@ class Ahead:
             with suppress(Exception):  # this process raises it where it is asked
                 for case in cases:
                     _fit(each, case, starts, fits)
-            sink.send((number, fits))
+            try:
+                sink.send((number, fits))
+            except (pickle.PicklingError, TypeError, AttributeError):  # nothing has been sent
+                sink.send((number, {}))
 
     def take(self, trainer: Trainer, network: object, start: Problem, dtype: str) -> Fitted | None:
         """Return the fits of a trainer from these starts; wait for them if the fork has begun them.
-        Return None if they are to be made here.
+        Return None if they are to be made here, as in every other fork of this process.
         """
         number = self._numbers.get(Needed(Same(trainer), Same(network), dtype))
-        if number is None:
+        if number is None or os.getpid() != self._parent:
             return None
         if self._makers[number] == FREE:
             self._makers[number] = HERE
@@ -182,9 +189,9 @@ class Ahead:
 
     def _stands_still(self) -> bool:
         """Wait until the fork sends something or ends; return True if it computes nothing."""
-        before = -1
+        before = _read_cpu_time(self._pid)
         while not self._source.poll(self._patience):
-            computed = _read_computed(self._pid)
+            computed = _read_cpu_time(self._pid)
             if computed == before:
                 return True
             before = computed
@@ -193,7 +200,8 @@ class Ahead:
     def end(self) -> None:
         """End the fork."""
         if self._pid:
-            with suppress(OSError):  # somebody else has waited for it
+            with suppress(OSError):  # somebody else has waited for it: the number may be another's
+                os.waitid(os.P_PID, self._pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
                 os.kill(self._pid, signal.SIGKILL)
                 os.waitpid(self._pid, 0)
             self._source.close()
@@ -215,26 +223,32 @@ def _become_helper(parent: int) -> None:
     progress.listen(progress.silent)
 
 
-def _read_computed(pid: int) -> int:
+def _read_cpu_time(pid: int) -> int:
     """Return for how many nanoseconds a process has computed."""
     return int(Path(f"/proc/{pid}/schedstat").read_text(encoding="ascii").split()[0])
 
 
 def _fit(needed: Needed, case: Case, starts: int, fits: dict[str, Packed]) -> None:
     """Add the fits of a trainer to the data of a case."""
-    import torch
-
     trainer: Any = needed.trainer.thing
     start = trainer.starting(case.network, case.problems, starts, needed.dtype)
     if start.key in fits:
         return
-    drawn = torch.get_rng_state()
+    generators = _read_generators()
     with hold_settings(case.settings), quiet_torch(), COMPILER.asking(needed):
         fitted = trainer.fit(start, needed.dtype, "cpu", progress.silent)
-    if COMPILER.counts.tried or not torch.equal(drawn, torch.get_rng_state()):
+    if COMPILER.counts.tried or _read_generators() != generators:
         return  # the other process counts compilations, and draws from where it is
     if isinstance(fitted, Fitted) and fitted.end is not None and fitted.silent is None:
         fits[start.key] = _pack(fitted, start)
+
+
+def _read_generators() -> bytes:
+    """Return the states of the generators of torch, Python and NumPy that all code shares."""
+    import torch
+
+    of_numpy = np.random.get_state(legacy=False)  # noqa: NPY002 (users draw from it)
+    return pickle.dumps((torch.get_rng_state().numpy(), random.getstate(), of_numpy))
 
 
 def _pack(fitted: Fitted, start: Problem) -> Packed:

@@ -21,10 +21,9 @@ class Options:
     in `report_folder`. `refused` is the reason why they must not replace them, or "".
 
     `is_worker` says that xdist started this process, `is_shared` that several processes share this
-    run, and `is_busy` that it needs all cores: it is shared, or has speed races. `ahead`
-    says that models may train in a fork. `ended` has the
-    tests in which earlier processes of this run died. `deadlines` are the time limits of R and of
-    training.
+    run, and `is_busy` that no core is free: it is shared, or has speed races. `ahead` says that
+    models may train in a fork. `ended` has the tests in which earlier processes of this run died.
+    `deadlines` are the time limits of R and of training.
 
     `keep` is the folder in which the results of runs are kept, or "". `command` is the command line
     of this run, and `started` the value of `time.monotonic` at its start.

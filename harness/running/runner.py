@@ -10,7 +10,7 @@ from harness.core.numpy_errors import ours
 from harness.core.report import Cost
 from harness.core.verdict import Status, Verdict
 from harness.diagnosis.following import EarlierFailures, Failures, find_cause
-from harness.fits.ahead import Ahead, FitsAhead, can_fork, list_needed
+from harness.fits.ahead import FitsAhead, FittingFork, can_fork, list_needed
 from harness.fits.ends import get_ends
 from harness.fits.summary import answer, fit, points, table
 from harness.judging.cache import STARTS, Cache
@@ -109,12 +109,13 @@ class Runner:
         needed = list_needed(trials, models)
         if needed and can_fork():
             with suppress(OSError):
-                self._across_cases.put(FitsAhead(), Ahead(needed, self.starts, prepare))
+                fork = FittingFork(needed, self.starts, prepare)
+                self._across_cases.put(FitsAhead(), fork)
 
     def end_ahead(self) -> None:
         """End the fork that makes fits."""
-        if ahead := self._across_cases.get(FitsAhead()):
-            ahead.end()
+        if fork := self._across_cases.get(FitsAhead()):
+            fork.end()
 
     def leave_out_impossible(self, name: str) -> None:
         """Forget those trials of a case that cannot be judged on any machine. This is called if

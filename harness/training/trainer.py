@@ -198,8 +198,9 @@ class Trainer(Protocol):
 
     @property
     def fits_apart(self) -> bool:
-        """Can its fits be made in a fork of this process? They run no code of a user's, which may
-        print, or count its calls.
+        """May its fits be made in a fork of this process? Training then runs no code of the
+        user's, which may print, or count its calls. The data function and `start` are called in
+        the fork too.
         """
 
     @property

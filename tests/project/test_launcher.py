@@ -288,6 +288,7 @@ def test_pytest_gets_the_folder_and_the_arguments(
         (["-n0"], False),
         (["--dist=loadfile"], False),
         (["--speed"], False),
+        (["--ahead"], False),
         (["--device", "cuda"], False),
         (["--parity-require-device=cuda"], False),
         (["--snapshot-update"], False),
@@ -306,7 +307,9 @@ def test_whole_folders_are_shared_between_two_processes(
     assert ("-n 2" in " ".join(passed)) is is_shared
 
 
-@pytest.mark.parametrize("option", ["--baseline", "--parity-report-dir", "--deselect", "-o"])
+@pytest.mark.parametrize(
+    "option", ["--baseline", "--keep", "--parity-report-dir", "--deselect", "-o"]
+)
 def test_a_path_that_an_option_takes_names_no_tests(checkout: Checkout, option: str) -> None:
     """The folder of the command stays beside it: pytest would run all folders of the ini file."""
     passed = json.loads(checkout.run("verify", option, __file__).stdout)["arguments"]

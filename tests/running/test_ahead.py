@@ -11,6 +11,7 @@ from tests.conftest import Mine
 
 CASE = """
 import os
+import random
 import numpy as np
 from nnet_parity import Population, Recipe, Trained, starts
 from reference import scipy_lbfgsb
@@ -33,7 +34,7 @@ class Net(nn.Sequential):
 
 class Noisy(Net):
     def forward(self, x):
-        return super().forward(x) * (1 + 0 * torch.rand(1))
+        return super().forward(x) * (1 + 0 * DRAW)
 
 
 def train(model):
@@ -90,19 +91,23 @@ def test_models_are_trained_in_a_fork_if_their_user_says_so(
 
 def wait_for_forks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let this process judge nothing before its fork has made all fits."""
-    begin = runner.Ahead.__init__
+    begin = runner.FittingFork.__init__
 
-    def begin_and_wait(self: runner.Ahead, *arguments: Any) -> None:
+    def begin_and_wait(self: runner.FittingFork, *arguments: Any) -> None:
         begin(self, *arguments)
         while self._receive():
             pass
 
-    monkeypatch.setattr(runner.Ahead, "__init__", begin_and_wait)
+    monkeypatch.setattr(runner.FittingFork, "__init__", begin_and_wait)
 
 
-def test_a_model_that_draws_is_trained_here_too(fit: Mine, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("draw", ["torch.rand(1)", "random.random()", "np.random.rand()"])
+def test_a_model_that_draws_is_trained_here_too(
+    fit: Mine, monkeypatch: pytest.MonkeyPatch, draw: str
+) -> None:
     """Its numbers follow those that were drawn before, in this process."""
-    fit.write(CASE, fit.case("test_fit", subjects="[train(Noisy)]", **HOW))
+    case = fit.case("test_fit", subjects="[train(Noisy)]", **HOW)
+    fit.write(CASE.replace("DRAW", draw), case)
     wait_for_forks(monkeypatch)
     fit.pytest("--parity-ahead").assert_outcomes(passed=1)
     assert read_processes(fit) == {True, False}
@@ -116,6 +121,6 @@ def test_no_fork_is_made_for_nothing(
 ) -> None:
     """Where no trial is judged, or a race needs the machine."""
     made: list[object] = []
-    monkeypatch.setattr(runner, "Ahead", lambda *arguments: made.append(arguments))
+    monkeypatch.setattr(runner, "FittingFork", lambda *arguments: made.append(arguments))
     fit.pytest(option, "--parity-ahead")
     assert not made
