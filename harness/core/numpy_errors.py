@@ -32,8 +32,8 @@ PRINTING: Mapping[str, object] = {  # NumPy's defaults
 class _Errors(NamedTuple):
     """NumPy's settings for floating-point errors.
 
-    `how` gives NumPy's handling of each kind of error, as in np.errstate. `call` is what NumPy
-    calls for an error.
+    `how` gives NumPy's handling of each kind of error, as in np.errstate. `call` is called
+    by NumPy for an error.
     """
 
     how: dict[str, Handling]

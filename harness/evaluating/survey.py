@@ -23,7 +23,7 @@ class Drawn(NamedTuple):
 
     `name` is the operation, `numbers` are a copy of its result, and `given` the numbers among its
     arguments, such as a probability. `on_the_way_back` says that the backward pass draws them, as
-    one that computes a checkpoint again. `line` is the user's line that draws, as "net.py:12".
+    it does to compute a checkpoint again. `line` is the user's line that draws, as "net.py:12".
     """
 
     name: str

@@ -23,7 +23,7 @@ def list_stops(
 
     `lacking` are the reference's first operations whose numbers the subject does not compute, and
     `known` has all numbers of the subject. Cuts of as many numbers as one of these operations gives
-    come first. Then come cuts of as many as a later one gives, since a head of keys may serve
+    come first. Cuts of as many as a later one gives come next, since a head of keys may serve
     several of queries. Others count only if the subject lacks the gradient `answer` itself.
     """
     shared = [
