@@ -37,6 +37,9 @@ from typing import Any
 
 PLAN, REPORT = Path("tests/mutation/mutation.toml"), Path("build/mutation.json")
 LEAST = 0.9
+# of pytest; our plugin knows the settings of pyproject.toml
+OPTIONS = ["-x", "-q", "-p", "nnet_parity.plugin", "-p", "syrupy", "-p", "no:cacheprovider"]
+OPTIONS += ["--no-header", "--tb=no"]
 PATIENCE = 5  # a mutant may take this many times what the tests take, and ten seconds
 
 # What is changed
@@ -302,11 +305,7 @@ def run_tests(tests: Sequence[str], mutant: Mutant | None = None) -> None:
         sys.meta_path.insert(0, _Finder(mutant.file, mutant.code()))
     import pytest
 
-    os._exit(
-        pytest.main(
-            [*tests, "-x", "-q", "-p", "syrupy", "-p", "no:cacheprovider", "--no-header", "--tb=no"]
-        )
-    )
+    os._exit(pytest.main([*tests, *OPTIONS]))
 
 
 def outcomes(
