@@ -147,7 +147,7 @@ class FittingFork:
                 continue
             self._makers[number] = THERE
             fits: dict[str, Packed] = {}
-            with suppress(Exception):  # this process raises it where it is asked
+            with suppress(Exception):  # the main process makes the fit again, and reports the error
                 for case in cases:
                     _fit(each, case, starts, fits)
             try:
@@ -181,7 +181,7 @@ class FittingFork:
         except (EOFError, OSError):
             self.end()
             return False
-        except BaseException:  # Ctrl-C: what is read next would begin in the middle
+        except BaseException:  # after Ctrl-C within a message the next one cannot be read
             self.end()
             raise
         self._fits[number] = fits
@@ -238,7 +238,7 @@ def _fit(needed: Needed, case: Case, starts: int, fits: dict[str, Packed]) -> No
     with hold_settings(case.settings), quiet_torch(), COMPILER.asking(needed):
         fitted = trainer.fit(start, needed.dtype, "cpu", progress.silent)
     if COMPILER.counts.tried or _read_generators() != generators:
-        return  # the other process counts compilations, and draws from where it is
+        return  # the main process repeats the fit, so that it counts and draws the same itself
     if isinstance(fitted, Fitted) and fitted.end is not None and fitted.silent is None:
         fits[start.key] = _pack(fitted, start)
 
@@ -247,7 +247,7 @@ def _read_generators() -> bytes:
     """Return the states of the generators of torch, Python and NumPy that all code shares."""
     import torch
 
-    of_numpy = np.random.get_state(legacy=False)  # noqa: NPY002 (users draw from it)
+    of_numpy = np.random.get_state(legacy=False)  # noqa: NPY002 (a user's code may draw from it)
     return pickle.dumps((torch.get_rng_state().numpy(), random.getstate(), of_numpy))
 
 

@@ -44,7 +44,7 @@ from harness.waiting.progress import Say, silent
 
 
 class _Unanswered(Exception):
-    """Raised where there is nothing to compare, with the result that says why."""
+    """Raised if two models cannot be compared in an evaluation; `result` says why."""
 
     def __init__(self, result: Result) -> None:
         super().__init__()

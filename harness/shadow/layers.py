@@ -97,12 +97,15 @@ def _find_caller(frame: FrameType | None) -> str:
     """Return the user's line that called the function of a frame; "" if it is not the user's. The
     body of a comprehension or lambda belongs to the line in which it stands.
     """
-    line = _name_line(frame)
-    while frame is not None and _name_line(frame) == line:
-        frame = frame.f_back
-    if frame is None or find_owner(frame.f_code.co_filename) != "user":
+    if frame is None:
         return ""
-    return _name_line(frame)
+    file, line = frame.f_code.co_filename, frame.f_lineno
+    caller: FrameType | None = frame.f_back
+    while caller is not None and (caller.f_lineno, caller.f_code.co_filename) == (line, file):
+        caller = caller.f_back
+    if caller is None or find_owner(caller.f_code.co_filename) != "user":
+        return ""
+    return _name_line(caller)
 
 
 def _name_line(frame: FrameType | None) -> str:
