@@ -17,7 +17,7 @@ import numpy as np
 from harness.calling.answers import Draw, DrawAnswers, StackAnswers, Tensors
 from harness.calling.earlier import IN_LAYOUT, IN_STACK, VARIATIONS, EarlierCalls
 from harness.calling.layouts import GRADIENT, choose_layout, describe_layout, hand_on, lay_out
-from harness.calling.modes import describe_modes, hold_eval_mode
+from harness.calling.modes import describe_modes, have_same_numbers, hold_eval_mode
 from harness.calling.variations import Variations, choose_parameters
 from harness.core.implementation import Missing, Observation
 from harness.core.numpy_errors import users
@@ -39,6 +39,8 @@ FORWARD = QUANTITIES[0]
 AS_TRAINED = 12
 # of a model that is asked in stacks, every sixteenth draw is asked alone
 ALONE = 16
+# calls that show whether a model is random, if it answers otherwise in eval()
+AGAIN = 8
 NO_STACK = "cannot be asked a stack of draws in one call: it {}; leave out `stacked`"
 STACKED_WORDS = "where a stack of draws was asked in one call, expected the same as alone"
 
@@ -242,19 +244,42 @@ class _Observer:
 
         They need not be wrong: PyTorch may round differently under no_grad.
         """
-        import torch
-
-        module: Any = self.model.call
         inputs = [x.detach() for x in draw.inputs]
-        for is_evaluating, when in describe_modes(module).items():
-            with torch.no_grad(), ExitStack() as afterwards:
-                if is_evaluating:
-                    afterwards.enter_context(hold_eval_mode(module))
-                repeated = self.model.heads(self.problem, inputs)
+        modes = describe_modes(self.model.call)
+        for is_evaluating, when in modes.items():
+            repeated = self._repeat(inputs, is_evaluating)
             answers.asked.add("eval()" if is_evaluating else "torch.no_grad()")
+            if is_evaluating and not have_same_numbers(first[FORWARD], repeated):
+                self._expect_no_chance(inputs, answers, first, modes[False])
             answers.compare(when, first, {FORWARD: repeated})
         if draw.turn is not None and draw.turn // AS_TRAINED % 2 == 0:
             self._infer(inputs, answers, first)
+
+    def _repeat(
+        self, inputs: Sequence[torch.Tensor], is_evaluating: bool = False
+    ) -> Sequence[torch.Tensor]:
+        """Return the outputs of a repeated call under no_grad, in the present mode or in eval()."""
+        import torch
+
+        with torch.no_grad(), ExitStack() as afterwards:
+            if is_evaluating:
+                afterwards.enter_context(hold_eval_mode(self.model.call))
+            return self.model.heads(self.problem, inputs)
+
+    def _expect_no_chance(
+        self, inputs: Sequence[torch.Tensor], answers: DrawAnswers, first: Tensors, when: str
+    ) -> None:
+        """Call the model several times in its present mode, and add outputs that differ from
+        `first` to `answers`.
+
+        A dropout of a few numbers may draw the same ones twice. Without these calls eval() would be
+        blamed for what is random in each mode.
+        """
+        for _ in range(AGAIN):
+            repeated = self._repeat(inputs)
+            if not have_same_numbers(first[FORWARD], repeated):
+                answers.compare(when, first, {FORWARD: repeated})
+                return
 
     def _infer(self, inputs: Sequence[torch.Tensor], answers: DrawAnswers, first: Tensors) -> None:
         """Call the model in inference mode, and add outputs that differ from `first` to `answers`.

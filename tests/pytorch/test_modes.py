@@ -448,3 +448,19 @@ ONE_DRAW = OnData(
 def test_one_draw_is_enough(model: type[nn.Module]) -> None:
     """A case whose only problem has one draw asks all ways there."""
     assert why_it_fails(model, asked=ONE_DRAW)
+
+
+class TossesCoins(Regressor):
+    """Gives one of two wrong answers in train(), and one of two others in eval()."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) + torch.randint(1, 3, ()) + 2 * (not self.training)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_is_random_in_each_mode_is_not_blamed_on_eval(seed: int) -> None:
+    """Though two calls in a row give the same numbers by chance."""
+    torch.manual_seed(seed)
+    one_draw = probes(seed=0, draws=1, kinds=["random"])
+    reason = why_it_fails(TossesCoins, asked=one_draw, dtypes=["float32"])
+    assert "when asked again, under torch.no_grad()" in reason
