@@ -221,8 +221,14 @@ def install_pins(pins: dict[str, str], *options: str, may_fail: bool = False) ->
 
 
 def install(*words: str, may_fail: bool = False) -> bool:
-    """Run `pip install` in .venv. Returns whether it succeeded; exits if it failed and may not."""
-    done = run(str(PYTHON), "-m", "pip", "install", *words, may_fail=may_fail)
+    """Run `pip install` in .venv. Returns whether it succeeded; exits if it failed and may not.
+
+    Python compiles modules when it imports them first. pip would compile all 12,000, of which a run
+    imports 1,600. It must where the user wants Python to keep nothing.
+    """
+    options = [] if os.environ.get("PYTHONDONTWRITEBYTECODE") else ["--no-compile"]
+    command = [str(PYTHON), "-m", "pip", "install", *options, *words]
+    done = run(*command, may_fail=may_fail)
     if not done and not may_fail:
         sys.exit("run.py: see to what pip says (no network? a full disk?), then run the same again")
     return done

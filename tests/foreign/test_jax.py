@@ -27,6 +27,8 @@ HEADS = {
     "b": np.zeros(4),
     "heads": [(np.zeros((4, 1)), np.zeros(1)), (np.zeros((4, 2)), np.zeros(2))],
 }
+# JAX compiles anew for each number of rows: these have one
+ONE_SIZE = probes(0, draws=6, kinds=["exact", "random", "saturated"])
 WORDS = {"W2": "heads.0.0.T", "b_w": "heads.0.1", "V2": "heads.1.0.T", "b_v": "heads.1.1"}
 
 
@@ -80,20 +82,19 @@ def test_a_jitted_model_is_what_r_numpy_and_pytorch_compute(live_r: None) -> Non
     model = jax_model(apply, PARAMS, loss=squares)
     references = [r_nnet, numpy_net, Subject(Port)]
     expect_passes(judge(Case("one", ONE, [model], references, probes(0, draws=6))), 22)
-    expect_passes(judge(Case("back", ONE, [Port], [model], probes(0, draws=6))), 8)
+    expect_passes(judge(Case("back", ONE, [Port], [model], ONE_SIZE)), 8)
 
 
 def test_two_groups_of_inputs_and_two_heads() -> None:
     """Several arguments, a tuple of outputs, and a tree of lists and tuples."""
     model = jax_model(apply_heads, HEADS, loss=squares_of_both, parameters=WORDS)
-    expect_passes(judge(Case("two", TWO, [model], [numpy_net], probes(0, draws=6))), 8)
+    expect_passes(judge(Case("two", TWO, [model], [numpy_net], ONE_SIZE)), 8)
 
 
 def test_without_jit_they_are_the_same() -> None:
-    """JAX compiles each operation by itself then, anew for each number of rows: one is asked."""
+    """JAX compiles each operation by itself then."""
     model = jax_model(apply_heads, HEADS, loss=squares_of_both, parameters=WORDS, jit=False)
-    few = probes(0, draws=6, kinds=["random", "saturated"])
-    expect_passes(judge(Case("two", TWO, [model], [numpy_net], few)), 8)
+    expect_passes(judge(Case("two", TWO, [model], [numpy_net], ONE_SIZE)), 8)
 
 
 def test_float32_in_place_of_float64_is_told(approved: Approved) -> None:
@@ -128,10 +129,12 @@ def test_the_derivative_of_maximum_at_zero_is_told(approved: Approved) -> None:
         return jnp.maximum(x @ params["W1"].T + params["b"], 0) @ params["W2"].T + params["b_w"]
 
     network = Network(1, 4, 1, "relu")
+    kinks = probes(0, kinds=["unusual"])
     params = {block.name: np.zeros(block.places.shape) for block in network.layout.blocks}
     model = jax_model(with_maximum, params, loss=squares)
-    case = Case("kinks", network, [model], [numpy_net], probes(0), checks=["gradient"])
-    verdict = next(iter(judge(case).values()))
+    checked = {"checks": ["gradient"], "dtypes": ["float64"]}
+    case = Case("kinks", network, [model], [numpy_net], kinks, **checked)
+    (verdict,) = judge(case).values()
     assert verdict.status is Status.FAIL
     approved(verdict.why, mask_figures=True)
 
