@@ -9,11 +9,13 @@ row. `first` puts the bias before the other columns or rows, else after them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import product
 
 from harness.evaluating.state import Shape
 from harness.layouts.parts import Named, Part, Parts, cut, joined, reshaped, transposed, whole
 
 Folded = tuple[Parts, Sequence[Named], Sequence[Named]]  # expressions, and vectors that are left
+WAYS = tuple(product((False, True), (True, False)))  # `turn` and `first`
 
 
 def fold(
@@ -27,18 +29,15 @@ def fold(
     """
     if len(matrices) != len(of_matrices) or len(vectors) < len(matrices):
         return
-    for turn in (False, True):
-        for first in (True, False):
-            parts: Parts = {}
-            for (name, shape), (bias, length), (own, wanted) in zip(
-                matrices, vectors, of_matrices, strict=False
-            ):
-                part = _fold_one((name, shape), (bias, length), turn, first)
-                if part is None or part[1] != wanted:
-                    break
-                parts[own] = part[0]
-            if len(parts) == len(of_matrices):
-                yield parts, vectors[len(parts) :], of_vectors
+    for turn, first in WAYS:
+        parts: Parts = {}
+        for matrix, bias, (own, wanted) in zip(matrices, vectors, of_matrices, strict=False):
+            part = _fold_one(matrix, bias, turn, first)
+            if part is None or part[1] != wanted:
+                break
+            parts[own] = part[0]
+        if len(parts) == len(of_matrices):
+            yield parts, vectors[len(parts) :], of_vectors
 
 
 def _fold_one(matrix: Named, bias: Named, turn: bool, first: bool) -> tuple[Part, Shape] | None:
@@ -67,13 +66,12 @@ def unfold(
     """
     if len(matrices) != len(of_matrices) or len(of_vectors) < len(of_matrices):
         return
-    for turn in (False, True):
-        for first in (True, False):
-            parts: Parts = {}
-            for theirs, mine, bias in zip(matrices, of_matrices, of_vectors, strict=False):
-                parts |= _unfold_one(theirs, mine, bias, turn, first)
-            if len(parts) == 2 * len(of_matrices):
-                yield parts, vectors, of_vectors[len(of_matrices) :]
+    for turn, first in WAYS:
+        parts: Parts = {}
+        for theirs, mine, bias in zip(matrices, of_matrices, of_vectors, strict=False):
+            parts |= _unfold_one(theirs, mine, bias, turn, first)
+        if len(parts) == 2 * len(of_matrices):
+            yield parts, vectors, of_vectors[len(of_matrices) :]
 
 
 def _unfold_one(theirs: Named, mine: Named, bias: Named, turn: bool, first: bool) -> Parts:

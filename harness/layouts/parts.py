@@ -58,69 +58,47 @@ def zeros(shape: Shape) -> Part:
     return Part((), "0", code, lambda state: torch.zeros(shape, dtype=torch.float64))
 
 
+def _followed(part: Part, call: str, evaluate: Callable[[Tensor], Tensor]) -> Part:
+    """Return the expression for a tensor followed by a call or an index, as Python writes it, which
+    `evaluate` performs.
+    """
+    text, code = close(part.text) + call, close(part.code) + call
+    return Part(part.sources, text, code, lambda state: evaluate(part.make(state)))
+
+
 def transposed(part: Part) -> Part:
     """Return the expression for the transpose of a matrix."""
-    return Part(
-        part.sources,
-        f"{close(part.text)}.T",
-        f"{close(part.code)}.T",
-        lambda state: part.make(state).mT,
-    )
+    return _followed(part, ".T", lambda tensor: tensor.mT)
 
 
 def permuted(part: Part, axes: Sequence[int]) -> Part:
     """Return the expression for a tensor with its axes in another order."""
     call = f".permute({', '.join(map(str, axes))})"
-    return Part(
-        part.sources,
-        close(part.text) + call,
-        close(part.code) + call,
-        lambda state: part.make(state).permute(tuple(axes)),
-    )
+    return _followed(part, call, lambda tensor: tensor.permute(tuple(axes)))
 
 
 def reshaped(part: Part, shape: Shape) -> Part:
     """Return the expression for the same numbers in another shape."""
     call = f".reshape({', '.join(map(str, shape))})"
-    return Part(
-        part.sources,
-        close(part.text) + call,
-        close(part.code) + call,
-        lambda state: part.make(state).reshape(shape),
-    )
+    return _followed(part, call, lambda tensor: tensor.reshape(shape))
 
 
 def unflattened(part: Part, axis: int, lengths: Sequence[int]) -> Part:
     """Return the expression for a tensor with one axis split into several of these lengths."""
     call = f".unflatten({axis}, ({', '.join(map(str, lengths))}))"
-    return Part(
-        part.sources,
-        close(part.text) + call,
-        close(part.code) + call,
-        lambda state: torch.unflatten(part.make(state), axis, tuple(lengths)),
-    )
+    return _followed(part, call, lambda tensor: torch.unflatten(tensor, axis, tuple(lengths)))
 
 
 def flattened(part: Part, first: int, last: int) -> Part:
     """Return the expression for a tensor with the axes from `first` to `last` made one."""
     call = f".flatten({first}, {last})"
-    return Part(
-        part.sources,
-        close(part.text) + call,
-        close(part.code) + call,
-        lambda state: part.make(state).flatten(first, last),
-    )
+    return _followed(part, call, lambda tensor: tensor.flatten(first, last))
 
 
 def reordered(part: Part, axis: int, order: Sequence[int]) -> Part:
     """Return the expression for a tensor with the slices along an axis in another order."""
     index = f"[{':, ' * axis}[{', '.join(map(str, order))}]]"
-    return Part(
-        part.sources,
-        close(part.text) + index,
-        close(part.code) + index,
-        lambda state: part.make(state).index_select(axis, torch.tensor(order)),
-    )
+    return _followed(part, index, lambda tensor: tensor.index_select(axis, torch.tensor(order)))
 
 
 def replaced(part: Part, by: Mapping[str, Part]) -> Part:
@@ -142,23 +120,23 @@ def replaced(part: Part, by: Mapping[str, Part]) -> Part:
 
 def joined(parts: Sequence[Part], axis: int) -> Part:
     """Return the expression that joins tensors along an existing axis."""
-    inside = ", ".join(part.text for part in parts)
-    return Part(
-        list_sources(parts),
-        f"cat({inside}) along {axis}",
-        f"torch.cat([{', '.join(part.code for part in parts)}], {axis})",
-        lambda state: torch.cat([part.make(state) for part in parts], axis),
-    )
+    return _collected(parts, axis, "cat", torch.cat)
 
 
 def stacked(parts: Sequence[Part], axis: int) -> Part:
     """Return the expression that stacks tensors along a new axis."""
-    inside = ", ".join(part.text for part in parts)
+    return _collected(parts, axis, "stack", torch.stack)
+
+
+def _collected(
+    parts: Sequence[Part], axis: int, name: str, collect: Callable[[list[Tensor], int], Tensor]
+) -> Part:
+    """Return the expression for torch's function `collect` of this name along an axis."""
     return Part(
         list_sources(parts),
-        f"stack({inside}) along {axis}",
-        f"torch.stack([{', '.join(part.code for part in parts)}], {axis})",
-        lambda state: torch.stack([part.make(state) for part in parts], axis),
+        f"{name}({', '.join(part.text for part in parts)}) along {axis}",
+        f"torch.{name}([{', '.join(part.code for part in parts)}], {axis})",
+        lambda state: collect([part.make(state) for part in parts], axis),
     )
 
 
@@ -167,23 +145,13 @@ def picked(part: Part, axis: int, number: int) -> Part:
     removed.
     """
     index = f"[{':, ' * axis}{number}]"
-    return Part(
-        part.sources,
-        close(part.text) + index,
-        close(part.code) + index,
-        lambda state: part.make(state).select(axis, number),
-    )
+    return _followed(part, index, lambda tensor: tensor.select(axis, number))
 
 
 def cut(part: Part, axis: int, start: int, stop: int) -> Part:
     """Return the expression for the part of a tensor from `start` to `stop` along an axis."""
     index = f"[{':, ' * axis}{start}:{stop}]"
-    return Part(
-        part.sources,
-        close(part.text) + index,
-        close(part.code) + index,
-        lambda state: part.make(state).narrow(axis, start, stop - start),
-    )
+    return _followed(part, index, lambda tensor: tensor.narrow(axis, start, stop - start))
 
 
 def added(parts: Sequence[Part]) -> Part:

@@ -2,13 +2,16 @@
 outside.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 
-from harness import Contract
+from harness import Contract, Problem
 from harness.core.contract import Bounded
 from reference.faults.bounds import _Replaced, bounds
 from reference.faults.kinds import Answers, Fault, solve
+from reference.mathematics.oracle import oracle
 from reference.mistakes.catalogue import FAULTS
 from tests.conftest import Approved
 from tests.selfcheck import planted
@@ -16,6 +19,22 @@ from tests.selfcheck.corpus import Case
 from tests.support import ACTIVATIONS, DTYPES, dual, used
 
 CASES = {f"{g}-{f}": Case(dual(g, f), seed=5, rows=3, draws=4) for g, f in ACTIVATIONS}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def once() -> Iterator[None]:
+    """Bounds of right answers are computed once for all faults that change answers."""
+    known: dict[tuple[object, ...], dict[str, Bounded]] = {}
+
+    def recall(problem: Problem, contract: Contract) -> dict[str, Bounded]:
+        key = problem.key, problem.exact, problem.formulation, contract
+        if key not in known:
+            known[key] = oracle(problem, contract)
+        return known[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("reference.faults.bounds.oracle", recall)
+        yield
 
 
 def inside(answers: Answers, bound: dict[str, Bounded], contract: Contract) -> bool:

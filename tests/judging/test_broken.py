@@ -143,7 +143,9 @@ class Boom(SineNet):
 
 
 NETWORK = Network(inputs=1, hidden=4, outputs=1, activation="logistic")
-ASKED = {"network": NETWORK, "references": [numpy_net], "problems": probes(seed=0, draws=2)}
+MANY = probes(seed=0, draws=2)
+FEW = probes(seed=0, draws=2, kinds=["exact", "random"])
+ASKED = {"network": NETWORK, "references": [numpy_net], "problems": FEW}
 ASKED |= {"dtypes": ["float64"], "checks": ["forward"]}
 GRID = np.array([0.5, 0, 1])[:, None]
 POPULATION = Population(data, quality=0.01, grid=GRID)
@@ -443,7 +445,8 @@ def test_outputs_are_judged_by_their_numbers(mine: Mine, approved: Approved) -> 
     cases = [
         f"class Net{n}(SineNet):\n    def forward(self, x):\n        y = super().forward(x)\n"
         f"        return {expression}\n\n\n"
-        f"test_{n} = case({expression!r}, subjects=[Net{n}], checks=['gradient'])\n"
+        f"test_{n} ="
+        f" case({expression!r}, subjects=[Net{n}], problems=MANY, checks=['gradient'])\n"
         for n, expression in enumerate(OUTPUTS)
     ]
     asked_in(mine, "Raised()", LIARS + "\n".join(cases))
@@ -457,7 +460,8 @@ def test_losses_are_judged_by_their_numbers(mine: Mine, check: str, approved: Ap
     """And gradients by PyTorch's own backward(), whatever a subclass makes of that."""
     cases = [
         f"def loss{n}(o, t):\n    l = ((o - t) ** 2).sum()\n    return {expression}\n\n\ntest_{n} ="
-        f" case({expression!r}, subjects=[Subject(SineNet, loss=loss{n})], checks=[{check!r}])\n"
+        f" case({expression!r}, subjects=[Subject(SineNet, loss=loss{n})], problems=MANY,"
+        f" checks=[{check!r}])\n"
         for n, expression in enumerate(LOSSES)
     ]
     asked_in(mine, "Raised()", LIARS + "\n".join(cases))

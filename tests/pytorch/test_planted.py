@@ -2,6 +2,8 @@
 no other.
 """
 
+from functools import cache
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from harness import Contract, Problem
 from reference import Network
 from reference.faults.kinds import Data, Fault
 from reference.mistakes.catalogue import FAULTS, OPERATORS
+from reference.probes.kinds import KINDS
 from tests.selfcheck import planted
 from tests.selfcheck.corpus import Case, Stack, changed, first_outside
 from tests.support import ACTIVATIONS, DTYPES, dual
@@ -34,11 +37,20 @@ ONE_OF_EACH = {  # kind: a fault, the network that it is planted in, what is out
 }
 
 
+@cache
+def case_of(network: Network, kinds: tuple[str, ...]) -> Case:
+    """A small case, whose problems are drawn once."""
+    return Case(network, seed=0, rows=3, draws=4, kinds=kinds)
+
+
 def port(
-    network: Network, dtype: str, mistake: planted.Mistake = planted.RIGHT
+    network: Network,
+    dtype: str,
+    mistake: planted.Mistake = planted.RIGHT,
+    kinds: tuple[str, ...] = tuple(KINDS),
 ) -> tuple[list[Problem], list[Stack]]:
     """The problems of a small case, and a port's answers to them."""
-    case = Case(network, seed=0, rows=3, draws=4)
+    case = case_of(network, kinds)
     found = planted.answers(case, dtype, mistake)
     return planted.asked(case), found
 
@@ -91,7 +103,8 @@ EXACTLY = [
 def test_a_port_with_a_fault_is_what_the_equations_with_it_are(fault: Fault) -> None:
     """Outputs, loss and both gradients, as far as rounding goes: it is that fault, and no other."""
     network = next(network for network in NETWORKS.values() if fault.fits(network))
-    problems, wrong = port(network, "float64", planted.planted(fault, network))
+    mistake = planted.planted(fault, network)
+    problems, wrong = port(network, "float64", mistake, kinds=("exact", "random", "saturated"))
     for problem, seen in zip(problems, wrong, strict=True):
         expected = fault.run(problem, Contract())
         expected = {**expected, "gradient": problem.formulation.pull_back(expected["gradient"])}

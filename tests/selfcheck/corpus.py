@@ -16,6 +16,7 @@ from harness.core.contract import Array
 from harness.core.problem import QUANTITIES
 from harness.words.naming import tensors
 from reference import Network, probes
+from reference.probes.kinds import KINDS
 from tests.support import ACTIVATIONS, judged
 
 DECAYED = Loss(decay=0.125)
@@ -30,12 +31,13 @@ class Case:
     seed: int
     rows: int
     draws: int = 12  # of each kind, as probes have them
+    kinds: tuple[str, ...] = tuple(KINDS)
 
     def asked(self, formulation: Formulation) -> list[Problem]:
-        """Probes of every kind, and random ones with decay and weights of rows, in the parameters
+        """Probes of its kinds, and random ones with decay and weights of rows, in the parameters
         of a formulation.
         """
-        plain = probes(self.seed, draws=self.draws, rows=self.rows)
+        plain = probes(self.seed, draws=self.draws, rows=self.rows, kinds=self.kinds)
         decayed = probes(
             self.seed, draws=min(self.draws, 5), rows=self.rows, kinds=["random"], loss=DECAYED
         )
