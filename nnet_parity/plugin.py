@@ -306,7 +306,11 @@ def pytest_pycollect_makeitem(collector: Any, name: str, obj: object) -> Any:
     if not issubclass(type(obj), (ours.Verification, ours.Case)):
         return None
     guest.collected.append(obj)
-    return load_judge(collector.config).make_items(collector, name, obj)
+    try:
+        return load_judge(collector.config).make_items(collector, name, obj)
+    except Exception:  # which ends the collection of this file: its other cases are not to blame
+        guest.modules -= {each for each in guest.modules if each[1] == collector.path}
+        raise
 
 
 @pytest.hookimpl(tryfirst=True)

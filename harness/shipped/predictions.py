@@ -248,7 +248,7 @@ def list_hints(port_trial: PortTrial, predicted: Sequence[Predicted]) -> tuple[H
     held = port_trial.held
     if isinstance(held, Missing):
         return tuple(hints)
-    if sentence := _formula_or_weights(port_trial, predicted, held):
+    if sentence := _formula_or_weights(port_trial, predicted, held, bool(cause)):
         is_open = port_trial.truth.scaling_is_open and LAST_DIGITS not in sentence
         if held.matches and is_open and not cause:
             call = shorten(port_trial.truth.facts["call"], MOST_SAID, placeholder=" ...")
@@ -270,9 +270,11 @@ def _whose_weights(held: Held, theta: Array) -> str:
     return ", which are R's"
 
 
-def _formula_or_weights(port_trial: PortTrial, predicted: Sequence[Predicted], held: Held) -> str:
+def _formula_or_weights(
+    port_trial: PortTrial, predicted: Sequence[Predicted], held: Held, is_explained: bool
+) -> str:
     """Return a sentence that says whether the port computes the network's equations with its own
-    weights: then the weights are wrong, else the formula.
+    weights: then the weights are wrong, else the formula, or what the port makes of the rows.
     """
     name = port_trial.trial.subject.name
     for contract in port_trial.contracts:
@@ -292,5 +294,8 @@ def _formula_or_weights(port_trial: PortTrial, predicted: Sequence[Predicted], h
             )
             return sentence + _whose_weights(held, port_trial.truth.theta)
     if held.matches:
-        return f"the weights are R's: {name} holds each where nnet has it; its formula is another"
+        sentence = f"the weights are R's: {name} holds each where nnet has it"
+        if is_explained:
+            return sentence
+        return sentence + "; its formula, or what it makes of the rows, is another"
     return f"{name} computes something else than nnet's equations at the weights that it holds"

@@ -38,10 +38,11 @@ from reference.r.session import RCrashed, RError, RSession
 from reference.rds.fit import FittedNet
 from reference.rds.reading import read_fit
 from reference.rds.rows import MOST_BYTES as MOST_OF_DATA
-from reference.rds.rows import Rows, list_names
+from reference.rds.rows import Rows, list_names, split_names
 
 MOST_BYTES, MOST_OF_CERTIFICATE = 1 << 25, 1 << 20  # of a file of a port
 MOST_ROWS = 2000  # that are predicted and compared
+MOST_OF_R = 300  # characters of R's own message
 MOSTLY = 0.5
 CERTIFICATE, PREDICTIONS = "certificate.json", "predictions.json"
 
@@ -136,7 +137,10 @@ def _port_fit(given: Namespace) -> int:
     try:
         question = _ask(net, given)
     except (RError, RCrashed) as error:
-        raise ValueError(f"{given.fit}: R says: {one_line(str(error))}") from None
+        said = f"{given.fit}: R says: {one_line(str(error))[:MOST_OF_R]}"
+        if given.data is None:
+            said += "; if the formula takes no drawn rows, give rows of yours: --data NEW.csv"
+        raise ValueError(said) from None
     files: dict[str, str | bytes] = {
         "model.py": write_model(net, given.fit.name, given.smooth),
         "model.safetensors": write_weights(net),
@@ -177,7 +181,7 @@ def _ask(net: FittedNet, given: Namespace) -> Question:
         return _with_labels(Question(rows, 0, answers, data, versions), net, given, session)
     rows = Rows.of(given.data)
     if given.columns:
-        rows = rows.chosen(given.columns.split(","))
+        rows = rows.chosen(split_names(given.columns))
     try:
         rows = Given(rows).choose_columns(net, rows)
     except ValueError as error:

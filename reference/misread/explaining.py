@@ -89,12 +89,15 @@ class Explanation:
             if self.is_encoded:
                 words = self._compare_columns(truth.tables[0])
             yield words, _with_inputs(truth, lambda table: table.given[0])
+            yield "the inputs are scaled twice", _with_inputs(truth, _scale_again)
 
     def _compare_columns(self, table: Table) -> str:
         """Return a sentence on the first column in which `encode` differs from R."""
         inputs, rows = np.asarray(table.inputs), len(self.fit.fitted)
         over_n = np.sqrt(rows / (rows - 1)) if rows > 1 else 1.0
-        row, column = (int(place) for place in np.argwhere(table.given[0] != inputs)[0])
+        apart = abs(table.given[0] - inputs)
+        seen = apart > ALIKE * abs(inputs).max(axis=0)  # not the rounding of a mean
+        row, column = (int(place) for place in np.argwhere(seen if seen.any() else apart > 0)[0])
         return (
             f"encode makes other columns than R's model.matrix: {self.fit.columns[column]} of row"
             f" {table.places[row]} is {table.given[0][row, column]:.5g}, R's is"
@@ -113,7 +116,13 @@ class Explanation:
             return " (divided by a standard deviation that divides by n, not by n - 1)"
         names = np.array(self.fit.columns)
         same = [np.array_equal(mine, other) for other in np.asarray(table.inputs).T]
-        return f" (it is R's {names[same][0]})" if any(same) else ""
+        if any(same):
+            return f" (it is R's {names[same][0]})"
+        for name, levels in self.fit.levels.items():
+            own = np.isin(names, [name + level for level in levels[1:]])
+            if own.any() and np.array_equal(mine, 1 - np.asarray(table.inputs)[:, own].sum(axis=1)):
+                return f" (it is 1 where {name} is {levels[0]}, R's reference level)"
+        return ""
 
     def _explain_held(self, truth: Truth, held: Array | None) -> str:
         """Return in words the mistake in reading the fitted object that explains the weights `held`
@@ -154,6 +163,15 @@ def _with_inputs(truth: Truth, change: Callable[[Table], Array]) -> Callable[[Ta
         return np.asarray(NUMPY.observe(problem).values["forward"][0])
 
     return solve
+
+
+def _scale_again(table: Table) -> Array:
+    """Return inputs (R, I) to which the scale and shift are applied that make them of raw rows."""
+    raw, inputs = table.given[0], np.asarray(table.inputs)
+    from_centre = raw - raw.mean(axis=0)
+    with np.errstate(all="ignore"):
+        scale = (from_centre * inputs).sum(axis=0) / (from_centre**2).sum(axis=0)
+    return np.asarray(inputs + scale * (inputs - raw))
 
 
 class _Search:
