@@ -8,6 +8,7 @@ from textwrap import shorten
 
 import numpy as np
 
+from harness.calling.modes import EVALUATE
 from harness.comparing.judge import Judgement, Side, judge, outside
 from harness.core.contract import Array, Bounded, Contract
 from harness.core.finding import Form, Hint, HintKind
@@ -242,6 +243,8 @@ def list_hints(port_trial: PortTrial, predicted: Sequence[Predicted]) -> tuple[H
     """Return explanations of wrong predictions: a mistake in reading the fitted object, and whether
     the formula or the weights are wrong.
     """
+    if mode := _describe_mode(port_trial, predicted):
+        return (mode,)
     hints = []
     if cause := port_trial.explain():
         hints.append(Hint(HintKind.LIKELY, cause))
@@ -268,6 +271,24 @@ def _whose_weights(held: Held, theta: Array) -> str:
     if difference.any() and (difference <= FIFTEEN_DIGITS * abs(theta)).all():
         return f", which are R's {LAST_DIGITS}"
     return ", which are R's"
+
+
+def _describe_mode(port_trial: PortTrial, predicted: Sequence[Predicted]) -> Hint | None:
+    """Return a hint if the port (a PyTorch model) gives other predictions for all rows in another
+    mode: a likely cause if these are right.
+    """
+    for table, one in zip(port_trial.truth.tables, predicted, strict=True):
+        of_all = [(words, each) for words, _, each in one.others if len(each) == len(one.outputs)]
+        for words, outputs in reversed(of_all):
+            for contract in port_trial.contracts:
+                bound, _ = port_trial.predictions_of(table, contract)
+                if not outside(outputs[None], bound, contract.largest):
+                    sentence = "it is in train(), as it was built, and right in eval()"
+                    return Hint(HintKind.LIKELY, sentence + EVALUATE)
+            return Hint(
+                HintKind.NOTE, f"{port_trial.trial.subject.name} gave other predictions {words}"
+            )
+    return None
 
 
 def _formula_or_weights(

@@ -239,9 +239,27 @@ class Twice(Scaled):
         return super().forward((x - self.centre) / self.spread)
 
 
+class InFloat32(Scaled):
+    """A port that makes its inputs float32, and float64 again."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x.float().double())
+
+
+class Dropping(Scaled):
+    """A port that drops inputs, as it was trained."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(self.dropout(x))
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self.dropout = nn.Dropout(0.5)
+
+
 def test_mistakes_beside_the_network_are_named(tmp_path: Path, approved: Approved) -> None:
     """The response undone, predictions in another order, an encoder's spread over n or reference
-    level, and scaling twice.
+    level, scaling twice or in float32, and dropout in train().
     """
     path, fit = made(tmp_path, CALLS["matrix"])
     said = []
@@ -262,8 +280,12 @@ def test_mistakes_beside_the_network_are_named(tmp_path: Path, approved: Approve
         case = fitted(path, Port(fit.topology, fit.wts), x=rows_file(tmp_path), encode=encode)
         said.append(judge_all(case)[0].why)
     path, fit, centre, spread, prepare = scaled_fit(tmp_path)
-    twice = Twice(fit.topology, fit.wts, centre, spread)
-    said.append(judge_all(fitted(path, twice, x=matrix(), prepare=prepare))[0].why)
+    for kind in (Twice, InFloat32, Dropping):
+        port = kind(fit.topology, fit.wts, centre, spread)
+        said.append(judge_all(fitted(path, port, x=matrix(), prepare=prepare))[0].why)
+    in_float32 = centre.astype(np.float32), spread.astype(np.float32)
+    port = Scaled(fit.topology, fit.wts, *in_float32)  # type: ignore[arg-type]
+    said.append(judge_all(fitted(path, port.double(), x=matrix(), prepare=prepare))[0].why)
     approved(said, mask_figures=True)
 
 
