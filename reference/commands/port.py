@@ -151,7 +151,7 @@ def _port_fit(given: Namespace) -> int:
         fit = PREDICTIONS
         files[fit] = dump(_store(net, question))
     certificate = _certify(net, question, files, given, say)
-    files["test_model.py"] = write_test(net, fit, given.smooth)
+    files["test_model.py"] = write_test(net, fit, given.smooth, _name_case(given, folder))
     files["certificate.md"] = certificate.to_markdown()
     digests = {name: _digest(content) for name, content in files.items()}
     files[CERTIFICATE] = certificate.to_json(digests)
@@ -160,6 +160,12 @@ def _port_fit(given: Namespace) -> int:
     if certificate.clipped > MOSTLY:
         print(printable(certificate.caveats[-1]))
     return int(not certificate.passes)
+
+
+def _name_case(given: Namespace, folder: Path) -> str:
+    """Return the name of the case of a port: by its fit, and by a folder of another name."""
+    stem, own = one_line(given.fit.stem), one_line(folder.resolve().name)
+    return f"port of {stem}" if own == stem else f"port of {stem} in {own}"
 
 
 def _ask(net: FittedNet, given: Namespace) -> Question:

@@ -204,7 +204,7 @@ def test_what_is_written(tmp_path: Path, approved: Approved) -> None:
         source = write_model(net, "fit.rds", smooth)
         assert call != CALLS["matrix"] or source.count("\n") <= 42
         approved(source.replace(net.digest, "<digest>"))
-        approved(write_test(net, "../fit.rds", smooth))
+        approved(write_test(net, "../fit.rds", smooth, "port of fit"))
 
 
 def test_texts_of_the_object_cannot_become_code(tmp_path: Path) -> None:
