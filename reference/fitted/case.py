@@ -103,7 +103,7 @@ def fitted(
         references=[judge],
         problems=judge,
         dtypes=[_dtype_of(factory)],
-        question=f"{called} = R's fit ({file})?",
+        question=f"{name or called} = R's fit ({file})?",
     )
 
 

@@ -116,7 +116,9 @@ def test_several_ports_are_tested_in_one_run(
     fit, other = (make_fit(tmp_path / f"{name}.rds", CALLS["matrix"]) for name in ("fit", "other"))
     for one, folder in ((fit, "fit"), (other, "other"), (fit, "again")):
         assert port(str(one), "-o", str(root / folder))[0] == 0
-    mine.pytest("--parity-r", "recorded").assert_outcomes(passed=6)
+    result = mine.pytest("--parity-r", "recorded")
+    result.assert_outcomes(passed=6)
+    assert "nnet-parity: 3 questions answered, 0 mismatches" in result.stdout.str()
 
 
 def test_an_unknown_option_shows_those_of_the_verb(port: Port, approved: Approved) -> None:
