@@ -112,8 +112,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "formatter_class": AsWritten,
         }
         one = verbs.add_parser(name, allow_abbrev=False, **shown)
-        one.set_defaults(run=verb(one))
-    given = parser.parse_args(arguments)
+        one.set_defaults(run=verb(one), parser=one)
+    given, unknown = parser.parse_known_args(arguments)
+    if unknown:  # the verb's own usage, where the name of what was meant stands
+        given.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     try:
         return int(given.run(given))
     except (ValueError, OSError) as error:

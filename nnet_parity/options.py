@@ -148,6 +148,16 @@ def get_starts(config: pytest.Config) -> int:
     return int(given)
 
 
+def get_keep(config: pytest.Config) -> str:
+    """Return the folder of kept results, from the command line or the ini file; "" for none."""
+    given = str(config.getoption("--parity-keep") or config.getini("parity_keep"))
+    if os.path.isfile(given):
+        raise pytest.UsageError(
+            f"--parity-keep {given}: that is a file, expected a folder, and then the tests"
+        )
+    return given
+
+
 def get_seconds(config: pytest.Config, name: str) -> float | None:
     """Return the seconds of the option --parity-`name`, from the command line, the environment or
     the ini file.

@@ -27,6 +27,7 @@ from nnet_parity.options import (
     DEVICES,
     GROUP,
     add_options,
+    get_keep,
     get_r_mode,
     get_seconds,
     get_starts,
@@ -182,6 +183,7 @@ def pytest_configure(config: pytest.Config) -> None:
         )
     get_r_mode(config)
     get_starts(config)
+    get_keep(config)
     for name in DEADLINES:
         get_seconds(config, name)
     set_older_aside(config, config.option)  # if this plugin was loaded after the conftests
@@ -243,7 +245,7 @@ def load_judge(config: pytest.Config) -> Any:
                 get_seconds(config, "training-deadline") or Deadlines().training,
             ),
             ended=ended,
-            keep=option("--parity-keep") or config.getini("parity_keep"),
+            keep=get_keep(config),
             command=shlex.join(["pytest", *map(str, config.invocation_params.args)]),
             started=config.stash[GUEST].started,
         ),
@@ -306,7 +308,11 @@ def pytest_pycollect_makeitem(collector: Any, name: str, obj: object) -> Any:
     if not issubclass(type(obj), (ours.Verification, ours.Case)):
         return None
     guest.collected.append(obj)
-    return load_judge(collector.config).make_items(collector, name, obj)
+    try:
+        return load_judge(collector.config).make_items(collector, name, obj)
+    except Exception:  # which ends the collection of this file: its other cases are not to blame
+        guest.modules -= {each for each in guest.modules if each[1] == collector.path}
+        raise
 
 
 @pytest.hookimpl(tryfirst=True)

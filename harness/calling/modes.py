@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
-EVALUATE = "; for eval() write subjects=[lambda: MyModel().eval()]"
+EVALUATE = "; for eval() give lambda: MyModel().eval() as the model"
 
 
 def describe_modes(module: Any) -> dict[bool, str]:

@@ -14,6 +14,7 @@ from harness.core.layout import Layout
 from harness.core.problem import STEP, Problem
 from harness.core.verdict import Status
 from harness.foreign.observing import Draws
+from harness.model.errors import words_of
 from harness.pytorch.mapping import (
     at_own_parameters,
     by_theta,
@@ -195,7 +196,11 @@ class Computed:
         if they cannot be computed from theta.
         """
         kind = self.contract(dtype).dtype
-        mine = _formulation(self, problem.formulation.network)
+        try:
+            mine = _formulation(self, problem.formulation.network)
+        except ValueError as error:
+            why = words_of(error).removeprefix(f"{self.name}: ")
+            return Observation({}, Missing(Status.BROKEN, f"does not fit the network: {why}"))
         if has_own_layout(problem, mine.own) and mine.same_map(problem.formulation):
             return Draws(self.answer, self.slopes, problem, kind).observe()
         renamed = at_own_parameters(problem, mine)

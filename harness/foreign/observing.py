@@ -58,8 +58,19 @@ class Draws:
                     missing = self._ask_slopes(self.slopes, values)
         except Exception as error:  # whatever a user's function raises is its answer
             status = Status.FAIL if type(error) is WrongAnswer else Status.BROKEN
-            missing = Missing(status, raised(error))
+            missing = Missing(status, raised(error) + self._describe_call(error))
         return Observation(values, missing, by_own=True, others=others)
+
+    def _describe_call(self, error: Exception) -> str:
+        """Return the names and shapes of the arguments for an error that may come from them, as an
+        end of its sentence; else "".
+        """
+        if not isinstance(error, LookupError | ValueError | TypeError):
+            return ""
+        call = self._call(0)
+        shapes = [f"{name} {block.shape}" for name, block in call.blocks.items()]
+        inputs = " and ".join(f"x {each.shape}" for each in call.inputs)
+        return f"; it was called with {', '.join(shapes)} by name, and {inputs}"
 
     def _call(self, draw: int, order: str = "C") -> Call:
         return Call.of(self.problem, self.own, draw, self.dtype, order)

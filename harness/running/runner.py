@@ -86,7 +86,7 @@ class Runner:
             if case.name == name and other != test:
                 raise ValueError(
                     f"{test} has a case called {name!r}, and so has {other}: expected a name for"
-                    " each"
+                    " each (name=)"
                 )
         known: dict[tuple[str, str], KnownFailure] = {}
         possible = [trial for trial in trials if not trial.impossible]

@@ -175,6 +175,8 @@ def _call(
         if width == 1 and len(names) == 2:
             column = f": R gives one column of two classes, the probability of {names[1]}"
         raise WrongAnswer(f"gave outputs of shape {shapes}, expected {expected[0]}{column}")
+    if not hasattr(heads[0], "detach"):
+        raise WrongAnswer(f"gave a {type(heads[0]).__name__}, expected a tensor {expected[0]}")
     numbers = heads[0].detach().double().cpu().numpy()
     return np.asarray(numbers.reshape(rows, width))
 

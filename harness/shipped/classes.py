@@ -74,13 +74,15 @@ def find_wrong_class(
         return ""
     first = wrong[0]
     got = mine[first]
-    named = truth.classes[got] if 0 <= got < len(truth.classes) else f"class {got}"
+    named = truth.classes[got] if 0 <= got < len(truth.classes) else str(got)
     where = f"row {table.places[rows[first]]} ({table.name})"
     by = "the largest output" if classes is None else "classes()"
     sentence = (
         f"{where} is of class {named} by {by}, R says {truth.classes[expected[first]]};"
         f" {len(wrong)} of {len(rows)} rows differ"
     )
+    if mine.max() == len(truth.classes) and (mine == expected + 1).all():
+        return f"{sentence}. Its numbers are R's plus 1: the number of {truth.classes[0]} is 0 here"
     order = _find_order(truth, mine, expected)
     return f"{sentence}. Its classes are R's in another order: {order}" if order else sentence
 

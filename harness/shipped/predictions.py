@@ -8,6 +8,7 @@ from textwrap import shorten
 
 import numpy as np
 
+from harness.calling.modes import EVALUATE
 from harness.comparing.judge import Judgement, Side, judge, outside
 from harness.core.contract import Array, Bounded, Contract
 from harness.core.finding import Form, Hint, HintKind
@@ -242,13 +243,15 @@ def list_hints(port_trial: PortTrial, predicted: Sequence[Predicted]) -> tuple[H
     """Return explanations of wrong predictions: a mistake in reading the fitted object, and whether
     the formula or the weights are wrong.
     """
+    if mode := _describe_mode(port_trial, predicted):
+        return (mode,)
     hints = []
     if cause := port_trial.explain():
         hints.append(Hint(HintKind.LIKELY, cause))
     held = port_trial.held
     if isinstance(held, Missing):
         return tuple(hints)
-    if sentence := _formula_or_weights(port_trial, predicted, held):
+    if sentence := _formula_or_weights(port_trial, predicted, held, bool(cause)):
         is_open = port_trial.truth.scaling_is_open and LAST_DIGITS not in sentence
         if held.matches and is_open and not cause:
             call = shorten(port_trial.truth.facts["call"], MOST_SAID, placeholder=" ...")
@@ -270,9 +273,29 @@ def _whose_weights(held: Held, theta: Array) -> str:
     return ", which are R's"
 
 
-def _formula_or_weights(port_trial: PortTrial, predicted: Sequence[Predicted], held: Held) -> str:
+def _describe_mode(port_trial: PortTrial, predicted: Sequence[Predicted]) -> Hint | None:
+    """Return a hint if the port (a PyTorch model) gives other predictions for all rows in another
+    mode: a likely cause if these are right.
+    """
+    for table, one in zip(port_trial.truth.tables, predicted, strict=True):
+        of_all = [(words, each) for words, _, each in one.others if len(each) == len(one.outputs)]
+        for words, outputs in reversed(of_all):
+            for contract in port_trial.contracts:
+                bound, _ = port_trial.predictions_of(table, contract)
+                if not outside(outputs[None], bound, contract.largest):
+                    sentence = "it is in train(), as it was built, and right in eval()"
+                    return Hint(HintKind.LIKELY, sentence + EVALUATE)
+            return Hint(
+                HintKind.NOTE, f"{port_trial.trial.subject.name} gave other predictions {words}"
+            )
+    return None
+
+
+def _formula_or_weights(
+    port_trial: PortTrial, predicted: Sequence[Predicted], held: Held, is_explained: bool
+) -> str:
     """Return a sentence that says whether the port computes the network's equations with its own
-    weights: then the weights are wrong, else the formula.
+    weights: then the weights are wrong, else the formula, or what the port makes of the rows.
     """
     name = port_trial.trial.subject.name
     for contract in port_trial.contracts:
@@ -292,5 +315,8 @@ def _formula_or_weights(port_trial: PortTrial, predicted: Sequence[Predicted], h
             )
             return sentence + _whose_weights(held, port_trial.truth.theta)
     if held.matches:
-        return f"the weights are R's: {name} holds each where nnet has it; its formula is another"
+        sentence = f"the weights are R's: {name} holds each where nnet has it"
+        if is_explained:
+            return sentence
+        return sentence + "; its formula, or what it makes of the rows, is another"
     return f"{name} computes something else than nnet's equations at the weights that it holds"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from textwrap import shorten
 
 import numpy as np
 
@@ -20,6 +21,8 @@ from harness.shipped.truth import R_CONTRACT
 from harness.shipped.weights import FIFTEEN_DIGITS
 from harness.words.naming import describe_used
 from harness.words.wording import with_finding
+
+MOST_SAID = 240  # characters of R's call, whose subset= and weights= stand late
 
 
 def judge_value(port_trial: PortTrial) -> Verdict:
@@ -44,11 +47,13 @@ def judge_value(port_trial: PortTrial) -> Verdict:
     exact = truth.exact_problem(table, fitted.loss, targets)
     theirs = _claimed_bounds(exact, np.asarray(table.written), fitted.comparison_offset)
     if outside(np.array([fitted.value]), theirs, R_CONTRACT.largest):
+        call = shorten(truth.facts["call"], MOST_SAID, placeholder=" ...")
         reason = (
             f"fit$value is {fitted.value:.9g}, and R's own weights give {theirs.value[0]:.9g} on"
             " these rows: they are not what nnet() was given. Where the data were scaled before"
-            " nnet(), give prepare=; where rows were weighted, weights=; where the response was"
-            f" transformed ({', '.join(truth.responses)}), that; else leave y= out"
+            " nnet(), give prepare=; where rows were weighted, weights=; where it took a subset="
+            f" of them, those; where the response was transformed ({', '.join(truth.responses)}),"
+            f" that; else leave y= out (R's call: {call})"
         )
         return failure(trial, Status.BROKEN, reason)
     errors = errors_of(error, predicted[0].outputs[fitted.rows], targets)

@@ -20,7 +20,7 @@ from reference.r.preflight import RUnavailable
 from reference.r.session import RCrashed, RError
 from reference.rds.fit import FittedNet
 from reference.rds.reading import read_fit
-from reference.rds.rows import Rows
+from reference.rds.rows import Rows, split_names
 from reference.rds.stream import MOST_BYTES
 from reference.returning.claims import Claims, FittedRows, recompute
 from reference.returning.object import remove_baseline, to_wts
@@ -167,10 +167,10 @@ def _recompute(given: Namespace, net: FittedNet, wts: Array) -> Claims:
 def _read_rows(given: Namespace, net: FittedNet) -> FittedRows:
     """Return the rows on which a network was fitted, as the user's file gives them."""
     rows = Rows.of(given.x)
-    targets = rows.chosen(given.y.split(","))
+    targets = rows.chosen(split_names(given.y))
     chosen = rows.without([*targets.columns, given.case_weights])
     if given.columns:
-        chosen = rows.chosen(given.columns.split(","))
+        chosen = rows.chosen(split_names(given.columns))
     y = read_targets(net, list(targets.columns.values()))
     asked = Given(rows if net.terms is not None else chosen)
     assert asked.rows is not None

@@ -29,6 +29,7 @@ from reference.proposing.proposal import Proposal, look_at_subject, propose
 from reference.proposing.sizes import show_sizes
 from reference.proposing.written import write_words
 from reference.r.nnet_reference import r_nnet
+from reference.rds.rows import Rows, split_names
 
 SCRIPTS = "reproducers"
 
@@ -69,7 +70,15 @@ def check(parser: ArgumentParser) -> Callable[[Namespace], int]:
         help='what both are called with: a shape "(32, 10)", words "integers 0..99 (32, 10)", or'
         " data.py:make; of a fit the raw rows, as rows.csv",
     )
-    other.add_argument("--y", metavar="COLUMN", help="of a fit: the column of the targets")
+    other.add_argument(
+        "--y", metavar="A,B", help="of a fit: the columns of the targets, numbers or classes"
+    )
+    other.add_argument(
+        "--columns", metavar="A,B", help="of a fit on a matrix: the columns that it takes, in order"
+    )
+    other.add_argument(
+        "--trust", action="store_true", help="of a fit: let R evaluate any formula that it holds"
+    )
     parser.add_argument("--no-r", action="store_true", help="let NumPy judge, and do not start R")
     parser.add_argument(
         "--dtype",
@@ -123,8 +132,8 @@ def _make_case(named: Named, given: Namespace) -> Case:
     """
     if given.like and given.nnet:
         raise ValueError("--nnet and --like were given, expected one of them")
-    if (given.data or given.y) and not given.like:
-        raise ValueError("--data and --y go with --like, which was not given")
+    if (given.data or given.y or given.columns or given.trust) and not given.like:
+        raise ValueError("--data, --y, --columns and --trust go with --like, which was not given")
     if given.like:
         return _compare(named, given)
     if not given.nnet:
@@ -222,9 +231,7 @@ def _compare(named: Named, given: Namespace) -> Case:
     if given.like.lower().endswith(".rds"):
         if not Path(given.like).is_file():
             raise ValueError(f"{given.like} is not there (in {Path.cwd()})")
-        return fitted(
-            Path(given.like).absolute(), named.thing, x=given.data and _path(given.data), y=given.y
-        )
+        return _compare_fitted(named, given)
     if not given.data:
         raise ValueError(
             '--like needs --data, what both models are called with: a shape, as --data "(32, 10)",'
@@ -232,6 +239,18 @@ def _compare(named: Named, given: Namespace) -> Case:
         )
     reference = load_model(given.like, _say)
     return same(named.thing, reference.thing, data=_read_data(given.data), **_dtypes(given))
+
+
+def _compare_fitted(named: Named, given: Namespace) -> Case:
+    """Return the case that compares a model with an object of R, on the chosen columns."""
+    y = split_names(given.y) if given.y else None
+    rows: Path | Rows | None = _path(given.data) if given.data else None
+    if rows is not None and given.columns:
+        rows = Rows.of(rows)
+        rows = rows.chosen([*split_names(given.columns), *(y or ())])
+    target = y[0] if y is not None and len(y) == 1 else y
+    fit = Path(given.like).absolute()
+    return fitted(fit, named.thing, x=rows, y=target, trust=given.trust)
 
 
 def _path(text: str) -> Path:

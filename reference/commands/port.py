@@ -38,10 +38,11 @@ from reference.r.session import RCrashed, RError, RSession
 from reference.rds.fit import FittedNet
 from reference.rds.reading import read_fit
 from reference.rds.rows import MOST_BYTES as MOST_OF_DATA
-from reference.rds.rows import Rows, list_names
+from reference.rds.rows import Rows, list_names, split_names
 
 MOST_BYTES, MOST_OF_CERTIFICATE = 1 << 25, 1 << 20  # of a file of a port
 MOST_ROWS = 2000  # that are predicted and compared
+MOST_OF_R = 300  # characters of R's own message
 MOSTLY = 0.5
 CERTIFICATE, PREDICTIONS = "certificate.json", "predictions.json"
 
@@ -136,7 +137,10 @@ def _port_fit(given: Namespace) -> int:
     try:
         question = _ask(net, given)
     except (RError, RCrashed) as error:
-        raise ValueError(f"{given.fit}: R says: {one_line(str(error))}") from None
+        said = f"{given.fit}: R says: {one_line(str(error))[:MOST_OF_R]}"
+        if given.data is None:
+            said += "; if the formula takes no drawn rows, give rows of yours: --data NEW.csv"
+        raise ValueError(said) from None
     files: dict[str, str | bytes] = {
         "model.py": write_model(net, given.fit.name, given.smooth),
         "model.safetensors": write_weights(net),
@@ -147,7 +151,7 @@ def _port_fit(given: Namespace) -> int:
         fit = PREDICTIONS
         files[fit] = dump(_store(net, question))
     certificate = _certify(net, question, files, given, say)
-    files["test_model.py"] = write_test(net, fit, given.smooth)
+    files["test_model.py"] = write_test(net, fit, given.smooth, _name_case(given, folder))
     files["certificate.md"] = certificate.to_markdown()
     digests = {name: _digest(content) for name, content in files.items()}
     files[CERTIFICATE] = certificate.to_json(digests)
@@ -156,6 +160,12 @@ def _port_fit(given: Namespace) -> int:
     if certificate.clipped > MOSTLY:
         print(printable(certificate.caveats[-1]))
     return int(not certificate.passes)
+
+
+def _name_case(given: Namespace, folder: Path) -> str:
+    """Return the name of the case of a port: by its fit, and by a folder of another name."""
+    stem, own = one_line(given.fit.stem), one_line(folder.resolve().name)
+    return f"port of {stem}" if own == stem else f"port of {stem} in {own}"
 
 
 def _ask(net: FittedNet, given: Namespace) -> Question:
@@ -177,7 +187,7 @@ def _ask(net: FittedNet, given: Namespace) -> Question:
         return _with_labels(Question(rows, 0, answers, data, versions), net, given, session)
     rows = Rows.of(given.data)
     if given.columns:
-        rows = rows.chosen(given.columns.split(","))
+        rows = rows.chosen(split_names(given.columns))
     try:
         rows = Given(rows).choose_columns(net, rows)
     except ValueError as error:

@@ -5,7 +5,7 @@ In shapes, R counts rows, I inputs and O outputs.
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from harness.core.contract import NNET_CLIP, Array
 from harness.core.formulation import Formulation
 from harness.core.problem import Problem
+from reference.fitted.drawn import is_coded
 from reference.implementations.numpy_net import NumpyNet
 from reference.mathematics.network import Network
 from reference.r.session import RError, RSession
@@ -24,6 +25,8 @@ from reference.rds.rows import Rows
 
 CLIPPED = NumpyNet(logistic_clip=NNET_CLIP)
 # relative changes of a raw number, by which the slope of its preparation is read
+ITS_FORMULA = "its formula"  # begins R's refusal to run what it calls, see fitted.R
+UNKNOWN = "could not find function"
 STEPS = 2.0**-18, 2.0**-22
 
 
@@ -67,13 +70,17 @@ def collect(
     each row by itself.
     """
     every = rows if drawn is None else rows.followed_by(drawn)
-    all_rows = every
-    for name, column in rows.columns.items():
-        if not isinstance(column, tuple) and name not in fixed:
-            for step in STEPS:
-                all_rows = all_rows.followed_by(_change_column(every, name, step))
+    names = [name for name in rows.columns if name not in fixed]
+    changed = [name for name in names if not isinstance(rows.columns[name], tuple)]
     of_rows, _ = ask(rows)
-    inputs, predictions = ask(all_rows)
+    try:
+        inputs, predictions = ask(_with_changes(every, changed))
+    except RError:
+        # a formula may take codes alone, as factor(x, labels = ...) does
+        measured = [name for name in changed if not is_coded(np.asarray(rows.columns[name]))]
+        if measured == changed:
+            raise
+        inputs, predictions = ask(_with_changes(every, measured))
     if not np.array_equal(inputs[: len(rows)], of_rows, equal_nan=True):
         raise ValueError(
             f"prepare={prepare!r} gives a row other numbers when other rows stand beside it, as"
@@ -96,11 +103,16 @@ def r_asker(session: RSession, path: Path, prepare: str, trust: bool) -> Ask:
         try:
             return session.ask_fit(file, names, columns, prepare or None, trust)
         except RError as error:
-            if trust or not str(error).startswith("its formula calls"):
+            if str(error).startswith(UNKNOWN):
+                raise RError(
+                    f"{error}, which the file does not hold (prepare= of fitted() can define it)"
+                ) from None
+            if trust or not str(error).startswith(ITS_FORMULA):
                 raise
-            raise RError(
-                f"{error}, and R would run that: if you trust {path.name}, say so (trust=True, or"
-                " --trust of port)"
+            calls = str(error).removeprefix(ITS_FORMULA)
+            raise ValueError(
+                f"the formula of {path.name}{calls}, which R would run: if you trust the file, say"
+                " so (trust=True, --trust)"
             ) from None
 
     return ask
@@ -143,6 +155,15 @@ def whole_rows_only(ask: Ask, outputs: int) -> Ask:
         return inputs, predictions
 
     return ask_whole
+
+
+def _with_changes(rows: Rows, names: Sequence[str]) -> Rows:
+    """Return rows followed by copies of them, in which one of these columns each is changed."""
+    all_rows = rows
+    for name in names:
+        for step in STEPS:
+            all_rows = all_rows.followed_by(_change_column(rows, name, step))
+    return all_rows
 
 
 def _change_column(rows: Rows, name: str, step: float) -> Rows:

@@ -53,8 +53,9 @@ def fitted(
     the class at random.
 
     `y` are the targets on which the network was fitted, for the rows of x (R,) or (R, O), or the
-    name of a column of x: numbers, or labels of classes. `weights` are the case weights, given
-    likewise. With `y` the port's loss is compared with fit$value.
+    name of a column of x (of several outputs a list of names): numbers, or labels of classes.
+    `weights` are the case weights, given likewise. With `y` the port's loss is compared with
+    fit$value.
 
     `prepare` is R code that computes, from the raw rows `x`, the argument of predict() in R's
     pipeline, as "scale(x, c(45, 2.5), c(14, 1.4))". `predictions` is a csv file, or an array, of
@@ -102,7 +103,7 @@ def fitted(
         references=[judge],
         problems=judge,
         dtypes=[_dtype_of(factory)],
-        question=f"{called} = R's fit ({file})?",
+        question=f"{name or called} = R's fit ({file})?",
     )
 
 

@@ -35,7 +35,7 @@ def draw_rows(fit: FittedNet, rows: Rows | None, seed: int = 0) -> Rows:
             columns[name] = tuple(str(text) for text in rng.choice(sorted(levels), COUNT))
         elif name in known:
             columns[name] = rng.choice([float(level) for level in known[name]], COUNT)
-        elif _is_coded(column):
+        elif is_coded(column):
             columns[name] = rng.choice(np.unique(column[np.isfinite(column)]), COUNT)
         else:
             if not np.isfinite(column).any():
@@ -44,7 +44,7 @@ def draw_rows(fit: FittedNet, rows: Rows | None, seed: int = 0) -> Rows:
     return Rows(columns)
 
 
-def _is_coded(column: Array) -> bool:
+def is_coded(column: Array) -> bool:
     """Does a column hold only few different integers, so that they may be codes?"""
     values = np.unique(column[np.isfinite(column)])
     return 1 < len(values) <= MOST_CODES and bool((values == np.rint(values)).all())

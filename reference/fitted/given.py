@@ -48,15 +48,42 @@ class Given:
         if fit.terms is not None and not self.prepare:
             chosen = rows.chosen(fit.terms.variables).settled(fit.terms.levels)
             _expect_known_levels(chosen, fit.terms.levels)
-            _expect_numbers(chosen, fit.terms.levels)
+            if not fit.terms.refused:  # else R says which texts its formula takes
+                _expect_numbers(chosen, fit.terms.levels)
             return chosen
-        features = rows.without([self.targets, self.row_weights])
+        features = rows.without(self._named(fit, rows))
         if not self.prepare and len(features.columns) != fit.topology.inputs:
+            names = list_names([*features.columns])
+            count = len(features.columns)
             raise ValueError(
-                f"x has {len(features.columns)} columns ({list_names([*features.columns])}), and"
-                f" nnet() was given {fit.topology.inputs}: give those, in their order, or prepare="
+                f"x has {count} column{'s' * (count > 1)} ({names}), and nnet() was given"
+                f" {fit.topology.inputs}: give those, in their order, or prepare="
             )
         return features
+
+    def _named(self, fit: FittedNet, rows: Rows) -> list[str]:
+        """Return the columns of x that are targets or case weights. Raises ValueError if x does not
+        have one of them.
+        """
+        names = self._target_names(fit, rows)
+        for name in names:
+            _expect_column("y", name, rows)
+        if isinstance(self.row_weights, str):
+            _expect_column("weights", self.row_weights, rows)
+            names.append(self.row_weights)
+        return names
+
+    def _target_names(self, fit: FittedNet, rows: Rows) -> list[str]:
+        """Return the names of the columns of x that are the targets; none if they are given
+        otherwise.
+        """
+        targets = self.targets
+        if isinstance(targets, str):
+            return [targets]
+        if not isinstance(targets, list | tuple) or not all(isinstance(t, str) for t in targets):
+            return []
+        are_labels = bool(fit.classes) and not set(targets) <= set(rows.columns)
+        return [] if are_labels else list(targets)
 
     def takes_columns(self, rows: Rows, has_factors: bool) -> bool:
         """Does the port (the user's PyTorch model) take the columns of R's model.matrix, not the
@@ -104,7 +131,7 @@ class Given:
             raise ValueError(reason) from error
         arrays = []
         for part in encoded if isinstance(encoded, tuple) else (encoded,):
-            array = np.asarray(part, dtype=np.float64)
+            array = _as_numbers("encode gave", part)
             if array.ndim != 2 or len(array) != len(rows):
                 raise ValueError(
                     f"encode gave an array of shape {array.shape} for {len(rows)} rows, expected"
@@ -120,8 +147,10 @@ class Given:
         class.
         """
         if labels := self._labels(fit):
-            given = _expect_rows("y", labels, rows)
-            return read_targets(fit, [given])
+            return read_targets(fit, [_expect_rows("y", labels, rows)])
+        names = [] if self.rows is None else self._target_names(fit, self.rows)
+        if names:
+            return read_targets(fit, [self._numbers("y", name, rows) for name in names])
         targets = self._numbers("y", self.targets, rows).reshape(rows, -1)
         return read_targets(fit, list(targets.T))
 
@@ -130,9 +159,9 @@ class Given:
         targets = self.targets
         if not fit.classes:
             return ()
-        if isinstance(targets, str):
-            column = self.rows.columns.get(targets) if self.rows is not None else None
-            return column if isinstance(column, tuple) else ()
+        if names := [] if self.rows is None else self._target_names(fit, self.rows):
+            column = self.rows.columns.get(names[0]) if self.rows is not None else None
+            return column if isinstance(column, tuple) and len(names) == 1 else ()
         values = np.asarray(targets)
         if values.ndim != 1 or values.dtype.kind not in "OUS":
             return ()
@@ -153,17 +182,35 @@ class Given:
         `what` names the argument in errors; `rows` is the expected number.
         """
         if isinstance(given, str):
-            if self.rows is None or given not in self.rows.columns:
-                raise ValueError(f"{what} is the column {given!r}, which x does not have")
+            _expect_column(what, given, self.rows)
+            assert self.rows is not None
             given = self.rows.columns[given]
             if isinstance(given, tuple):
                 raise ValueError(f"{what} is a column of texts, expected numbers")
-        numbers = np.asarray(given, dtype=np.float64)
+        numbers = _as_numbers(f"{what} holds", given)
         if numbers.ndim == 0 or len(numbers) != rows:
             raise ValueError(
                 f"{what} has shape {numbers.shape}, expected one for each of {rows} rows"
             )
         return numbers
+
+
+def _as_numbers(what: str, given: object) -> Array:
+    """Return an argument as an array of numbers. Raises ValueError, which begins with `what`, for
+    texts.
+    """
+    array = np.asarray(given)
+    if array.dtype.kind in "OUS":
+        for value in array.ravel().tolist():
+            if isinstance(value, str) and not is_number(value):
+                raise ValueError(f"{what} the text {value!r:.40}, expected numbers")
+    return np.asarray(array, dtype=np.float64)
+
+
+def _expect_column(what: str, name: str, rows: Rows | None) -> None:
+    if rows is None or name not in rows.columns:
+        held = "" if rows is None else f": it has {list_names([*rows.columns])}"
+        raise ValueError(f"{what} is the column {name!r}, which x does not have{held}")
 
 
 def _expect_rows(what: str, column: tuple[str | None, ...], rows: int) -> tuple[str | None, ...]:

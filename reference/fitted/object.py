@@ -206,7 +206,12 @@ class FittedObject:
         ask = self._asker(fit, network)
         try:
             answers = collect(ask, rows, drawn, self.given.prepare, fit.levels)
-        except RError:
+        except RError as error:
+            if self.given.rows is None:
+                said = one_line(str(error))[:MOST_SAID]
+                raise ValueError(
+                    f"R: {said}; if the formula takes no drawn rows, give rows of yours: x="
+                ) from None
             if drawn is None:
                 raise
             drawn = None  # rows that R refuses, though it may take the user's

@@ -190,6 +190,11 @@ def _make_table(
     whole = np.isfinite(answers.predictions).all(axis=1) & np.isfinite(answers.inputs).all(axis=1)
     complete, incomplete_rows = np.flatnonzero(whole), np.flatnonzero(~whole)
     if not len(complete):
+        if answered.is_formula and not rows.are_missing.all():
+            raise ValueError(
+                f"R's formula gives NA for each of {name}, as as.numeric() of texts does (give the"
+                " codes of the factor) and log() below 0"
+            )
         raise ValueError(f"each of {name} has a missing value, expected one without")
     if name != YOURS or not answered.is_formula:
         # outside the formula's domain, or what R's predict() refuses

@@ -17,6 +17,7 @@ from harness.core.contract import Array, Contract
 from harness.core.layout import Block, Layout, Role
 from harness.core.numpy_errors import ours
 from harness.model.errors import as_cause, raised, words_of
+from harness.text.harmless import shown
 from reference.mathematics.equations import outputs
 from reference.mathematics.network import Derived
 from reference.mathematics.nodes import Node
@@ -26,6 +27,7 @@ from reference.notation.given import widths
 
 V = TypeVar("V")
 GROUPS = 9  # of inputs, and heads, at most
+OPERATIONS = "affine, act, add, sub, mul, scale, beside, columns and transpose"
 
 
 @dataclass(frozen=True, eq=False, init=False)
@@ -57,6 +59,8 @@ class Equations(Derived):
     ) -> None:
         sources = widths(f"{name}: inputs", inputs, GROUPS)
         sinks = widths(f"{name}: outputs", outputs, GROUPS)
+        if not isinstance(shapes, Mapping):
+            raise ValueError(f"{name}: shapes is {shown(shapes, 40)}, expected shapes by name")
         blocks = {}
         for block, shape in shapes.items():
             blocks[block] = widths(f"{name}: block {block}", shape, 2)
@@ -113,14 +117,16 @@ class Equations(Derived):
             blocks, x, output = outputs(tape, self, theta, inputs)
         except Exception as error:  # whatever a user's function raises
             reason = words_of(error) if issubclass(type(error), ValueError) else raised(error)
+            if issubclass(type(error), AttributeError | TypeError):
+                reason += f"; m has {OPERATIONS}, and nothing else computes with its numbers"
             raise ValueError(f"{self.name}: forward: {reason}") from as_cause(error)
         slopes = tape.slopes([(output, np.zeros((1, 1, sum(self.outputs))))])
         names = [*(block.name for block in self.layout.blocks), "inputs"]
         for name, node in zip(names, [*blocks, x], strict=True):
             if node not in slopes:
                 raise ValueError(
-                    f"{self.name}: forward: {name} reach no output, expected all to be used: leave"
-                    " them out"
+                    f"{self.name}: forward: {name} has no effect on the outputs, expected all to be"
+                    " used: leave it out"
                 )
         tape.sums += (node.sum for node in tape.nodes)
         tape.sums += slopes.values()

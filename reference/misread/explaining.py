@@ -84,21 +84,34 @@ class Explanation:
                 _with_inputs(truth, lambda table: table.inputs * np.sqrt(rows / (rows - 1))),
             )
         raw, inputs = truth.tables[0].given[0], np.asarray(truth.tables[0].inputs)
-        if raw.shape == inputs.shape and not np.array_equal(raw, inputs):
+        if raw.shape != inputs.shape:
+            return
+        if not np.array_equal(raw, inputs):
             words = "the inputs are not scaled"
             if self.is_encoded:
                 words = self._compare_columns(truth.tables[0])
-            yield words, _with_inputs(truth, lambda table: table.given[0])
+            yield from _with_and_without_clip(words, truth, lambda table: table.given[0])
+            yield "the inputs are scaled twice", _with_inputs(truth, _scale_again)
+            words = (
+                "the numbers by which the inputs are scaled are float32, as torch.tensor([...]) of"
+                " Python's numbers is: give dtype=torch.float64"
+            )
+            yield from _with_and_without_clip(words, truth, _scale_by_float32)
+        words = "the inputs go through float32, which keeps 7 digits: leave them float64"
+        yield from _with_and_without_clip(words, truth, _scale_float32)
 
     def _compare_columns(self, table: Table) -> str:
         """Return a sentence on the first column in which `encode` differs from R."""
         inputs, rows = np.asarray(table.inputs), len(self.fit.fitted)
         over_n = np.sqrt(rows / (rows - 1)) if rows > 1 else 1.0
-        row, column = (int(place) for place in np.argwhere(table.given[0] != inputs)[0])
+        apart = abs(table.given[0] - inputs)
+        seen = apart > ALIKE * abs(inputs).max(axis=0)  # not the rounding of a mean
+        row, column = (int(place) for place in np.argwhere(seen if seen.any() else apart > 0)[0])
+        digits = 5 if seen.any() else 17
         return (
             f"encode makes other columns than R's model.matrix: {self.fit.columns[column]} of row"
-            f" {table.places[row]} is {table.given[0][row, column]:.5g}, R's is"
-            f" {inputs[row, column]:.5g}{self._describe_column(table, column, over_n)}"
+            f" {table.places[row]} is {table.given[0][row, column]:.{digits}g}, R's is"
+            f" {inputs[row, column]:.{digits}g}{self._describe_column(table, column, over_n)}"
         )
 
     def _describe_column(self, table: Table, column: int, over_n: float) -> str:
@@ -111,9 +124,17 @@ class Explanation:
         mine, theirs = table.given[0][:, column], np.asarray(table.inputs)[:, column]
         if (abs(mine - over_n * theirs) <= ALIKE * abs(mine)).all():
             return " (divided by a standard deviation that divides by n, not by n - 1)"
+        if np.array_equal(mine, _round(mine)) and not np.array_equal(theirs, _round(theirs)):
+            return " (it went through float32, which keeps 7 digits)"
         names = np.array(self.fit.columns)
         same = [np.array_equal(mine, other) for other in np.asarray(table.inputs).T]
-        return f" (it is R's {names[same][0]})" if any(same) else ""
+        if any(same):
+            return f" (it is R's {names[same][0]})"
+        for name, levels in self.fit.levels.items():
+            own = np.isin(names, [name + level for level in levels[1:]])
+            if own.any() and np.array_equal(mine, 1 - np.asarray(table.inputs)[:, own].sum(axis=1)):
+                return f" (it is 1 where {name} is {levels[0]}, R's reference level)"
+        return ""
 
     def _explain_held(self, truth: Truth, held: Array | None) -> str:
         """Return in words the mistake in reading the fitted object that explains the weights `held`
@@ -148,12 +169,56 @@ def _with_weights(truth: Truth, wts: Array) -> Callable[[Table], Array]:
     return solve
 
 
-def _with_inputs(truth: Truth, change: Callable[[Table], Array]) -> Callable[[Table], Array]:
+def _with_and_without_clip(
+    words: str, truth: Truth, change: Callable[[Table], Array]
+) -> Iterator[tuple[str, Callable[[Table], Array]]]:
+    """Yield a cause of differences so small that nnet's clip matters, for ports with and without
+    it.
+    """
+    yield words, _with_inputs(truth, change)
+    yield words, _with_inputs(truth, change, NumpyNet())
+
+
+def _with_inputs(
+    truth: Truth, change: Callable[[Table], Array], net: NumpyNet = NUMPY
+) -> Callable[[Table], Array]:
     def solve(table: Table) -> Array:
         problem = replace(truth.exact_problem(table), inputs=change(table)[None])
-        return np.asarray(NUMPY.observe(problem).values["forward"][0])
+        return np.asarray(net.observe(problem).values["forward"][0])
 
     return solve
+
+
+def _find_scaling(table: Table) -> tuple[Array, Array]:
+    """Return the centre and the spread (I,) by which the inputs of a table follow from its raw
+    columns.
+    """
+    raw, inputs = table.given[0], np.asarray(table.inputs)
+    if np.array_equal(raw, inputs):
+        return np.zeros(raw.shape[1]), np.ones(raw.shape[1])
+    from_centre = raw - raw.mean(axis=0)
+    with np.errstate(all="ignore"):
+        spread = (from_centre**2).sum(axis=0) / (from_centre * inputs).sum(axis=0)
+    return raw.mean(axis=0) - spread * inputs.mean(axis=0), spread
+
+
+def _scale_again(table: Table) -> Array:
+    centre, spread = _find_scaling(table)
+    return np.asarray((np.asarray(table.inputs) - centre) / spread)
+
+
+def _scale_by_float32(table: Table) -> Array:
+    centre, spread = (_round(each) for each in _find_scaling(table))
+    return np.asarray((table.given[0] - centre) / spread)
+
+
+def _scale_float32(table: Table) -> Array:
+    centre, spread = _find_scaling(table)
+    return np.asarray((_round(table.given[0]) - centre) / spread)
+
+
+def _round(numbers: Array) -> Array:
+    return numbers.astype(np.float32).astype(np.float64)
 
 
 class _Search:

@@ -115,6 +115,11 @@ _ORDERS: tuple[tuple[str, Callable[[Array], Array]], ...] = (
 
 def _read_orders(layers: _Layers) -> Iterator[Reading]:
     """Yield readings in which the layers, or units, are taken in another order."""
+    if layers.net.hidden == layers.net.inputs > 1:
+        turned = np.hstack([layers.hidden[:, :1], layers.hidden[:, 1:].T])
+        words = "the hidden weights are transposed (as many units as inputs, so the shapes fit)"
+        yield Reading(words, layers.joined(hidden=turned))
+    yield from _read_coefficients(layers)
     for words, change in _ORDERS:
         hidden = change(layers.hidden) if len(layers.hidden) else layers.hidden
         outputs = change(layers.outputs)
@@ -132,15 +137,23 @@ def _read_orders(layers: _Layers) -> Iterator[Reading]:
         outputs[:, in_order:] = 0.0
         words = "the skip inputs have no effect on the outputs"
         yield Reading(words, layers.joined(outputs=outputs))
-    if layers.net.hidden == layers.net.inputs > 1:
-        turned = np.hstack([layers.hidden[:, :1], layers.hidden[:, 1:].T])
-        words = "the hidden weights are transposed (as many units as inputs, so the shapes fit)"
-        yield Reading(words, layers.joined(hidden=turned))
     if layers.outputs.size and layers.hidden.size:
         both = layers.joined()
         swapped = np.concatenate([both[layers.outputs.size :], both[: layers.outputs.size]])
         words = "the outputs' weights are read first, and nnet has the hidden units' first"
         yield Reading(words, swapped)
+
+
+def _read_coefficients(layers: _Layers) -> Iterator[Reading]:
+    """Yield readings of multinom()'s coef(), a matrix with a row for each class but the first."""
+    baseline, coef = layers.outputs[:1], layers.outputs[1:]
+    if layers.net.hidden or baseline.any() or len(coef) < 2:
+        return
+    words = "the numbers of coef(fit), which R writes column by column, are taken row by row"
+    by_row = coef.T.ravel().reshape(coef.shape)
+    yield Reading(words, layers.joined(outputs=np.vstack([baseline, by_row])))
+    words = "the rows of coef(fit), one a class, are taken for its columns"
+    yield Reading(words, layers.joined(outputs=np.vstack([baseline, _by_column(coef)])))
 
 
 def _orders(count: int) -> Iterator[tuple[int, ...]]:

@@ -80,9 +80,10 @@ class Certificate:
                 f"The port predicts what {self.witness} predicts: the worst number uses"
                 f" {100 * share:.2g} % of its rounding bound"
             )
-        if any(verdict.status.fails for verdict in self.verdicts):
+        if any(verdict.status is Status.FAIL for verdict in self.verdicts):
             return f"The port does NOT predict what {self.witness} predicts"
-        open_ones = [f"{one.check} {one.status}" for one in self.verdicts if not one.status.judges]
+        rest = [one for one in self.verdicts if one.status is not Status.PASS]
+        open_ones = [f"{one.check} {one.status}" for one in rest]
         return f"Not everything could be judged: {', '.join(open_ones)}"
 
 

@@ -85,7 +85,7 @@ def write_columns(terms: FormulaTerms) -> str:
     lines.append('    or a DataFrame; None, NaN and "NA" are missing values."""')
     lines += _wrap("    raw = [", [f"rows[{quoted(name)}]" for name in terms.variables], "]")
     lines.append("    made = []")
-    lines += _wrap("    for (", [*names.values(), ""], ") in zip(*raw):")
+    lines += _wrap("    for (", [*names.values(), ""], ") in zip(*raw, strict=True):")
     lines += _wrap("        made.append([", entries, "])")
     lines.append("    return torch.tensor(made, dtype=torch.float64)")
     helpers = [source for name, source in HELPERS.items() if name in used]

@@ -138,10 +138,11 @@ def write_model(net: FittedNet, file: str, smooth: bool) -> str:
     return source
 
 
-def write_test(net: FittedNet, fit: str, smooth: bool) -> str:
+def write_test(net: FittedNet, fit: str, smooth: bool, name: str) -> str:
     """Return the source of test_model.py, a case that judges the module.
 
     `fit` is the path of the fit, or of R's answers about it, relative to the module's folder.
+    `name` is that of the case: those of several ports in one run must differ.
     """
     imported = "Port, columns" if has_columns(net) else "Port"
     arguments = [quoted(fit), "Port"]
@@ -151,9 +152,13 @@ def write_test(net: FittedNet, fit: str, smooth: bool) -> str:
         arguments.append(f"encode={quoted(COLUMNS)}")
     if not smooth:
         arguments.append(f"clip={NNET_CLIP:g}")
+    arguments.append(f"name={quoted(name)}")
     lines = [f'"""Does model.py predict what R\'s nnet predicts? Written by {BY}."""', ""]
     lines += [f"from .model import {imported}", "from nnet_parity import fitted, verify", ""]
-    lines.append(f"test_port = verify(fitted({', '.join(arguments)}))")
+    call = f"test_port = verify(fitted({', '.join(arguments)}))"
+    if len(call) > WIDTH:
+        call = f"test_port = verify(\n    fitted({', '.join(arguments)})\n)"
+    lines.append(call)
     return "\n".join([*lines, ""])
 
 

@@ -83,7 +83,11 @@ load_fit <- function(path, trust) {
         object
     }
     fit <- check(load_object(path))
-    if (trust) return(fit)
+    if (trust) {
+        # R's own predict() takes a spline of the formula from there
+        if (any(c("ns", "bs") %in% functions_of(attr(fit$terms, "predvars")))) library(splines)
+        return(fit)
+    }
     formula <- identical(class(fit), c("nnet.formula", "nnet")) || identical(class(fit), c("multinom", "nnet"))
     if (!formula && !identical(class(fit), "nnet")) stop("it has other classes than nnet() gives")
     if (formula) check_formula(fit)
@@ -159,7 +163,10 @@ has_formula <- function(fit) inherits(fit, c("nnet.formula", "multinom"))
 make_rows <- function(fit, names, columns, prepare) {
     formula <- has_formula(fit)
     x <- if (formula) make_frame(names, columns, attr(fit$terms, "dataClasses")) else make_matrix(names, columns)
-    if (!is.null(prepare)) x <- eval(parse(text = prepare, keep.source = FALSE), list(x = x), globalenv())
+    if (!is.null(prepare)) {
+        prepared <- function() eval(parse(text = prepare, keep.source = FALSE), list(x = x), globalenv())
+        x <- tryCatch(prepared(), error = function(e) stop(sprintf("prepare=: %s", conditionMessage(e)), call. = FALSE))
+    }
     if (formula) as.data.frame(x) else x
 }
 
@@ -190,7 +197,15 @@ make_matrix <- function(names, columns) {
 make_frame <- function(names, columns, classes) {
     for (i in seq_along(names)) {
         class <- if (names[i] %in% names(classes)) classes[[names[i]]] else ""
+        if (class == "other") {
+            stop(sprintf("%s was fitted as a date, or as another class that rows do not hold: fit with as.numeric(%s)",
+                         names[i], names[i]))
+        }
         if (class == "logical") columns[[i]] <- as.logical(columns[[i]])
+        # relevel() takes factors alone
+        else if (is.character(columns[[i]]) && any(startsWith(names(classes), sprintf("relevel(%s,", names[i])))) {
+            columns[[i]] <- factor(columns[[i]])
+        }
         else if (class %in% c("factor", "ordered", "character")) columns[[i]] <- as.character(columns[[i]])
     }
     structure(columns, names = names, row.names = seq_along(columns[[1L]]), class = "data.frame")

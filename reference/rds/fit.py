@@ -31,6 +31,10 @@ class Terms(Protocol):
     def levels(self) -> dict[str, tuple[str, ...]]:
         """The levels of each raw column that is a factor, a text or a logical."""
 
+    @property
+    def refused(self) -> str:
+        """The reason why R alone computes the columns; "" if `columns` does."""
+
     def columns(self, rows: Rows) -> Array:
         """Return the inputs (R, I), as R's model.matrix computes them without the intercept.
 

@@ -143,6 +143,11 @@ def _check_class(top: Value) -> None:
     found = f"an object of class {', '.join(classes[:3])}" if classes else f"R's {top.kind}"
     if "finalModel" in top.attribute("all names").texts:
         raise ValueError(f"it holds {found}; give fit$finalModel: saveRDS(fit$finalModel, file)")
+    if top.kind == "list" and (not classes or "avNNet" in classes):
+        one = "fit$model[[1]]" if classes else "fits[[1]]"
+        raise ValueError(f"it holds {found}; of several fits give one: saveRDS({one}, file)")
+    if any(name.startswith("summary.") for name in classes):
+        raise ValueError(f"it holds {found}; give the fit itself: saveRDS(fit, file)")
     if top.kind != "list" or "nnet" not in classes:
         raise ValueError(f"it holds {found}, expected what nnet() returned: saveRDS(fit, file)")
 

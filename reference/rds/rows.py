@@ -66,9 +66,10 @@ class Rows:
         a missing column.
         """
         if missing := [name for name in names if name not in self.columns]:
+            plural = "s" * (len(missing) > 1)
             raise ValueError(
-                f"the data have no column {list_names(missing)}, expected {list_names(names)};"
-                f" they have {list_names([*self.columns])}"
+                f"the data have no column{plural} {list_names(missing)}, expected"
+                f" {list_names(names)}; they have {list_names([*self.columns])}"
             )
         return replace(self, columns={name: self.columns[name] for name in names})
 
@@ -119,6 +120,17 @@ class Rows:
     def are_numbers(self) -> bool:
         """Are all columns numbers?"""
         return not any(isinstance(column, tuple) for column in self.columns.values())
+
+    @property
+    def are_missing(self) -> NDArray[np.bool_]:
+        """A mask of the rows (R,) with a missing value."""
+        missing = np.zeros(len(self), dtype=bool)
+        for column in self.columns.values():
+            if isinstance(column, tuple):
+                missing |= [text is None for text in column]
+            else:
+                missing |= np.isnan(column)
+        return missing
 
     def matrix(self) -> Array:
         """Return the columns of numbers joined to a matrix (R, K).
@@ -304,6 +316,11 @@ def _read(path: Path) -> bytes:
             f"{path} has {values:,} values, expected at most {MOST_VALUES:,}: give some of its rows"
         )
     return content
+
+
+def split_names(text: str) -> list[str]:
+    """Return the names in the text of an option: A,B or "A, first",B."""
+    return [name.strip() for name in next(csv.reader([text], skipinitialspace=True), [])]
 
 
 def list_names(names: Sequence[str]) -> str:

@@ -165,9 +165,21 @@ def read_terms(
         stated_levels = {}
         for name, expression in predictors:
             texts = xlevels.named().get(name, NULL).texts
-            if texts:
-                stated_levels[names_in(expression)[0]] = tuple(map(str, texts))
+            if texts and (column := _levelled_column(expression)):
+                stated_levels[column] = tuple(map(str, texts))
         return FormulaTerms(variables, refused=str(error), told_levels=stated_levels)
+
+
+def _levelled_column(expression: Value) -> str:
+    """Return the raw column whose texts are a variable's levels, as of `site`, `factor(site)` or
+    `relevel(site, "east")`; "" for an expression that computes others, as `cut(age, 3)`.
+    """
+    if expression.kind == "symbol":
+        return expression.symbol
+    is_kept = expression.symbol in ("factor", "as.factor") and len(expression.parts) == 2
+    if is_kept or expression.symbol == "relevel":
+        return expression.parts[1].symbol if expression.parts[1].kind == "symbol" else ""
+    return ""
 
 
 def _read_supported(

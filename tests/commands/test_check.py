@@ -114,6 +114,21 @@ def test_a_port_is_judged_by_a_fit(verb: Verb, tmp_path: Path, live_r: None) -> 
     assert verb("check", NET, "--like", "fit.rds")[0] == 1
 
 
+def test_columns_and_targets_of_a_fit_are_chosen(
+    verb: Verb, tmp_path: Path, live_r: None, approved: Approved
+) -> None:
+    """By their names in the file of rows; the first target is a typing error."""
+    make_fit(tmp_path / "fit.rds", "fit(x[, 1], cbind(d$y, d$b), size = 4, linout = TRUE)")
+    (tmp_path / "rows.csv").write_text("note,a,y,b\n" + "".join(f"n,{i},1,2\n" for i in range(9)))
+    given = ["--like", "fit.rds", "--data", "rows.csv", "--columns", "a"]
+    code, said = verb("check", NET, *given, "--y", "Y, b")
+    assert code == 2
+    approved(said)
+    code, said = verb("check", NET, *given, "--y", "y, b")
+    assert code == 1
+    assert "a prediction was not answered" in said
+
+
 @pytest.mark.parametrize(
     "options",
     [

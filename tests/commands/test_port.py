@@ -108,6 +108,26 @@ def test_the_test_that_is_written_passes(
     assert result.parseoutcomes()["failed"] >= 1
 
 
+def test_several_ports_are_tested_in_one_run(
+    port: Port, mine: Mine, tmp_path: Path, live_r: None
+) -> None:
+    """Of two fits, and of one fit in two folders: their cases have names of their own."""
+    root = mine.pytester.path
+    fit, other = (make_fit(tmp_path / f"{name}.rds", CALLS["matrix"]) for name in ("fit", "other"))
+    for one, folder in ((fit, "fit"), (other, "other"), (fit, "again")):
+        assert port(str(one), "-o", str(root / folder))[0] == 0
+    result = mine.pytest("--parity-r", "recorded")
+    result.assert_outcomes(passed=6)
+    assert "nnet-parity: 3 questions answered, 0 mismatches" in result.stdout.str()
+
+
+def test_an_unknown_option_shows_those_of_the_verb(port: Port, approved: Approved) -> None:
+    """Not those of all verbs."""
+    code, said = port("fit.rds", "--smoth")
+    assert code == 2
+    approved(said)
+
+
 def test_a_file_that_was_changed_is_not_overwritten(
     port: Port, tmp_path: Path, live_r: None, approved: Approved
 ) -> None:

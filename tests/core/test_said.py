@@ -49,6 +49,14 @@ def test_a_number_of_starts_that_is_none_ends_the_run(
     approved(result.errlines)
 
 
+def test_a_test_file_is_no_folder_of_kept_results(mine: Mine, approved: Approved) -> None:
+    """--parity-keep takes a value, and would take the name of the tests for it."""
+    mine.write_sine()
+    result = mine.pytest("--parity-keep", "test_mine.py")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    approved(result.errlines)
+
+
 def test_what_nnet_cannot_judge(approved: Approved) -> None:
     """Outputs that it does not have, and steps."""
     relu, tanh = Network(1, 4, 1, "logistic", "relu"), Network(1, 4, 1, "tanh")

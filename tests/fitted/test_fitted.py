@@ -84,6 +84,17 @@ def test_a_right_port_of_a_matrix_fit_passes(name: str, tmp_path: Path) -> None:
     assert statuses(judge_all(case)) == PASSES
 
 
+@pytest.mark.parametrize("y", [["y", "a"], ("y", "a")])
+def test_targets_of_several_outputs_are_names_of_columns(y: Any, tmp_path: Path) -> None:
+    """They are no inputs of a net that was fitted on a matrix; in another order they are others."""
+    path, fit = made(tmp_path, CALLS["two outputs"])
+    x = {"left": matrix()[:, 0], "right": matrix()[:, 1], "y": numbers()["y"], "a": numbers()["a"]}
+    port = Port(fit.topology, fit.wts)
+    assert statuses(judge_all(fitted(path, port, x=x, y=y))) == PASSES
+    other = statuses(judge_all(fitted(path, port, x=x, y=list(y)[::-1])))
+    assert other == {**PASSES, "value": "BROKEN"}
+
+
 def _bias_last(hidden: Array, outputs: Array) -> tuple[Array, Array]:
     return np.roll(hidden, 1, axis=1), np.roll(outputs, 1, axis=1)
 

@@ -31,6 +31,10 @@ def test_each_misreading_has_its_words(approved: Approved) -> None:
     net = Topology(2, 2, 1, (into, into, (0, 3, 4, 1, 2)), True)
     words = [each.words for each in list_readings(net, np.arange(11) + np.pi, ("age", "dose"))]
     approved(dict.fromkeys(words))
+    logits = Topology(2, 0, 3, ((0, 1, 2),) * 3, True)
+    coef = np.concatenate([np.zeros(3), np.arange(6) + np.pi])
+    words = [each.words for each in list_readings(logits, coef, ("age", "dose"))]
+    approved([each for each in words if "coef(fit)" in each])
 
 
 def test_what_passes_says_how(tmp_path: Path, approved: Approved) -> None:
@@ -202,6 +206,7 @@ def test_arguments_that_fit_nowhere_are_refused(tmp_path: Path, approved: Approv
     holes = {"a": [1.0, np.nan], "b": [np.nan, 2.0]}
     for given in ({"x": texts, "y": "c"}, {"y": [1.0]}, {"x": holes}):
         said.append(judge_all(fitted(path, port, **given))[0].why)
+    said.append(judge_all(fitted(path, port, x=matrix(), encode=lambda _: [["p"]]))[0].why)
     lost = np.full((2, 2), np.nan)
     said.append(judge_all(fitted(path, port, x=lost))[0].why)
     approved(said)
@@ -227,8 +232,35 @@ class Exponential(Port):
         return torch.exp(super().forward(x) / 8)
 
 
+class Twice(Scaled):
+    """A port that scales its inputs again."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward((x - self.centre) / self.spread)
+
+
+class InFloat32(Scaled):
+    """A port that makes its inputs float32, and float64 again."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x.float().double())
+
+
+class Dropping(Scaled):
+    """A port that drops inputs, as it was trained."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(self.dropout(x))
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self.dropout = nn.Dropout(0.5)
+
+
 def test_mistakes_beside_the_network_are_named(tmp_path: Path, approved: Approved) -> None:
-    """The response undone, predictions in another order, a spread over n in one's own encoder."""
+    """The response undone, predictions in another order, an encoder's spread over n or reference
+    level, scaling twice or in float32, and dropout in train().
+    """
     path, fit = made(tmp_path, CALLS["matrix"])
     said = []
     hidden, outputs = split(fit.topology, fit.wts)
@@ -238,13 +270,22 @@ def test_mistakes_beside_the_network_are_named(tmp_path: Path, approved: Approve
     order = fit.fitted[::-1]
     said.append(judge_all(fitted(path, port, x=matrix(), predictions=order))[0].why)
     path, fit = made(tmp_path, "fit(y ~ scale(a) + f, d, size = 2, linout = TRUE)")
+    for freedom, last in ((0, "w"), (1, "u")):  # with the right spread, its rounding is not blamed
 
-    def encode(rows: dict[str, Any]) -> Any:
-        texts, a = np.array(rows["f"]), numbers()["a"]
-        return np.stack([(rows["a"] - a.mean()) / a.std(), texts == "v", texts == "w"], axis=1)
+        def encode(rows: dict[str, Any], ddof: int = freedom, last: str = last) -> Any:
+            texts, a = np.array(rows["f"]), numbers()["a"]
+            scaled = (rows["a"] - a.mean()) / a.std(ddof=ddof)
+            return np.stack([scaled, texts == "v", texts == last], axis=1)
 
-    case = fitted(path, Port(fit.topology, fit.wts), x=rows_file(tmp_path), encode=encode)
-    said.append(judge_all(case)[0].why)
+        case = fitted(path, Port(fit.topology, fit.wts), x=rows_file(tmp_path), encode=encode)
+        said.append(judge_all(case)[0].why)
+    path, fit, centre, spread, prepare = scaled_fit(tmp_path)
+    for kind in (Twice, InFloat32, Dropping):
+        port = kind(fit.topology, fit.wts, centre, spread)
+        said.append(judge_all(fitted(path, port, x=matrix(), prepare=prepare))[0].why)
+    in_float32 = centre.astype(np.float32), spread.astype(np.float32)
+    port = Scaled(fit.topology, fit.wts, *in_float32)  # type: ignore[arg-type]
+    said.append(judge_all(fitted(path, port.double(), x=matrix(), prepare=prepare))[0].why)
     approved(said, mask_figures=True)
 
 

@@ -148,6 +148,17 @@ def test_a_case_that_a_loop_overwrites_is_named(mine: Mine) -> None:
     ]
 
 
+def test_a_file_that_ends_early_has_one_reason(mine: Mine) -> None:
+    """Of two cases of one name; the cases below it are not accused beside it."""
+    names = "".join(f"test_{name} = verify(A_CASE)\n" for name in ("one", "two", "three"))
+    write(mine, names)
+    result = mine.pytest()
+    result.assert_outcomes(errors=1)
+    text = result.stdout.str()
+    assert "expected a name for each (name=)" in text
+    assert "was not collected" not in text
+
+
 SELECTIONS = [
     ["-k", "other"],
     ["test_mine.py::test_other"],

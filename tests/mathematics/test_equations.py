@@ -273,6 +273,8 @@ NONE: dict[str, Callable[..., Any]] = {
     "two heads for one": lambda m, p, x: (p["b"], p["b"]),
     "a block unused": lambda m, p, x: m.affine(x, p["W"]),
     "a block unknown": lambda m, p, x: p["V"],
+    "an operation of Python": lambda m, p, x: x + p["b"],
+    "an operation unknown": lambda m, p, x: m.linear(x, p["W"]),
 }
 
 
@@ -287,8 +289,8 @@ def test_what_is_no_network_is_said(forward: Callable[..., Any], approved: Appro
 
 @pytest.mark.parametrize(
     "given",
-    [{"inputs": 0}, {"outputs": (2, -1)}, {"shapes": {"W": (2, 3, 1)}}],
-    ids=["inputs", "outputs", "shapes"],
+    [{"inputs": 0}, {"outputs": (2, -1)}, {"shapes": {"W": (2, 3, 1)}}, {"shapes": [(2, 3)]}],
+    ids=["inputs", "outputs", "shapes", "no names"],
 )
 def test_shapes_that_are_none_are_said(given: dict[str, Any], approved: Approved) -> None:
     """In a sentence too."""

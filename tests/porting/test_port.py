@@ -204,7 +204,14 @@ def test_what_is_written(tmp_path: Path, approved: Approved) -> None:
         source = write_model(net, "fit.rds", smooth)
         assert call != CALLS["matrix"] or source.count("\n") <= 42
         approved(source.replace(net.digest, "<digest>"))
-        approved(write_test(net, "../fit.rds", smooth))
+        approved(write_test(net, "../fit.rds", smooth, "port of fit"))
+
+
+def test_columns_of_other_lengths_are_refused(tmp_path: Path) -> None:
+    """No row is dropped in silence."""
+    net = read_fit(make_fit(tmp_path / "fit.rds", "fit(y ~ a + b, d, size = 1)"), LIVE)
+    with pytest.raises(ValueError, match="shorter"):
+        write(net, tmp_path).columns({"a": [1.0, 2.0], "b": [1.0]})
 
 
 def test_texts_of_the_object_cannot_become_code(tmp_path: Path) -> None:

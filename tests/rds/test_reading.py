@@ -136,6 +136,8 @@ def list_bad(folder: Path) -> Iterator[tuple[str, Path]]:
     saved = {
         "lm": "lm(y ~ a, d)",
         "list": "list(wts = 1)",
+        "several": 'structure(list(model = list(fit(x, d$y, size = 1))), class = "avNNet")',
+        "summary": "summary(fit(x, d$y, size = 1))",
         "NULL": "NULL",
         "number": "3",
         "function": "function(x) x",
