@@ -21,6 +21,9 @@ from harness.training.trainer import Population
 
 Check = Literal["forward", "loss", "gradient", "input_gradient", "step", "final", "fit"]
 ProblemMaker = Callable[[Formulation], Sequence[Problem]]
+STEPS_ALONE = (
+    "; to judge single steps, write checks=['loss', 'gradient', 'step'] in a case of its own"
+)
 ENDS = ("final", "fit")  # checks of the result of training
 # checks of a model in training, at every state that it visits
 LOCKSTEP = ("loss", "gradient", STEP)
@@ -355,9 +358,10 @@ class Case:
                         " as its problems"
                     )
                 if not trains and self.population and (ends or what == "subject"):
+                    steps = "" if what == "subject" else STEPS_ALONE
                     raise TypeError(
                         f"{who}: {what} {shown(found, say=str)} is not trained, expected"
-                        " Trained(...) or a trainer"
+                        f" Trained(...) or a trainer{steps}"
                     )
 
 
