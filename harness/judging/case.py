@@ -357,6 +357,12 @@ class Case:
                         f"{who}: {what} {shown(found, say=str)} is trained, expected a Population"
                         " as its problems"
                     )
+                if trains and what == "reference" and set(self._checks()) & set(LOCKSTEP):
+                    raise TypeError(
+                        f"{who}: reference {shown(found, say=str)} is trained, expected numpy_net"
+                        " or r_nnet where single steps are judged: whether two trainings take the"
+                        " same steps shows with both as subjects, by one recipe"
+                    )
                 if not trains and self.population and (ends or what == "subject"):
                     steps = "" if what == "subject" else STEPS_ALONE
                     raise TypeError(

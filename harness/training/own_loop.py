@@ -30,7 +30,7 @@ class LoopTraining(Training):
     The model is looked at whenever it is called, and once more when the loop has ended. Parameters
     that differ from those before, after a gradient was computed, are a step. So backward() may be
     called several times for one step, and the model without any. The loop's own losses are not
-    seen; a number that it returns is the loss that it claims.
+    seen: many return the one before their last step.
     """
 
     def __init__(
@@ -39,7 +39,6 @@ class LoopTraining(Training):
         super().__init__(learner, procedure, device, visits)
         self._single = learner
         self._steps, self._moved = 0, False
-        self._claimed: float | None = None
         self._before: list[torch.Tensor] = []
         if not visits:  # gradients tell steps from a model that is changed between two calls
             self._watch_gradients()
@@ -74,7 +73,7 @@ class LoopTraining(Training):
         watch = module.register_forward_pre_hook(look)
         self._count_calls()
         try:
-            self._read_claim(loop(module, inputs, targets))
+            loop(module, inputs, targets)
         except _Seen:
             pass
         finally:
@@ -138,15 +137,6 @@ class LoopTraining(Training):
         if self._steps % REPORTED == 0:
             say(f"step {self._steps:,}")
 
-    def _read_claim(self, returned: object) -> None:
-        """Read the loss that the loop claims, if it returns one number."""
-        import torch
-
-        if isinstance(returned, torch.Tensor) and returned.numel() == 1:
-            returned = returned.detach().item()
-        if isinstance(returned, int | float | np.floating) and not isinstance(returned, bool):
-            self._claimed = float(returned)
-
     def states(self) -> Array:
         """Return the own parameters before every step and after the last step, (K + 1, 1, P)."""
         self._states.append(self._before)
@@ -162,6 +152,3 @@ class LoopTraining(Training):
     def losses(self) -> Array:
         """Return no losses, (0, 1): those of the loop are not seen."""
         return np.empty((0, 1))
-
-    def claim(self) -> Array:
-        return super().claim() if self._claimed is None else np.array([self._claimed])

@@ -5,6 +5,7 @@ begins; a state is the same vector before or after a step. In shapes, D counts s
 rows, I inputs, and P own parameters.
 """
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from time import perf_counter
@@ -28,7 +29,7 @@ from harness.pytorch.subject import Subject
 from harness.text.harmless import exact, shown
 from harness.training.as_network import describe_sums, express_in_network
 from harness.training.clock import TrainingDeadlinePassed
-from harness.training.learner import Learner, SingleLearner, StackLearner
+from harness.training.learner import Learner, SingleLearner, StackLearner, describe_dropout
 from harness.training.limits import LeftRange, Stays, make_limits, validate
 from harness.training.loop import Procedure, Training, describe_ends
 from harness.training.model_trainer import ModelTrainer
@@ -57,8 +58,8 @@ class Trained(ModelTrainer):
     `loop(model, inputs, targets)` is a user's whole training loop, which makes its own optimiser;
     the recipe says what it is expected to do. It is called once for each start, with a model at
     that start, inputs (R, I), and targets in the form of the model's outputs: a tensor of each, or
-    a list if there are several. Its gradients and steps are judged. Its losses are not seen; a
-    number that it returns is the loss that it claims.
+    a list if there are several. Its gradients, its steps and its end are judged; its losses are not
+    seen, and what it returns is not read.
 
     `stays` states that parameters stay in a range, for example because `after` clamps them: a pair
     (smallest, largest), or such pairs by the name of a tensor. A fit fails if a parameter leaves
@@ -125,6 +126,13 @@ class Trained(ModelTrainer):
                 f"{self.name}: loop is {shown(self.loop, 40)}, expected a function of a model,"
                 " inputs and targets"
             )
+        try:
+            inspect.signature(self.loop).bind("model", "inputs", "targets")
+        except TypeError as error:
+            raise TypeError(
+                f"{self.name}: {error}, expected a loop that is called as loop(model, inputs,"
+                " targets)"
+            ) from None
         if self.stacked or self.iterate or self.before or self.after:
             raise ValueError(
                 f"{self.name} has a loop, expected none of stacked, iterate, before and after"
@@ -158,12 +166,13 @@ class Trained(ModelTrainer):
             f" weight_decay {weight_decay:g}, which {acts}"
         )
 
-    def _describe_limits(self, start: Problem) -> str:
-        """Return sentences on two simultaneous weight penalties, and on parameters of which only
-        the sum is identified; "" if there are none.
+    def _describe_limits(self, start: Problem, module: Any) -> str:
+        """Return sentences on two simultaneous weight penalties, on parameters of which only the
+        sum is identified, and on dropout in use; "" if there are none.
         """
         sums = describe_sums(self.title(), start.formulation, self.recipe)
-        return "; ".join(filter(None, [self.describe_penalties(start.loss), sums]))
+        said = [self.describe_penalties(start.loss), sums, describe_dropout(module)]
+        return "; ".join(filter(None, said))
 
     def training(self, start: Problem, dtype: str, device: str, visits: bool = False) -> Training:
         """Prepare a training run from a stack of starts, or from a single start if there is no
@@ -246,8 +255,8 @@ class Trained(ModelTrainer):
         """
         if self.recipe.optimiser == "lbfgs":
             raise ValueError(
-                f"{self.name}: a step of lbfgs is not judged by itself, expected checks=['final',"
-                " 'fit']"
+                f"{self.name} takes steps of lbfgs, which are not judged one by one, expected"
+                " checks=['final', 'fit']"
             )
         runs = []
         try:
@@ -266,7 +275,7 @@ class Trained(ModelTrainer):
         state = replace(
             start,
             kind="state",
-            caveat=self._describe_limits(start),
+            caveat=self._describe_limits(start, runs[0].learner.module),
             own=_flatten(states[:-1]),
             inputs=np.tile(start.inputs, (steps, 1, 1)),
             targets=np.tile(start.targets, (steps, 1, 1)),

@@ -164,6 +164,12 @@ def test_a_wrong_loop_is_told_its_mistake(name: str, approved: Approved) -> None
     approved(likely or lines[1:2])
 
 
+def test_a_training_is_no_reference_of_steps(approved: Approved) -> None:
+    """Nobody knows how far its steps may be off: numpy_net does."""
+    with approved.raises(TypeError):
+        asked(Trained(TanhNet, SGD), "step", references=[Trained(TanhNet, SGD, "other")])
+
+
 def test_losses_inside_a_loop_are_not_seen(approved: Approved) -> None:
     """The check is absent, and says so."""
     verdict = asked(Trained(TanhNet, SGD, "loop", loop=descend()), "loss")
@@ -193,17 +199,40 @@ def test_a_loop_ends_where_the_recipe_ends() -> None:
     assert np.array_equal(found.claimed, expected.claimed)
 
 
-def test_a_loop_says_how_many_steps_it_took_and_claims_what_it_returns() -> None:
-    """Beside the number of its recipe, if that is another one. What is no number is no claim."""
+def test_a_loop_says_how_many_steps_it_took() -> None:
+    """Beside the number of its recipe, if that is another one."""
+    assert end(descend()).ended == ["12 steps"]
+    assert end(descend(steps=5)).ended == ["5 steps (recipe: 12)"]
 
-    def claim(model: nn.Module, x: torch.Tensor, y: torch.Tensor) -> float:
-        descend(steps=5)(model, x, y)
+
+def test_a_loop_may_return_the_loss_before_its_last_step() -> None:
+    """It is no claim about the end."""
+
+    def loop(model: nn.Module, x: torch.Tensor, y: torch.Tensor) -> float:
+        descend()(model, x, y)
         return 1.5
 
-    assert end(descend()).ended == ["12 steps"]
-    found = end(claim)
-    assert found.ended == ["5 steps (recipe: 12)"]
-    assert found.claimed.tolist() == [1.5]
+    assert np.array_equal(end(loop).claimed, end(descend()).claimed)
+
+
+class Dropping(TanhNet):
+    """Some of the hidden units are left out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.drop = nn.Dropout(0.2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        result: torch.Tensor = self.output(self.drop(torch.tanh(self.hidden(x))))
+        return result
+
+
+def test_dropout_in_training_is_named(approved: Approved) -> None:
+    """Its gradients are others at each call."""
+    torch.manual_seed(0)
+    verdict = asked(Trained(Dropping, SGD, "dropping", loop=descend()), "gradient")
+    assert verdict.status is Status.FAIL
+    approved([line for line in verdict.why.splitlines() if "drops" in line])
 
 
 def test_a_loop_is_run_no_further_than_it_is_judged() -> None:
@@ -226,8 +255,12 @@ def test_a_loop_is_run_no_further_than_it_is_judged() -> None:
 
 @pytest.mark.parametrize(
     "given",
-    [{"loop": 3}, {"loop": descend(), "iterate": lambda loss, parameters: None}],
-    ids=["no function", "beside iterate"],
+    [
+        {"loop": 3},
+        {"loop": lambda model: None},
+        {"loop": descend(), "iterate": lambda loss, parameters: None},
+    ],
+    ids=["no function", "other arguments", "beside iterate"],
 )
 def test_a_loop_that_is_none_says_so(given: dict[str, Any], approved: Approved) -> None:
     """What was found, what was expected, when it is written."""
