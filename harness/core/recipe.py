@@ -32,9 +32,10 @@ OPTIMISERS: dict[Optimiser, dict[str, float]] = {
 class Recipe:
     """An optimiser of torch.optim with its settings by PyTorch's names, and when it stops.
 
-    `optimiser` is "sgd" (lr, momentum, weight_decay, dampening, nesterov), "adam" or "adamw" (lr,
-    beta1, beta2, eps, weight_decay), "rmsprop" (lr, alpha, eps, weight_decay) or "lbfgs" (lr,
-    max_iter, history_size, tolerance_grad, tolerance_change; strong Wolfe line search). Training
+    `optimiser` is one of five. "sgd" has lr, momentum, weight_decay, dampening and nesterov. "adam"
+    and "adamw" have lr, beta1, beta2, eps and weight_decay. "rmsprop" has lr, alpha, eps and
+    weight_decay. "lbfgs" has lr, max_iter, history_size, tolerance_grad, tolerance_change, and a
+    strong Wolfe line search. Training
     stops after `steps` steps. It stops earlier, after a step, if the loss before that step is at
     most `until`. Raises ValueError for another optimiser or setting.
     """

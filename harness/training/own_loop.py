@@ -115,8 +115,8 @@ class LoopTraining(Training):
     def _look(self, say: Say, ended: bool = False) -> None:
         """Record a step if the parameters have changed since the last one.
 
-        Where the loop has `ended`, gradients that changed nothing are those of a step, too: so a
-        loop that never moves the parameters is seen.
+        If the loop has `ended` without any step, its last gradients count as a step: so a loop
+        that never moves the parameters is seen.
         """
         import torch
 

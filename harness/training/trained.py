@@ -56,10 +56,9 @@ class Trained(ModelTrainer):
     step of the optimiser.
 
     `loop(model, inputs, targets)` is a user's whole training loop, which makes its own optimiser;
-    the recipe says what it is expected to do. It is called once for each start, with a model at
-    that start, inputs (R, I), and targets in the form of the model's outputs: a tensor of each, or
-    a list if there are several. Its gradients, its steps and its end are judged; its losses are not
-    seen, and what it returns is not read.
+    the recipe states its steps. It is called once for each start, with a model at that start,
+    inputs (R, I), and targets in the form of the model's outputs. Several inputs or targets are a
+    list. The gradients, the steps and the end are judged; losses and returned values are not read.
 
     `stays` states that parameters stay in a range, for example because `after` clamps them: a pair
     (smallest, largest), or such pairs by the name of a tensor. A fit fails if a parameter leaves

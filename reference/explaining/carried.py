@@ -1,5 +1,5 @@
-"""What a training carries on where it should begin anew: gradients that add up, and an optimiser's
-state or parameters of an earlier start.
+"""Mistakes of a training that does not begin anew: gradients add up over the steps, and an
+optimiser keeps the state or the parameters of an earlier start.
 
 In shapes, D counts states (starts and steps) of training runs, P the model's own parameters, T the
 network's parameters, K steps and S starts.
@@ -42,8 +42,8 @@ def add_up(gradients: Array, runs: int) -> Array:
 
 
 def find_accumulated(problem: Problem) -> Iterator[Fault]:
-    """Yield the mistakes of adding up the gradients of all steps: those of all parameters, or of
-    those that do not move.
+    """Yield the mistakes of adding up gradients over the steps: all gradients, or the gradients by
+    parameters that do not move.
     """
     everything = np.ones((problem.runs, problem.theta.shape[1]), dtype=bool)
     yield _accumulate(NEVER_ZEROED, everything, problem.runs)

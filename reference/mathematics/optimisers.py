@@ -1,8 +1,8 @@
 """The steps of optimisers, written once for every arithmetic, as torch.optim defines them.
 
-SGD with momentum (Sutskever et al. 2013, in torch.optim.SGD's form), also with dampening or by
-Nesterov, Adam (Kingma and Ba 2015, algorithm 1, with bias corrections applied to the step size and
-to the denominator), AdamW (Loshchilov and Hutter 2019) and RMSprop (Hinton 2012). Each step uses
+SGD with momentum (Sutskever et al. 2013, in torch.optim.SGD's form), dampening, or Nesterov's
+momentum. Adam (Kingma and Ba 2015, algorithm 1, with bias corrections applied to the step size and
+to the denominator). AdamW (Loshchilov and Hutter 2019), and RMSprop (Hinton 2012). Each step uses
 the gradients that the model's own optimiser got, so that the step is judged by itself; the rounding
 of gradients is judged elsewhere.
 """
