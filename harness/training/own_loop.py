@@ -20,6 +20,13 @@ if TYPE_CHECKING:
     import torch
 
 
+UNSEEN = (
+    "took no step in its loop that can be seen, expected gradients by the parameters of the model"
+    " that the loop was given, not of a copy, and steps that change them in place; its end can be"
+    " judged: checks=['final', 'fit']"
+)
+
+
 class _Seen(BaseException):
     """Ends a user's loop when enough steps have been read; no error of the loop's."""
 
@@ -27,7 +34,7 @@ class _Seen(BaseException):
 class LoopTraining(Training):
     """One run of a user's own loop, `loop(model, inputs, targets)`.
 
-    The model is looked at whenever it is called, and once more when the loop has ended. Parameters
+    The model is looked at whenever it or a layer is called, and when the loop has ended. Parameters
     that differ from those before, after a gradient was computed, are a step. So backward() may be
     called several times for one step, and the model without any. The loop's own losses are not
     seen: many return the one before their last step.
@@ -38,7 +45,7 @@ class LoopTraining(Training):
     ) -> None:
         super().__init__(learner, procedure, device, visits)
         self._single = learner
-        self._steps, self._moved = 0, False
+        self._steps, self._moved, self._looked = 0, False, False
         self._before: list[torch.Tensor] = []
         if not visits:  # gradients tell steps from a model that is changed between two calls
             self._watch_gradients()
@@ -70,32 +77,46 @@ class LoopTraining(Training):
                 raise _Seen
 
         self._before = self._copy_parameters()
-        watch = module.register_forward_pre_hook(look)
+        watched = [each.register_forward_pre_hook(look) for each in module.modules()]
         self._count_calls()
         try:
             loop(module, inputs, targets)
         except _Seen:
             pass
         finally:
-            watch.remove()
+            for watch in watched:
+                watch.remove()
         self._look(say, ended=True)
         self._expect_steps(steps)
         asked = self.procedure.recipe.steps
+        if not self._steps:
+            return "steps not seen"
         return f"{self._steps:,} steps" + ("" if self._steps == asked else f" (recipe: {asked:,})")
 
     def _expect_steps(self, steps: int) -> None:
-        """Raise WrongAnswer if the loop took no step, or if visits ended before `steps`."""
+        """Raise WrongAnswer if visits saw no step, or ended before `steps`."""
+        if not self._visits:
+            return
         if not self._steps:
-            raise WrongAnswer(
-                "took no step in its loop, expected backward() on a loss of the model that the loop"
-                " was given, and changes of that model's parameters in place"
-            )
-        if self._visits and self._moved and self._steps < steps:
+            raise WrongAnswer(UNSEEN)
+        if self._moved and self._steps < steps:
             took = f"{self._steps:,} step" + ("s" if self._steps > 1 else "")
             raise WrongAnswer(
                 f"took {took} in its loop, its recipe says {self.procedure.recipe.steps:,}: if it"
                 " may end so early, write that number in the recipe"
             )
+
+    def _expect_own_gradients(self, first: bool) -> None:
+        """Raise WrongAnswer if parameters changed before the `first` call of the model, or if steps
+        are to be seen.
+        """
+        if first:
+            raise WrongAnswer(
+                "has other parameters in its loop than at its start, expected to begin there: give"
+                " what the loop does to initialise the model as start="
+            )
+        if self._visits:
+            raise WrongAnswer(UNSEEN)
 
     def _find_arguments(self) -> tuple[Any, Any]:
         """Return inputs and targets as the loop gets them: a tensor, or a list of several. Targets
@@ -120,11 +141,17 @@ class LoopTraining(Training):
         """
         import torch
 
-        if not self._latest:
+        if not self._latest and self._moved:
             return
         now = self._copy_parameters()
         moved = not all(map(torch.equal, self._before, now))
-        if not moved and not (ended and not self._steps):
+        first, self._looked = not (self._looked or ended), True
+        if moved and not self._latest:
+            self._expect_own_gradients(first)
+            self._before = now
+            return
+        is_idle = ended and bool(self._latest) and not self._steps
+        if not moved and not is_idle:
             return
         self._moved = self._moved or moved
         if self._visits:

@@ -90,6 +90,15 @@ def with_new_data(model: nn.Module, x: torch.Tensor, y: torch.Tensor) -> None:
             parameter.data = parameter.data - RATE * parameter.grad
 
 
+def call_layers(model: Any, x: torch.Tensor, y: torch.Tensor) -> None:
+    """The model itself is not called."""
+    optimiser = torch.optim.SGD(model.parameters(), lr=RATE)
+    for _ in range(STEPS):
+        optimiser.zero_grad()
+        squares(model.output(torch.tanh(model.hidden(x))), y).backward()
+        optimiser.step()
+
+
 @pytest.mark.parametrize(
     ("recipe", "loop"),
     [
@@ -99,8 +108,9 @@ def with_new_data(model: nn.Module, x: torch.Tensor, y: torch.Tensor) -> None:
         (SGD, in_two_parts),
         (SGD, with_average),
         (SGD, with_new_data),
+        (SGD, call_layers),
     ],
-    ids=["plain", "by hand", "adamw", "in two parts", "averages", "new data"],
+    ids=["plain", "by hand", "adamw", "in two parts", "averages", "new data", "layers"],
 )
 def test_a_right_loop_passes_as_it_stands(recipe: Recipe, loop: Loop) -> None:
     """Whatever it calls the model for, and however it holds gradients."""
@@ -132,6 +142,21 @@ def train_another(model: nn.Module, x: torch.Tensor, y: torch.Tensor) -> None:
     descend()(TanhNet().to(x.dtype), x, y)
 
 
+def train_a_copy(model: nn.Module, x: torch.Tensor, y: torch.Tensor) -> None:
+    """The model gets what a copy has learned."""
+    other = copy.deepcopy(model)
+    descend()(other, x, y)
+    model.load_state_dict(other.state_dict())
+
+
+def initialise(model: nn.Module, x: torch.Tensor, y: torch.Tensor) -> None:
+    """The loop begins with biases of 0."""
+    for name, parameter in model.named_parameters():
+        if "bias" in name:
+            nn.init.zeros_(parameter)
+    descend()(model, x, y)
+
+
 WRONG: dict[str, tuple[str, Loop]] = {
     "zeroed before the step": ("step", zero_between),
     "never zeroed": ("gradient", never_zero),
@@ -150,6 +175,8 @@ WRONG: dict[str, tuple[str, Loop]] = {
     ),
     "too few steps": ("step", descend(steps=5)),
     "another model": ("step", train_another),
+    "a copy": ("step", train_a_copy),
+    "another start": ("step", initialise),
 }
 
 
@@ -203,6 +230,16 @@ def test_a_loop_says_how_many_steps_it_took() -> None:
     """Beside the number of its recipe, if that is another one."""
     assert end(descend()).ended == ["12 steps"]
     assert end(descend(steps=5)).ended == ["5 steps (recipe: 12)"]
+
+
+def test_the_end_of_a_loop_whose_steps_are_not_seen_is_judged() -> None:
+    """It trains a copy: the model has what the copy has learned."""
+    found = end(train_a_copy)
+    assert found.ended == ["steps not seen"]
+    assert found.end is not None
+    expected = end(descend()).end
+    assert expected is not None
+    assert np.array_equal(found.end.own, expected.own)
 
 
 def test_a_loop_may_return_the_loss_before_its_last_step() -> None:
