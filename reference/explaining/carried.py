@@ -13,8 +13,8 @@ import numpy as np
 
 from harness.core.contract import Array, Contract
 from harness.core.problem import Problem
-from reference.explaining.updates import take_steps
 from reference.faults.kinds import Answer, Answers, Fault
+from reference.mistakes.updates import take_steps
 
 ROUNDINGS = 64  # of a parameter, that a right step may differ by
 NEVER_ZEROED = "the gradients are never set to zero: those of all steps add up"

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from harness.core.contract import Array
 from harness.core.problem import Problem
 from harness.core.recipe import Recipe
-from reference.explaining.updates import (
+from reference.mistakes.updates import (
     After,
     Change,
     split_by_step,

@@ -17,7 +17,7 @@ from harness.core.recipe import OPTIMISERS, Optimiser, Recipe
 from reference.explaining.carried import NEVER_ZEROED, ROUNDINGS, add_up, describe_kept
 from reference.explaining.fitted_steps import SAME, list_fitted, list_schedules
 from reference.explaining.scaling import describe_left
-from reference.explaining.updates import (
+from reference.mistakes.updates import (
     Change,
     Moments,
     add_squares,

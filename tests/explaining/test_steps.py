@@ -12,7 +12,7 @@ from harness.core.problem import STEP
 from reference import Network
 from reference.explaining.carried import add_up
 from reference.explaining.steps import likely_step
-from reference.explaining.updates import (
+from reference.mistakes.updates import (
     Moments,
     add_squares,
     repeat_steps,

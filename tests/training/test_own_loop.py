@@ -157,6 +157,25 @@ def initialise(model: nn.Module, x: torch.Tensor, y: torch.Tensor) -> None:
     descend()(model, x, y)
 
 
+def in_batches(drop_last: bool) -> Loop:
+    """Gradients of batches of 16 of the 50 rows add up: means, times the number of all rows over
+    that of batches.
+    """
+
+    def loop(model: nn.Module, x: torch.Tensor, y: torch.Tensor) -> None:
+        optimiser = torch.optim.SGD(model.parameters(), lr=RATE)
+        parts = list(zip(x.split(16), y.split(16), strict=True))
+        parts = parts[:3] if drop_last else parts
+        for _ in range(STEPS):
+            optimiser.zero_grad()
+            for some, expected in parts:
+                mean = nn.functional.mse_loss(model(some), expected)
+                (mean * (16 if drop_last else len(x) / len(parts))).backward()
+            optimiser.step()
+
+    return loop
+
+
 WRONG: dict[str, tuple[str, Loop]] = {
     "zeroed before the step": ("step", zero_between),
     "never zeroed": ("gradient", never_zero),
@@ -175,6 +194,8 @@ WRONG: dict[str, tuple[str, Loop]] = {
     ),
     "too few steps": ("step", descend(steps=5)),
     "another model": ("step", train_another),
+    "a smaller last batch": ("gradient", in_batches(drop_last=False)),
+    "the last batch dropped": ("gradient", in_batches(drop_last=True)),
     "a copy": ("step", train_a_copy),
     "another start": ("step", initialise),
 }
