@@ -205,24 +205,41 @@ def pack(W: Tensor, b: Tensor, V: Tensor, c: Tensor) -> Tensor:
 
 def unpack(theta: Tensor, inputs: int, outputs: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return the tensors of two Linear layers from the weights (N, T), as pack takes them."""
+    if theta.ndim != 2 or (theta.shape[1] - outputs) % (1 + inputs + outputs):
+        raise ValueError(
+            f"theta is {tuple(theta.shape)}, expected (N, T) with T = H * {1 + inputs} + {outputs}"
+            " * (1 + H): of a single start write theta[best][None]"
+        )
     W, V = split(theta, 1 + inputs, outputs)
     return W[:, :, 1:], W[:, :, 0], V[:, :, 1:], V[:, :, 0]
 
 
 def expect_data(x: Tensor, y: Tensor, starts: Tensor, error: str) -> None:
-    """Raise ValueError unless shapes, dtypes and numbers are those that fit asks for."""
+    """Raise TypeError or ValueError unless the data are as fit asks for."""
+    for name, each in (("starts", starts), ("x", x), ("y", y)):
+        if not isinstance(each, torch.Tensor):
+            raise TypeError(
+                f"{name} is a {type(each).__name__}, expected a tensor: torch.as_tensor({name})"
+            )
     expected = "expected starts (N, T), x (R, I) and y (R, O), or (N, R, I) and (N, R, O)"
     shapes = " and ".join(str(tuple(each.shape)) for each in (starts, x, y))
     alike = x.shape[:-1] == y.shape[:-1] and x.ndim in (2, 3) and starts.ndim == 2
     if not alike or not len(starts) or (x.ndim == 3 and len(x) != len(starts)):
-        raise ValueError(f"starts, x and y are {shapes}, {expected}")
+        raise ValueError(
+            f"starts, x and y are {shapes}, {expected}: for a single column write y[:, None], for a"
+            " single start starts[None]"
+        )
     wide, outputs = 1 + x.shape[-1], y.shape[-1]
     if (starts.shape[1] - outputs) % (wide + outputs):
         raise ValueError(
-            f"{starts.shape[1]} weights a start, expected H * {wide} + {outputs} * (1 + H)"
+            f"{starts.shape[1]} weights a start, expected H * {wide} + {outputs} * (1 + H) for H"
+            " hidden units"
         )
-    if not starts.dtype == x.dtype == y.dtype:
-        raise ValueError(f"starts, x and y are {starts.dtype}, {x.dtype}, {y.dtype}: expected one")
+    if not starts.dtype == x.dtype == y.dtype or x.dtype not in (torch.float32, torch.float64):
+        raise ValueError(
+            f"starts, x and y are {starts.dtype}, {x.dtype}, {y.dtype}: expected one of"
+            " torch.float32 and torch.float64 for all: y.to(x.dtype)"
+        )
     if not (x.isfinite().all() and y.isfinite().all()):
         raise ValueError("x or y has a number that is not finite: leave such rows out")
     if error not in ERRORS:
@@ -288,9 +305,13 @@ def fit(
     len(dampings)]. `width` starts are fitted at once; one that has ended makes room for the next.
     `step` may be torch.compile(take_step, dynamic=False): it is used while all lanes are full.
     """
-    if width < 1 or decay < 0:
+    if width < 1 or steps < 1 or decay < 0:
         raise ValueError(
-            f"width is {width} and decay is {decay}, expected at least 1 and at least 0"
+            f"width, steps and decay are {width}, {steps} and {decay}, expected at least 1, 1 and 0"
+        )
+    if not isinstance(dampings, Sequence) or not dampings or min(dampings) <= 0:
+        raise ValueError(
+            f"dampings is {dampings}, expected a sequence of positive numbers: dampings=(0.01,)"
         )
     expect_data(x, y, starts, error)
     with torch.inference_mode():

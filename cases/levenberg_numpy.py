@@ -14,6 +14,24 @@ ACCELERATED, FIRST, LAST = 0.75, 0.02, 1e16  # as in cases/levenberg.py
 Array = NDArray[np.float64]
 
 
+def expect_data(start: Array, x: Array, y: Array) -> None:
+    """Raise ValueError unless shapes and numbers are as fit asks for."""
+    shapes = " and ".join(str(each.shape) for each in (start, x, y))
+    if start.ndim != 1 or x.ndim != 2 or y.shape != x.shape[:1]:
+        raise ValueError(
+            f"start, x and y are {shapes}, expected (T,), (R, I) and (R,): of a column write"
+            " y[:, 0], of a single input x[:, None]"
+        )
+    wide = 1 + x.shape[1]
+    if (len(start) - 1) % (wide + 1):
+        raise ValueError(
+            f"{len(start)} weights, expected H * {wide} + 1 + H for H hidden units: one output"
+        )
+    if not (np.isfinite(x).all() and np.isfinite(y).all()):
+        raise ValueError("x or y has a number that is not finite: leave such rows out")
+
+
+@np.errstate(over="ignore")  # exp(710) is infinite, and its unit 0
 def fit(
     start: Array,
     x: Array,
@@ -29,8 +47,10 @@ def fit(
     weights (T,), their loss and the number of steps.
 
     `damping_of_outputs` is the element of S for the output weights, divided by the number of rows.
-    The other arguments are those of levenberg.fit.
+    The other arguments are those of levenberg.fit. Raises ValueError for other shapes.
     """
+    start, x, y = (np.asarray(each, dtype=np.float64) for each in (start, x, y))
+    expect_data(start, x, y)
     inputs = np.vstack([np.ones(len(x)), x.T])
     wide, rows = inputs.shape
     cut = (len(start) - 1) // (wide + 1) * wide  # the weights in W

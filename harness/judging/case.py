@@ -21,6 +21,9 @@ from harness.training.trainer import Population
 
 Check = Literal["forward", "loss", "gradient", "input_gradient", "step", "final", "fit"]
 ProblemMaker = Callable[[Formulation], Sequence[Problem]]
+STEPS_ALONE = (
+    "; to judge single steps, write checks=['loss', 'gradient', 'step'] in a case of its own"
+)
 ENDS = ("final", "fit")  # checks of the result of training
 # checks of a model in training, at every state that it visits
 LOCKSTEP = ("loss", "gradient", STEP)
@@ -354,10 +357,17 @@ class Case:
                         f"{who}: {what} {shown(found, say=str)} is trained, expected a Population"
                         " as its problems"
                     )
+                if trains and what == "reference" and set(self._checks()) & set(LOCKSTEP):
+                    raise TypeError(
+                        f"{who}: reference {shown(found, say=str)} is trained, expected numpy_net"
+                        " or r_nnet where single steps are judged: whether two trainings take the"
+                        " same steps shows with both as subjects, by one recipe"
+                    )
                 if not trains and self.population and (ends or what == "subject"):
+                    steps = "" if what == "subject" else STEPS_ALONE
                     raise TypeError(
                         f"{who}: {what} {shown(found, say=str)} is not trained, expected"
-                        " Trained(...) or a trainer"
+                        f" Trained(...) or a trainer{steps}"
                     )
 
 

@@ -174,7 +174,8 @@ def _judge_failure(comparison: Comparison, judgement: Judgement, verdict: Verdic
     if isinstance(following, Verdict):
         return following
     finding = diagnose(comparison, judgement, located)
-    notes = [Hint(HintKind.NOTE, why) for why in (second.why, following) if why]
+    limits = verdict.caveat if isinstance(comparison.trial.subject, Trained) else ""
+    notes = [Hint(HintKind.NOTE, why) for why in (second.why, following, limits) if why]
     return with_finding(verdict, replace(finding, hints=(*finding.hints, *notes)))
 
 

@@ -42,6 +42,19 @@ class Learner(Protocol):
         """
 
 
+def describe_dropout(module: Any) -> str:
+    """Return a sentence on dropout that a module in training has in use; "" if there is none."""
+    from torch.nn.modules.dropout import _DropoutNd
+
+    for name, layer in getattr(module, "named_modules", dict)():
+        if isinstance(layer, _DropoutNd) and layer.p and layer.training:
+            return (
+                f"Layer {name} drops numbers at random in training (p = {layer.p:g}): to compare"
+                " losses and gradients, let p be 0"
+            )
+    return ""
+
+
 @dataclass(frozen=True, eq=False)
 class SingleLearner:
     """A single model in training, with the parameters of one start."""

@@ -32,7 +32,8 @@ REPORTED = 250  # steps between two reports of progress
 
 @dataclass(frozen=True, eq=False)
 class Procedure:
-    """How parameters are trained: by the optimiser of a recipe, or by a user's own `iterate`.
+    """How parameters are trained: by the optimiser of a recipe, or by a user's own `iterate` or
+    `loop`.
 
     `before` and `after` are called before and after each step of the optimiser, and `limits` are
     checked after each step (see Trained).
@@ -43,6 +44,7 @@ class Procedure:
     before: Callable[[Any], None] | None
     after: Callable[[Any], None] | None
     limits: Limits | None = None
+    loop: Callable[[Any, Any, Any], Any] | None = None
 
 
 class Training:
@@ -60,20 +62,27 @@ class Training:
         self._evaluations = 0
         self._calls = 0
         if visits:
+            self._expect_no_frozen()
             self._watch_gradients()
 
-    def _watch_gradients(self) -> None:
-        """Record each gradient as soon as backward() has computed it: the loop may change it later.
-
-        Raises WrongAnswer if a parameter needs no gradient.
-        """
-        parameters = self.learner.parameters
-        if frozen := count_frozen(parameters):
+    def _expect_no_frozen(self) -> None:
+        """Raise WrongAnswer if a parameter needs no gradient."""
+        if frozen := count_frozen(self.learner.parameters):
             raise WrongAnswer(
                 f"has {frozen}, expected every parameter to take steps: choose checks=['final',"
                 " 'fit']"
             )
-        for number, parameter in enumerate(parameters):
+
+    def _watch_gradients(self) -> None:
+        """Record each gradient as soon as it is computed: the loop may change it later. A loop or
+        an iteration by hand may use torch.autograd.grad, which gives no parameter a gradient.
+        """
+        by_hand = self.procedure.iterate or self.procedure.loop
+        for number, parameter in enumerate(self.learner.parameters):
+            if not parameter.requires_grad:
+                continue
+            if by_hand:  # called first; after backward() the sum takes its place
+                parameter.register_hook(partial(self._record_alone, number))  # type: ignore[no-untyped-call]
             hook = partial(self._record_gradient, number)
             parameter.register_post_accumulate_grad_hook(hook)  # type: ignore[no-untyped-call]
 
@@ -123,6 +132,9 @@ class Training:
             state = [parameter.detach().clone() for parameter in self.learner.parameters]
             self._states.append(state)
 
+    def _record_alone(self, number: int, gradient: Any) -> None:
+        self._latest[number] = gradient.detach().clone()
+
     def _record_gradient(self, number: int, parameter: Any) -> None:
         self._latest[number] = parameter.grad.clone()
 
@@ -134,7 +146,8 @@ class Training:
             return
         if self.procedure.iterate and not self._latest:
             raise WrongAnswer(
-                "leaves no gradient to be seen: its iterate is expected to call loss.backward()"
+                "leaves no gradient to be seen: its iterate is expected to call loss.backward(), or"
+                " torch.autograd.grad(loss, parameters)"
             )
         gradients = []
         for number, parameter in enumerate(self.learner.parameters):

@@ -21,6 +21,8 @@ from harness.model.late import DYNAMO, WRAPPED_BY_DYNAMO
 if TYPE_CHECKING:
     import torch
 
+KINDS = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW", "rmsprop": "RMSprop"}  # in torch.optim
+
 
 def make_optimiser(
     recipe: Recipe, parameters: list[Any], device: str
@@ -42,11 +44,9 @@ def make_optimiser(
             return optimiser, optimiser.step
         # stated, not left to PyTorch's default for a device
         settings["foreach"] = kind_of(device).has_foreach()
-        if recipe.optimiser == "adam":
-            betas = recipe.setting("beta1"), recipe.setting("beta2")
-            optimiser = torch.optim.Adam(parameters, betas=betas, **settings)
-        else:
-            optimiser = torch.optim.SGD(parameters, **settings)
+        if recipe.optimiser in ("adam", "adamw"):
+            settings["betas"] = recipe.setting("beta1"), recipe.setting("beta2")
+        optimiser = getattr(torch.optim, KINDS[recipe.optimiser])(parameters, **settings)
     return optimiser, _unwrap_step(optimiser)
 
 

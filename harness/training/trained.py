@@ -5,6 +5,7 @@ begins; a state is the same vector before or after a step. In shapes, D counts s
 rows, I inputs, and P own parameters.
 """
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from time import perf_counter
@@ -25,13 +26,14 @@ from harness.model.devices import kind_of
 from harness.model.errors import raised
 from harness.model.module import Stacked
 from harness.pytorch.subject import Subject
-from harness.text.harmless import exact
+from harness.text.harmless import exact, shown
 from harness.training.as_network import describe_sums, express_in_network
 from harness.training.clock import TrainingDeadlinePassed
-from harness.training.learner import Learner, SingleLearner, StackLearner
+from harness.training.learner import Learner, SingleLearner, StackLearner, describe_dropout
 from harness.training.limits import LeftRange, Stays, make_limits, validate
 from harness.training.loop import Procedure, Training, describe_ends
 from harness.training.model_trainer import ModelTrainer
+from harness.training.own_loop import LoopTraining
 from harness.training.trainer import Fitted, Floor, Population, Start
 from harness.waiting.progress import Say, silent
 
@@ -51,9 +53,16 @@ class Trained(ModelTrainer):
 
     `iterate(loss, parameters)` is a user's own iteration: it calls backward(), takes a step and
     sets the gradients to zero. `before` and `after` are called with the model before and after each
-    step of the optimiser. `stays` states that parameters stay in a range, for example because
-    `after` clamps them: a pair (smallest, largest), or such pairs by the name of a tensor. A fit
-    fails if a parameter leaves its range after a step.
+    step of the optimiser.
+
+    `loop(model, inputs, targets)` is a user's whole training loop, which makes its own optimiser;
+    the recipe states its steps. It is called once for each start, with a model at that start,
+    inputs (R, I), and targets in the form of the model's outputs. Several inputs or targets are a
+    list. The gradients, the steps and the end are judged; losses and returned values are not read.
+
+    `stays` states that parameters stay in a range, for example because `after` clamps them: a pair
+    (smallest, largest), or such pairs by the name of a tensor. A fit fails if a parameter leaves
+    its range after a step.
 
     With `as_network` only steps are judged, and in the network's parameters instead of the model's
     own: does it train as the network itself would? It holds factors on gradients by block, {} for
@@ -80,6 +89,7 @@ class Trained(ModelTrainer):
     source: str = "computed"
     comparison_offset: float = 0.0
     stays: Stays | None = None
+    loop: Callable[[Any, Any, Any], Any] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "model", Subject.of(self.model))
@@ -93,17 +103,39 @@ class Trained(ModelTrainer):
                 f"{self.name}: as_network has factors, expected sgd: other optimisers do not follow"
                 " the size of a gradient, so write as_network={}"
             )
+        if self.loop is not None:
+            self._validate_loop()
         if not self.stacked:
             return
         own_steps = self.iterate or self.before or self.after
         if own_steps or self.recipe.optimiser == "lbfgs":
             raise ValueError(
-                f"{self.name} is stacked, expected sgd or adam, without iterate, before and after"
+                f"{self.name} is stacked, expected another optimiser than lbfgs, without iterate,"
+                " before and after"
             )
         if self.subject.loss is not None:
             raise ValueError(
                 f"{self.name} is stacked and its model has a loss of its own, which a stack does"
                 " not use, expected Population(loss=...)"
+            )
+
+    def _validate_loop(self) -> None:
+        if not callable(self.loop):
+            raise TypeError(
+                f"{self.name}: loop is {shown(self.loop, 40)}, expected a function of a model,"
+                " inputs and targets"
+            )
+        try:
+            inspect.signature(self.loop).bind("model", "inputs", "targets")
+        except TypeError as error:
+            raise TypeError(
+                f"{self.name}: {error}, expected a loop that is called as loop(model, inputs,"
+                " targets)"
+            ) from None
+        if self.stacked or self.iterate or self.before or self.after:
+            raise ValueError(
+                f"{self.name} has a loop, expected none of stacked, iterate, before and after"
+                " beside it"
             )
 
     def count_starts(self, starts: int) -> int:
@@ -117,23 +149,29 @@ class Trained(ModelTrainer):
         """Return a sentence if the case's loss has weight decay and the optimiser a weight_decay as
         well; "" otherwise.
 
-        Both act. SGD and Adam add weight_decay times the parameters to the gradient, which
-        corresponds to half of it as a decay of the loss.
+        Both act. SGD, Adam and RMSprop add weight_decay times the parameters to the gradient, which
+        corresponds to half of it as a decay of the loss. AdamW's shrinks the parameters instead.
         """
-        weight_decay = self.recipe.settings.get("weight_decay", 0.0)
-        if not weight_decay or not loss.has_decay:
+        if self.recipe.optimiser == "lbfgs" or not loss.has_decay:
             return ""
+        weight_decay = self.recipe.setting("weight_decay")
+        if not weight_decay:
+            return ""
+        acts = f"acts as {weight_decay / 2:g} more decay"
+        if self.recipe.optimiser == "adamw":
+            acts = "shrinks the parameters besides"
         return (
             f"{self.title()} is trained with two penalties, the loss's decay and its optimiser's"
-            f" weight_decay {weight_decay:g}, which acts as {weight_decay / 2:g} more decay"
+            f" weight_decay {weight_decay:g}, which {acts}"
         )
 
-    def _describe_limits(self, start: Problem) -> str:
-        """Return sentences on two simultaneous weight penalties, and on parameters of which only
-        the sum is identified; "" if there are none.
+    def _describe_limits(self, start: Problem, module: Any) -> str:
+        """Return sentences on two simultaneous weight penalties, on parameters of which only the
+        sum is identified, and on dropout in use; "" if there are none.
         """
         sums = describe_sums(self.title(), start.formulation, self.recipe)
-        return "; ".join(filter(None, [self.describe_penalties(start.loss), sums]))
+        said = [self.describe_penalties(start.loss), sums, describe_dropout(module)]
+        return "; ".join(filter(None, said))
 
     def training(self, start: Problem, dtype: str, device: str, visits: bool = False) -> Training:
         """Prepare a training run from a stack of starts, or from a single start if there is no
@@ -149,8 +187,18 @@ class Trained(ModelTrainer):
         limits = None
         if self.stays is not None:
             limits = make_limits(self.name, self.stays, start.formulation.own, dtype)
-        procedure = Procedure(self.recipe, self.iterate, self.before, self.after, limits)
+        procedure = Procedure(self.recipe, self.iterate, self.before, self.after, limits, self.loop)
+        if self.loop and isinstance(learner, SingleLearner):
+            return LoopTraining(learner, procedure, device, visits)
         return Training(learner, procedure, device, visits)
+
+    def cannot_answer(
+        self, network: Family, quantity: str, dtype: str = "float64", device: str = "cpu"
+    ) -> str | None:
+        """Return a sentence for the losses of a loop, and None for other checks."""
+        if self.loop and quantity == "loss":
+            return f"the losses inside {self.title()}'s loop are not seen, its gradients are"
+        return None
 
     def fit(self, start: Problem, dtype: str, device: str, say: Say) -> Fitted | Missing:
         """Train from every start, and return the results.
@@ -181,6 +229,8 @@ class Trained(ModelTrainer):
             ends += describe_ends(of_run, stopped)
         claimed = np.concatenate([of_run[-1] for of_run in losses])
         curve = [(step, float(loss)) for step, loss in enumerate(losses[0][:, 0])]
+        if self.loop:
+            curve = []  # its losses are not seen
         return Fitted.of(start, own, claimed, ends, curve, seconds, counts.tolist())
 
     def _parts(self, start: Problem) -> list[Problem]:
@@ -204,8 +254,8 @@ class Trained(ModelTrainer):
         """
         if self.recipe.optimiser == "lbfgs":
             raise ValueError(
-                f"{self.name}: a step of lbfgs is not judged by itself, expected checks=['final',"
-                " 'fit']"
+                f"{self.name} takes steps of lbfgs, which are not judged one by one, expected"
+                " checks=['final', 'fit']"
             )
         runs = []
         try:
@@ -221,18 +271,19 @@ class Trained(ModelTrainer):
         steps = min(run.count_finite_steps() for run in runs)
         states = _join([run.states()[: steps + 1] for run in runs])
         gradients = _join([run.optimiser_gradients()[:steps] for run in runs])
-        losses = _join([run.losses()[:steps] for run in runs])
         state = replace(
             start,
             kind="state",
-            caveat=self._describe_limits(start),
+            caveat=self._describe_limits(start, runs[0].learner.module),
             own=_flatten(states[:-1]),
             inputs=np.tile(start.inputs, (steps, 1, 1)),
             targets=np.tile(start.targets, (steps, 1, 1)),
         )
         gradient = _flatten(gradients)
         problem = replace(state, recipe=self.recipe, runs=start.draws, optimiser_gradients=gradient)
-        values = {"loss": losses.ravel(), "gradient": gradient, STEP: _flatten(states[1:])}
+        values = {"gradient": gradient, STEP: _flatten(states[1:])}
+        if not self.loop:
+            values["loss"] = _join([run.losses()[:steps] for run in runs]).ravel()
         observation = Observation(values, by_own=True)
         if self.as_network is None:
             return problem, observation

@@ -53,6 +53,7 @@ class Population:
     ratio: float = 1.1
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "grid", np.asarray(self.grid, dtype=np.float64))
         if np.ndim(self.grid) != 2:
             found = f"grid has shape {np.shape(self.grid)}, expected (points, width of the inputs)"
             raise ValueError(f"{found}: for one column write grid[:, None]")

@@ -16,11 +16,13 @@ from harness.core.contract import Array, Contract
 from harness.core.formulation import Family
 from harness.core.problem import QUANTITIES, STEP, Problem
 from harness.waiting.progress import Pace, Say, silent
+from reference.explaining.carried import find_accumulated
 from reference.explaining.loss_parts import find_losses
 from reference.explaining.orders import find_orders
+from reference.explaining.row_weights import find_row_weights
 from reference.explaining.scaling import UNEXPLAINED, describe_left, describe_scaling
 from reference.explaining.stacks import Stack
-from reference.explaining.steps import find_accumulated, likely_step
+from reference.explaining.steps import likely_step
 from reference.faults.bounds import bounds
 from reference.faults.kinds import Answers, Fault, solve
 from reference.mistakes.catalogue import made_in
@@ -185,7 +187,8 @@ class _Search:
         elif self.outside == "loss":
             yield from find_losses(stacks)
         elif self.problems[0].recipe is not None:
-            yield find_accumulated(self.problems[0].runs)
+            yield from find_accumulated(self.problems[0])
+            yield from find_row_weights(stacks[0])
 
     def is_early(self, fault: Fault) -> bool:
         """May a fault (a mistake in the equations) already change the first quantity outside its

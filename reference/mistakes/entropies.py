@@ -170,7 +170,7 @@ def _forget_log(tape: Tape[Any], head: Head[Any]) -> Errors[Any]:
     return Errors(((head.outputs.value, factor),), head.outputs, factor)
 
 
-def _pair_all_rows(times: int, tape: Tape[Any], head: Head[Any]) -> Errors[Any]:
+def _pair_all_rows(times: float, tape: Tape[Any], head: Head[Any]) -> Errors[Any]:
     """Return the squared differences of every output (R, 1) from every target, with a factor
     `times` / R.
 
@@ -196,6 +196,16 @@ class _Broadcast(Output):
     def equations(self, problem: Problem) -> Callable[..., Any]:
         times = problem.rows if problem.loss.reduction == "sum" else 1
         return partial(evaluate, errors_of=partial(_pair_all_rows, times))
+
+
+class _BroadcastMean(_Broadcast):
+    """The same as a mean over all pairs, where the reference's loss is a sum: as by mse_loss."""
+
+    def suits(self, loss: Loss, network: Family) -> bool:
+        return loss.reduction == "sum" and super().suits(loss, network)
+
+    def equations(self, problem: Problem) -> Callable[..., Any]:
+        return partial(evaluate, errors_of=partial(_pair_all_rows, 1 / problem.rows))
 
 
 FAULTS: tuple[Fault, ...] = (
@@ -349,6 +359,13 @@ FAULTS: tuple[Fault, ...] = (
         "rows_broadcast",
         "outputs (n,) against targets (n, 1), which broadcast to (n, n): write .squeeze(-1) on"
         " both, or on neither",
+        lambda tape, z: z,
+        "loss",
+    ),
+    _BroadcastMean(
+        "rows_broadcast_and_averaged",
+        "outputs (n,) against targets (n, 1), which broadcast to (n, n), and their mean, the"
+        " reference's is the sum: write .squeeze(-1) on both, or on neither",
         lambda tape, z: z,
         "loss",
     ),

@@ -10,12 +10,15 @@ from harness import Contract, Formulation, Problem, Recipe
 from harness.core.contract import Array
 from harness.core.problem import STEP
 from reference import Network
-from reference.explaining.steps import (
-    _step_by_velocity,
-    _step_decoupled,
-    _step_uncorrected,
-    _take_steps,
-    likely_step,
+from reference.explaining.carried import add_up
+from reference.explaining.steps import likely_step
+from reference.mistakes.updates import (
+    Moments,
+    add_squares,
+    repeat_steps,
+    step_by_velocity,
+    take_steps,
+    with_gradients,
 )
 from tests.conftest import Approved
 
@@ -24,6 +27,10 @@ NETWORK = Network(2, 3, 1, "tanh")
 SGD = Recipe("sgd", STEPS, {"lr": 0.01})
 MOMENTUM = Recipe("sgd", STEPS, {"lr": 0.01, "momentum": 0.9})
 DECAYED = Recipe("sgd", STEPS, {"lr": 0.01, "weight_decay": 0.1})
+NESTEROV = replace(MOMENTUM, settings={**MOMENTUM.settings, "nesterov": True})
+PLAIN_ADAM = Recipe("adam", STEPS, {"lr": 0.01})
+ADAMW = Recipe("adamw", STEPS, {"lr": 0.01, "weight_decay": 0.1})
+RMSPROP = Recipe("rmsprop", STEPS, {"lr": 0.01})
 ADAM = Recipe("adam", STEPS, {"lr": 0.01, "weight_decay": 0.1})
 
 
@@ -44,49 +51,125 @@ def asked(recipe: Recipe) -> Problem:
 
 
 def by(recipe: Recipe) -> Callable[[Problem], Array]:
-    return lambda problem: _take_steps(replace(problem, recipe=recipe))
-
-
-def of_gradients(change: Callable[[Array], Array]) -> Callable[[Problem], Array]:
-    def after(problem: Problem) -> Array:
-        assert problem.optimiser_gradients is not None
-        return _take_steps(
-            replace(problem, optimiser_gradients=change(problem.optimiser_gradients))
-        )
-
-    return after
+    return lambda problem: take_steps(replace(problem, recipe=recipe))
 
 
 def freeze_first(problem: Problem) -> Array:
-    after = _take_steps(problem).copy()
+    after = take_steps(problem).copy()
     places = NETWORK.layout.blocks[0].places
     after[:, places] = problem.own[:, places]
     return after
 
 
-def add_up(gradients: Array) -> Array:
-    return np.cumsum(gradients.reshape(STEPS, RUNS, -1), axis=0).reshape(gradients.shape)
+BIASES = [at for block in NETWORK.layout.blocks if "b" in block.name for at in block.places.ravel()]
+
+
+def spare_biases(problem: Problem) -> Array:
+    after = take_steps(problem)
+    after[:, BIASES] = by(SGD)(problem)[:, BIASES]
+    return after
+
+
+def hurry_biases(problem: Problem) -> Array:
+    after = take_steps(problem)
+    after[:, BIASES] += (after - problem.own)[:, BIASES]
+    return after
+
+
+def halve_late(problem: Problem) -> Array:
+    """The rate is halved from the fourth step on."""
+    after = take_steps(problem)
+    after[3 * RUNS :] = (after + problem.own)[3 * RUNS :] / 2
+    return after
+
+
+def clipped(most: float) -> Callable[[Problem], Array]:
+    def clip(gradients: Array) -> Array:
+        norms = np.linalg.norm(gradients, axis=1, keepdims=True)
+        return np.asarray(gradients * np.minimum(most / norms, 1))
+
+    return with_gradients(clip)
+
+
+def clipped_by_tensor(problem: Problem) -> Array:
+    def clip(gradients: Array) -> Array:
+        found = gradients.copy()
+        for block in NETWORK.layout.blocks:
+            places = block.places.ravel()
+            norms = np.linalg.norm(gradients[:, places], axis=1, keepdims=True)
+            found[:, places] *= np.minimum(1.5 / norms, 1)
+        return found
+
+    return with_gradients(clip)(problem)
+
+
+def keep_velocity(problem: Problem) -> Array:
+    """The second start begins with the first one's last velocity."""
+    after = take_steps(problem).reshape(STEPS, RUNS, -1)
+    own = problem.own.reshape(after.shape)
+    velocity = (own - after)[-1, 0]
+    for step in range(STEPS):
+        velocity = 0.9 * velocity
+        after[step, 1] -= velocity
+    return after.reshape(problem.own.shape)
 
 
 MISTAKES: dict[str, tuple[Recipe, Callable[[Problem], Array]]] = {
     "no step": (SGD, lambda problem: problem.own),
-    "ascent": (SGD, lambda problem: 2 * problem.own - _take_steps(problem)),
+    "ascent": (SGD, lambda problem: 2 * problem.own - take_steps(problem)),
     "another rate": (SGD, by(replace(SGD, settings={"lr": 0.003}))),
     "two steps": (SGD, by(replace(SGD, settings={"lr": 0.02}))),
     "a frozen block": (SGD, freeze_first),
-    "never zeroed": (SGD, of_gradients(add_up)),
-    "clipped values": (SGD, of_gradients(lambda g: np.clip(g, -1, 1))),
-    "clipped norm": (SGD, of_gradients(lambda g: g / np.linalg.norm(g, axis=1, keepdims=True))),
+    "never zeroed": (SGD, with_gradients(lambda g: add_up(g, RUNS))),
+    "clipped values": (SGD, with_gradients(lambda g: np.clip(g, -1, 1))),
+    "clipped norm": (SGD, with_gradients(lambda g: g / np.linalg.norm(g, axis=1, keepdims=True))),
     "no momentum": (MOMENTUM, by(SGD)),
     "momentum": (SGD, by(MOMENTUM)),
-    "Nesterov": (MOMENTUM, lambda problem: _step_by_velocity(problem, 0.9, 0.0, True)),
-    "dampening": (MOMENTUM, lambda problem: _step_by_velocity(problem, 0.9, 0.9, False)),
+    "Nesterov": (MOMENTUM, lambda problem: step_by_velocity(problem, 0.9, 0.0, True)),
+    "dampening": (MOMENTUM, lambda problem: step_by_velocity(problem, 0.9, 0.9, False)),
     "no decay": (DECAYED, by(SGD)),
     "decay": (SGD, by(DECAYED)),
     "Adam for SGD": (SGD, by(Recipe("adam", STEPS, {"lr": 0.01}))),
     "SGD for Adam": (ADAM, by(SGD)),
-    "AdamW": (ADAM, lambda problem: _step_decoupled(problem, 0.001)),
-    "no bias correction": (ADAM, _step_uncorrected),
+    "AdamW": (ADAM, Moments(shrinks=0.001).steps),
+    "no bias correction": (ADAM, Moments(corrected=False).steps),
+    "two steps of momentum": (MOMENTUM, repeat_steps),
+    "another momentum": (MOMENTUM, lambda problem: step_by_velocity(problem, 0.8, 0.0, False)),
+    "another dampening": (MOMENTUM, lambda problem: step_by_velocity(problem, 0.9, 0.5, False)),
+    "damped from the first": (
+        MOMENTUM,
+        by(replace(MOMENTUM, settings={**MOMENTUM.settings, "lr": 0.001})),
+    ),
+    "plain momentum": (NESTEROV, by(MOMENTUM)),
+    "another decay": (
+        DECAYED,
+        by(replace(DECAYED, settings={**DECAYED.settings, "weight_decay": 0.3})),
+    ),
+    "twice the decay": (ADAM, by(replace(ADAM, settings={**ADAM.settings, "weight_decay": 0.2}))),
+    "decay of weights alone": (DECAYED, spare_biases),
+    "another rate of biases": (SGD, hurry_biases),
+    "a schedule": (SGD, halve_late),
+    "a schedule of Adam": (ADAM, halve_late),
+    "clipped to a norm of 3": (SGD, clipped(3.0)),
+    "clipped to a norm of 5, with momentum": (MOMENTUM, clipped(5.0)),
+    "clipped by tensor": (SGD, clipped_by_tensor),
+    "clipped to 2": (SGD, with_gradients(lambda g: np.clip(g, -2, 2))),
+    "kept velocity": (MOMENTUM, keep_velocity),
+    "eps": (ADAM, by(replace(ADAM, settings={**ADAM.settings, "eps": 1e-3}))),
+    "eps inside": (ADAM, Moments(eps_is="inside").steps),
+    "eps before": (ADAM, Moments(eps_is="before").steps),
+    "counted from 2": (ADAM, Moments(ahead=1).steps),
+    "a new optimiser each step": (ADAM, Moments(forgets=True).steps),
+    "amsgrad": (ADAM, Moments(greatest=True).steps),
+    "RMSprop": (ADAM, by(Recipe("rmsprop", STEPS, {"lr": 0.01, "weight_decay": 0.1}))),
+    "Adagrad": (ADAM, add_squares),
+    "AdamW's default decay": (PLAIN_ADAM, by(Recipe("adamw", STEPS, {"lr": 0.01}))),
+    "AdamW without lr": (ADAM, Moments(shrinks=0.1).steps),
+    "Adam for AdamW": (ADAMW, by(ADAM)),
+    "eps of AdamW": (ADAMW, by(replace(ADAMW, settings={**ADAMW.settings, "eps": 1e-3}))),
+    "alpha": (RMSPROP, by(replace(RMSPROP, settings={"lr": 0.01, "alpha": 0.9}))),
+    "Adam for RMSprop": (RMSPROP, by(PLAIN_ADAM)),
+    "SGD for RMSprop": (RMSPROP, by(SGD)),
     "betas": (ADAM, by(replace(ADAM, settings={**ADAM.settings, "beta2": 0.99}))),
 }
 
@@ -106,5 +189,5 @@ def test_a_step_that_nothing_explains_is_offered_nothing() -> None:
     """Steps along the signs of the gradients, and steps with noise."""
     problem = asked(SGD)
     noise = np.random.default_rng(4).normal(size=problem.own.shape)
-    for seen in (of_gradients(np.sign)(problem), _take_steps(problem) + 1e-3 * noise):
+    for seen in (with_gradients(np.sign)(problem), take_steps(problem) + 1e-3 * noise):
         assert likely_step([problem], [{STEP: seen}], Contract()) == ""

@@ -24,8 +24,17 @@ RECIPES = {
     "sgd": Recipe("sgd", STEPS, {"lr": 0.01}),
     "momentum": Recipe("sgd", STEPS, {"lr": 0.01, "momentum": 0.9}),
     "momentum and decay": Recipe("sgd", STEPS, {"lr": 0.03, "momentum": 0.7, "weight_decay": 0.1}),
+    "dampening": Recipe(
+        "sgd", STEPS, {"lr": 0.03, "momentum": 0.7, "dampening": 0.3, "weight_decay": 0.1}
+    ),
+    "nesterov": Recipe("sgd", STEPS, {"lr": 0.01, "momentum": 0.9, "nesterov": True}),
     "adam": Recipe("adam", STEPS, {"lr": 0.01}),
     "adam and decay": Recipe("adam", STEPS, {"lr": 0.003, "weight_decay": 0.01, "eps": 1e-6}),
+    "adamw": Recipe("adamw", STEPS, {"lr": 0.03, "weight_decay": 0.1}),
+    "rmsprop": Recipe("rmsprop", STEPS, {"lr": 0.01}),
+    "rmsprop and decay": Recipe(
+        "rmsprop", STEPS, {"lr": 0.03, "alpha": 0.9, "eps": 1e-6, "weight_decay": 0.1}
+    ),
     "adam, other betas": Recipe("adam", STEPS, {"lr": 0.1, "beta1": 0.5, "beta2": 0.9}),
 }
 Rule = Callable[[Recipe, torch.Tensor, torch.Tensor, dict[str, Any], int], torch.Tensor]

@@ -14,6 +14,7 @@ from cases import levenberg, levenberg_numpy
 from cases.levenberg import Lanes, Problems, begin, find_loss, linearise, pose, take_step
 from cases.sine_training import from_r
 from reference.r.nnet_reference import LIVE
+from tests.conftest import Approved
 from tests.selfcheck.trainer import write_in_r
 
 KINDS = [(tanh, outputs) for tanh in (False, True) for outputs in (1, 2)]
@@ -282,14 +283,44 @@ def test_both_forms_have_the_same_constants() -> None:
         {"starts": torch.zeros(0, 13)},
         {"starts": draw(2)[:, 1:]},
         {"width": 0},
+        {"steps": 0},
         {"decay": -1.0},
+        {"dampings": 0.01},
+        {"dampings": ()},
+        {"x": X.numpy()},
+        {"x": X.half(), "y": Y.half(), "starts": draw(2).half()},
     ],
-    ids=["rows", "one axis", "dtype", "infinite", "no start", "weights", "width", "decay"],
+    ids=lambda wrong: "-".join(wrong),
 )
-def test_data_that_do_not_fit_are_refused(wrong: dict[str, Any]) -> None:
+def test_data_that_do_not_fit_are_refused(wrong: dict[str, Any], approved: Approved) -> None:
     """A row too few would be broadcast, and fitted perfectly."""
-    with pytest.raises(ValueError, match=r"expected|not finite"):
+    with approved.raises((ValueError, TypeError)):
         levenberg.fit(**{"starts": draw(2), "x": X, "y": Y, **wrong})
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"y": Y}, {"x": X[:, 0]}, {"start": draw(1)}, {"start": draw(1)[0, 1:]}, {"y": Y[:, 0] / 0}],
+    ids=["a column", "one axis", "starts", "weights", "infinite"],
+)
+def test_numpy_refuses_data_that_do_not_fit(wrong: dict[str, Any], approved: Approved) -> None:
+    """A column of targets would be subtracted from a row of outputs."""
+    given = {"start": draw(1)[0], "x": X, "y": Y[:, 0], **wrong}
+    with approved.raises(ValueError):
+        levenberg_numpy.fit(**{name: each.numpy() for name, each in given.items()})
+
+
+@pytest.mark.filterwarnings("error")
+def test_numpy_fits_from_saturated_units_without_a_warning() -> None:
+    """Weights of 10,000: exp() overflows."""
+    start = 1e4 * draw(1)[0].numpy()
+    assert np.isfinite(levenberg_numpy.fit(start, X.numpy(), Y[:, 0].numpy(), steps=2)[1])
+
+
+def test_one_start_alone_is_not_unpacked(approved: Approved) -> None:
+    """It has no axis of starts."""
+    with approved.raises(ValueError):
+        levenberg.unpack(draw(1)[0], inputs=1, outputs=1)
 
 
 def test_data_of_each_start_are_its_own() -> None:

@@ -21,7 +21,7 @@ from cases.sine_training import (
     update_by_hand,
 )
 from cases.test_sine import network, with_extra
-from harness import Bounded, Case, Recipe, Status, Subject, Trained, Verdict
+from harness import Bounded, Case, Population, Recipe, Status, Subject, Trained, Verdict
 from harness.core.implementation import Missing
 from harness.core.loss import Loss
 from harness.fits import summary
@@ -248,8 +248,8 @@ def test_a_gradient_in_two_parts_is_one() -> None:
         assert asked(trained, check).status is Status.PASS
 
 
-def test_training_whose_gradients_cannot_be_seen_says_so(approved: Approved) -> None:
-    """A gradient that is never accumulated, and a parameter that is frozen."""
+def test_gradients_that_no_parameter_holds_are_seen() -> None:
+    """By torch.autograd.grad."""
 
     def functional(loss: torch.Tensor, parameters: list[torch.Tensor]) -> None:
         slopes = torch.autograd.grad(loss, parameters)
@@ -257,7 +257,20 @@ def test_training_whose_gradients_cannot_be_seen_says_so(approved: Approved) -> 
             for parameter, slope in zip(parameters, slopes, strict=True):
                 parameter -= 1e-3 * slope
 
-    verdict = asked(Trained(TanhNet, Recipe("sgd", 20), "functional", iterate=functional), "step")
+    trained = Trained(TanhNet, Recipe("sgd", 20, {"lr": 1e-3}), iterate=functional)
+    for check in ("loss", "gradient", "step"):
+        assert asked(trained, check).status is Status.PASS
+
+
+def test_training_whose_gradients_cannot_be_seen_says_so(approved: Approved) -> None:
+    """An iteration without a gradient, and a parameter that is frozen."""
+
+    def shrink(loss: torch.Tensor, parameters: list[torch.Tensor]) -> None:
+        with torch.no_grad():
+            for parameter in parameters:
+                parameter *= 0.9
+
+    verdict = asked(Trained(TanhNet, Recipe("sgd", 20), "shrinking", iterate=shrink), "step")
     assert verdict.status is Status.BROKEN
     approved(verdict.why)
 
@@ -648,6 +661,13 @@ def test_a_population_that_is_none_says_so(given: dict[str, Any], approved: Appr
     """Said when it is written."""
     with approved.raises((ValueError, TypeError)):
         replace(POPULATION, **given)
+
+
+def test_a_grid_may_be_a_list() -> None:
+    """Rows of numbers are an array."""
+    grid = Population(one_draw, grid=[[0.0], [2.5]]).grid
+    assert grid.dtype == np.float64
+    assert grid.tolist() == [[0.0], [2.5]]
 
 
 def test_a_grid_of_another_width_is_seen_when_the_case_is_collected(approved: Approved) -> None:
