@@ -10,7 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harness.evaluating.built import cast_batch, copy_module, make_loss, round_batch, set_state
+from harness.evaluating.built import (
+    cast_batch,
+    copy_module,
+    make_loss,
+    round_batch,
+    set_mode,
+    set_state,
+)
 from harness.evaluating.changed_inputs import find_writing
 from harness.evaluating.data import Batch
 from harness.evaluating.evaluation import (
@@ -25,7 +32,7 @@ from harness.evaluating.evaluation import (
 from harness.evaluating.side import Side
 from harness.evaluating.state import State, list_live, read_state, write_state
 from harness.evaluating.survey import Drawn, describe_drawn, draw_otherwise, draw_the_same
-from harness.evaluating.ways import Way, evaluate_in_way
+from harness.evaluating.ways import INFERENCE, Way, evaluate_in_way
 from harness.locating.located import read_line
 from harness.mapping.models import Models
 from harness.model.devices import held_in
@@ -171,9 +178,20 @@ class Respondent:
         return answers
 
     def run_in_way(self, ask: Ask, way: Way, usual: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        """Return the answers of a run in another way of calling, by name; see `evaluate_in_way`."""
+        """Return the answers of a run in another way of calling, by name; see `evaluate_in_way`.
+
+        Tensors that a module keeps in inference mode would be of no use afterwards, so a copy is
+        called there.
+        """
+        question, module = self._question(ask, ask.batch), self.module
+        if way.again and ask.before is not None:
+            question = replace(question, between=self._question(ask, ask.before).batch)
+        if way == INFERENCE:
+            module = copy_module(module, self.side.builder, self.dtype, self.device)
+            set_mode(module, self.setting.mode)
+            write_state(module, self.start)
         try:
-            answers = evaluate_in_way(self.module, self._question(ask, ask.batch), way, usual)
+            answers = evaluate_in_way(module, question, way, usual)
             return {name: tensor.detach().clone() for name, tensor in answers.items()}
         finally:
             self._set()
