@@ -85,8 +85,9 @@ def find_first(
     carries on, if that explains the numbers that the subject lacks and no hook changes a gradient.
     They are operations of the reference that the subject lacks if a layer before them lacks numbers
     of the reference, or if all the subject's numbers occur in the reference. If the difference is
-    as small as rounding, it is the operation that computed the answer. `pools` have all numbers of the subject and of the
-    reference, if they are known, and `explained` is filled with the skips that were looked into.
+    as small as rounding, it is the operation that computed the answer. `pools` have all numbers of
+    the subject and of the reference, if they are known, and `explained` is filled with the skips
+    that were looked into.
     """
     if differs.outcome == "not finite":
         mine = find_first_infinite(subject, reference)
