@@ -93,9 +93,16 @@ class Asker:
         except Exception as error:  # a user's model may raise anything
             return Result(ask, broken=f"{models.given.name} {raised(error)}")
         try:
-            ran, looked, dropping = self._meet(ask, mine, theirs)
+            return self._ask(ask, mine, theirs, stored)
         except _Unanswered as ended:
             return ended.result
+
+    def _ask(self, ask: Ask, mine: Respondent, theirs: Respondent, stored: State) -> Result:
+        """Return the result at one point, for models that are set to it; `stored` are the
+        reference's tensors. Raises _Unanswered.
+        """
+        setting = self.setting
+        ran, looked, dropping = self._meet(ask, mine, theirs)
         ways = list_ways(setting.mode, ask.seed)
         called = Called(mine, ask, ways, ran), Called(theirs, ask, ways, looked)
         moving = [way for way in ways if any(each.moves(way) for each in called)]
@@ -162,6 +169,17 @@ class Asker:
             said = f"{one.side.builder.name} {raised(error)}{more}"
             raise _Unanswered(Result(ask, broken=said)) from error
 
+    def _follow(self, ask: Ask, one: Respondent) -> Shadow:
+        """Return the shadow of a model; raise _Unanswered, with the model's name, if there is
+        none.
+        """
+        try:
+            return one.shadow(ask)
+        except Exception as error:
+            why = raised(error).removeprefix("raised Unwatched: ")
+            said = f"the operations of {one.side.builder.name} cannot be followed: {why}"
+            raise _Unanswered(Result(ask, broken=said)) from error
+
     def _compare(
         self,
         ask: Ask,
@@ -177,10 +195,7 @@ class Asker:
         `stored` are the reference's tensors at the start, by name, and `ran` the subject's answers
         of a run without recording. `caller` compares the models in other ways of calling.
         """
-        try:
-            subject, reference = mine.shadow(ask), theirs.shadow(ask)
-        except Exception as error:
-            return Result(ask, broken=f"operations cannot be followed: watching {raised(error)}")
+        subject, reference = self._follow(ask, mine), self._follow(ask, theirs)
         for one, other in ((subject, reference), (reference, subject)):
             if one.loses_digits:
                 one.forgive(find_tables(one, other).operations)

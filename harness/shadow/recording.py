@@ -34,7 +34,8 @@ def require_real(tensor: Tensor) -> None:
     """Raise Unwatched for a tensor that is not an ordinary array of real numbers."""
     if tensor.layout is not torch.strided or tensor.is_complex() or tensor.is_quantized:
         kind = "complex" if tensor.is_complex() else str(tensor.layout).removeprefix("torch.")
-        raise Unwatched(f"a {kind} tensor is not followed")
+        advice = ": compute with its real and imaginary parts" if tensor.is_complex() else ""
+        raise Unwatched(f"a {kind} tensor is not followed{advice}")
 
 
 HOOKS = "BackwardHookFunctionBackward"  # the name of the node that calls a module's hooks
