@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from torch import Tensor
 
@@ -15,12 +16,12 @@ from harness.evaluating.built import round_state
 from harness.evaluating.state import State
 from harness.evaluating.ways import list_ways
 from harness.locating.causes import list_causes
+from harness.locating.constants import find_tables, hold_tables, list_rounded, list_stored
 from harness.locating.losing import find_endless
 from harness.locating.own_backward import list_wrong_backwards
 from harness.mapping.models import Models
 from harness.matching.calling import Call, Called, Caller, is_outside
 from harness.matching.compare import Compared
-from harness.matching.constants import find_tables, hold_tables, list_rounded
 from harness.matching.dropping import Dropping, compare_dropouts
 from harness.matching.folded import drop_folded
 from harness.matching.fused import compare_as_run
@@ -37,7 +38,7 @@ from harness.matching.observing import (
 from harness.matching.placing import Tracer
 from harness.matching.points import list_asks
 from harness.matching.respondent import Ask, Respondent, Setting, compare_draws, digest_answers
-from harness.matching.result import Result, Written
+from harness.matching.result import AS_BUILT, Result, Written
 from harness.model.errors import raised
 from harness.shadow.shadow import Shadow
 from harness.waiting.progress import Say, silent
@@ -249,7 +250,18 @@ class Asker:
             causes=list_causes(subject, reference, begins, name),
             calls=calls,
             held=list_held(subject, reference),
+            by_storing=bool(differing) and self._is_by_storing(both, mine, theirs),
         )
+
+    def _is_by_storing(self, both: Any, mine: Respondent, theirs: Respondent) -> bool:
+        """Would rounding to float32 the numbers that both models hold explain the difference? They
+        must be compared as built; `both` are the arguments of a comparison.
+        """
+        if self.models.given.parameters != AS_BUILT:
+            return False
+        for shadow, one in zip(both[:2], (mine, theirs), strict=True):
+            shadow.allow_rounded(list_stored(shadow, one.module))
+        return not list_differing(compare_as_run(*both)[0])
 
     def _allow_rounded(
         self, subject: Shadow, reference: Shadow, mine: Respondent, theirs: Respondent

@@ -143,3 +143,48 @@ def test_a_mask_that_chance_draws_twice_is_random(dtype: str) -> None:
     for pair in ((DroppedOtherwise, Dropped), (Dropped, DroppedOtherwise)):
         assert ask(*pair, dtype).status is Status.ABSENT
     assert ask(Kept, Dropped, dtype).status is Status.FAIL
+
+
+class Normed(nn.Module):
+    """A layer and the norm behind it, in float32, trained a little."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.norm = nn.Linear(5, 4), nn.BatchNorm1d(4)
+        for _ in range(3):
+            self(torch.randn(8, 5))
+        self.eval()
+
+    def forward(self, x: Tensor) -> Any:
+        return self.norm(self.a(x))
+
+
+def fold(model: Normed, eps: float) -> nn.Linear:
+    """The layer that computes both, in the dtype of the model."""
+    norm, layer = model.norm, nn.Linear(5, 4)
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    scale = norm.weight * torch.rsqrt(norm.running_var + eps)
+    layer.weight = nn.Parameter((scale[:, None] * model.a.weight).detach())
+    bias = scale * (model.a.bias - norm.running_mean) + norm.bias
+    layer.bias = nn.Parameter(bias.detach())
+    return layer
+
+
+def test_a_norm_that_is_folded_in_float32_is_told_to_be_folded_in_float64() -> None:
+    """The roundings of its numbers are no other function, nor the same to the digits of float64."""
+    torch.manual_seed(0)
+    model = Normed()
+    for eps, dtype, status, told in (
+        (1e-5, torch.float32, Status.FAIL, True),
+        (1e-3, torch.float32, Status.FAIL, False),
+        (1e-3, torch.float64, Status.FAIL, False),
+        (1e-5, torch.float64, Status.PASS, False),
+    ):
+        folded = fold(model.to(dtype), eps)
+        given: dict[str, Any] = {"data": DATA, "modes": ["eval"], "parameters": "as built"}
+        verdict = judge(same(folded, model, dtypes=["float64"], **given))[
+            "float64 same-function-eval"
+        ]
+        assert verdict.status is status
+        assert ("likely: as much as a few roundings" in str(verdict.why)) is told
