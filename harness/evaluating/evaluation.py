@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from zlib import crc32
 
@@ -48,7 +48,8 @@ class Question:
     of each output, by name, from the first evaluation on. `arguments` names the arguments; by
     default they have the names in the module's forward. Without `dropout`, that of torch is off.
     `after` names inputs that are read after the call. `written` gets the names of the inputs that
-    the call has changed; None if nobody asks.
+    the call has changed; None if nobody asks. On a batch `between` the module is called once more
+    before the gradients are asked, and nothing else is read of that call.
     """
 
     batch: Batch
@@ -66,6 +67,7 @@ class Question:
     dropout: bool = True
     after: Sequence[str] = ()
     written: list[str] | None = None
+    between: Batch | None = None
 
 
 def evaluate(module: Any, question: Question) -> Answers:
@@ -128,15 +130,24 @@ def _call(module: Any, question: Question) -> Answers:
     answers = {question.names.get(name, name): tensor for name, tensor in outputs.items()}
     if loss is not None:
         answers[LOSS] = loss
-    answers |= _differentiate(module, question, answers, inputs)
-    live, _ = list_live(module)
-    for own, name in question.buffers.items():
-        answers[name] = live[own].detach()
+    if question.between is None:
+        answers |= _differentiate(module, question, answers, inputs)
+        answers |= _read_buffers(module, question)
+    else:
+        answers |= _copy(_read_buffers(module, question))
+        call_before(module, replace(question, batch=question.between))
+        answers |= _differentiate(module, question, answers, inputs)
     now = _name_inputs(module, question, batch) if question.after or before else {}
     answers |= {INPUT + name + AFTER: now[name] for name in question.after if name in now}
     if question.written is not None:
         question.written[:] = [name for name, old in before.items() if _is_changed(old, now, name)]
     return answers
+
+
+def _read_buffers(module: Any, question: Question) -> Answers:
+    """Return the buffers and parameters that a question asks for, as they are now, by name."""
+    live, _ = list_live(module)
+    return {name: live[own].detach() for own, name in question.buffers.items()}
 
 
 def ask_loss(loss: Loss, output: Any, batch: Batch) -> Tensor:

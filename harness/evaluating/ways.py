@@ -1,51 +1,85 @@
 """The ways of calling a model in use, besides the usual one, with all gradients.
 
 Torch's fast paths, an autograd Function that reads `ctx.needs_input_grad`, and code that reads
-`requires_grad` may compute otherwise where fewer gradients are needed.
+`requires_grad` may compute otherwise where fewer gradients are needed. A Function that stores its
+input on the module has another one there if the module is called twice before backward().
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from harness.evaluating.evaluation import BY_INPUT, GRADIENT, Answers, Question, evaluate
+from harness.evaluating.state import list_live, list_parameters
 
 
 @dataclass(frozen=True)
 class Way:
     """A way of calling a model, in words; `inputs` and `parameters` say which gradients it asks
     for.
+
+    `backward` says that the gradients are those that backward() leaves, `frozen` which parameters
+    need none, and `again` that another call comes between the call and its backward(). `parts` are
+    simpler ways, of which the first that shows the same difference is named.
     """
 
     words: str
     inputs: bool = False
     parameters: bool = False
+    backward: bool = False
+    frozen: Literal["none", "all", "first half", "every second"] = "none"
+    again: bool = False
+    parts: tuple[Way, ...] = ()
 
     @property
     def needs_gradients(self) -> bool:
         """Does it ask for any gradient?"""
         return self.inputs or self.parameters
 
+    @property
+    def freezes_some(self) -> bool:
+        """Does it freeze some of the parameters? In two models these need not be the same ones."""
+        return self.frozen not in ("none", "all")
+
 
 WITHOUT_GRADIENTS = Way("under torch.no_grad()")
-IN_TRAINING = Way("in a training step (backward(), plain inputs)", parameters=True)
-FROZEN = Way("with frozen parameters", inputs=True)
+INFERENCE = Way("under torch.inference_mode()")
+IN_TRAINING = Way("in a training step (backward(), plain inputs)", parameters=True, backward=True)
+CALLED_TWICE = replace(IN_TRAINING, words="if it is called once more before backward()", again=True)
+BODY_FROZEN = replace(
+    IN_TRAINING,
+    words="in a training step if the first half of its parameters is frozen",
+    frozen="first half",
+)
+SOME_FROZEN = replace(
+    IN_TRAINING,
+    words="in a training step if every second parameter is frozen",
+    frozen="every second",
+)
+FROZEN = Way("with frozen parameters", inputs=True, frozen="all")
 
 
 def list_ways(mode: str, number: int) -> list[Way]:
     """Return the ways of calling a model in a mode ("train" or "eval").
 
     Evaluation `number` 0 has the parameters as built, and 1 the first random ones. The ways with
-    gradients are tried in these two only. Each of them costs an evaluation.
+    gradients are tried in these two only. Each of them costs an evaluation, so a training step asks
+    more: in the first one some parameters are frozen, in the second one the model is called again.
     """
     ways = [WITHOUT_GRADIENTS] if mode == "eval" else []
-    return [*ways, IN_TRAINING, FROZEN] if number <= 1 else ways
+    if number == 0:
+        frozen = BODY_FROZEN if mode == "train" else SOME_FROZEN
+        return [*ways, FROZEN, replace(frozen, parts=(IN_TRAINING, frozen))]
+    if number == 1:
+        again = replace(CALLED_TWICE, parts=(IN_TRAINING, CALLED_TWICE))
+        return [*ways, *([INFERENCE] if ways else []), FROZEN, again]
+    return ways
 
 
 def evaluate_in_way(
@@ -54,22 +88,26 @@ def evaluate_in_way(
     """Return the answers of a module that is called in a way, by name.
 
     `usual` has the answers to the same question in the usual way. Gradients that the way does not
-    ask for are taken from there; a gradient that it asks for and that does not exist is 0.
+    ask for are taken from there; a gradient that it asks for and that does not exist is 0. The
+    question's batch `between` counts only if the way has a call in between.
     """
     asked = replace(
         question,
         by_inputs=question.by_inputs and way.inputs,
         by_parameters=question.by_parameters and way.parameters,
         needs_gradients=way.needs_gradients,
-        by_backward=way == IN_TRAINING and _are_leaves(module),
+        by_backward=way.backward and _are_leaves(module),
+        between=question.between if way.again else None,
     )
     if asked.by_backward:
         module.zero_grad()
-    with _freeze(module, frozen=way == FROZEN):
+    inference = torch.inference_mode() if way == INFERENCE else nullcontext()
+    with _freeze(module, way) as frozen, inference:
         answers = evaluate(module, asked)
+    unasked = {GRADIENT + name for name in frozen}
     for name, tensor in usual.items():
         wanted = (way.inputs and name.startswith(BY_INPUT)) or (
-            way.parameters and name.startswith(GRADIENT)
+            way.parameters and name.startswith(GRADIENT) and name not in unasked
         )
         if name.startswith("gradient ") and name not in answers:
             answers[name] = torch.zeros_like(tensor) if wanted else tensor
@@ -82,14 +120,23 @@ def _are_leaves(module: Any) -> bool:
 
 
 @contextmanager
-def _freeze(module: Any, frozen: bool) -> Iterator[None]:
-    """Make all parameters of a module need no gradient in this context, if `frozen` says so."""
-    frozen = frozen and _are_leaves(module)
-    free = [each for each in module.parameters() if frozen and each.requires_grad]
-    for parameter in free:
-        parameter.requires_grad_(False)
+def _freeze(module: Any, way: Way) -> Iterator[list[str]]:
+    """Make the parameters of a module that a way freezes need no gradient in this context; yield
+    their names.
+    """
+    live = list_live(module)[0] if _are_leaves(module) else {}
+    names = list_parameters(module)
+    free = [name for name, each in live.items() if name in names and each.requires_grad]
+    chosen = {
+        "none": [],
+        "all": free,
+        "first half": free[: len(free) // 2],
+        "every second": free[1::2],
+    }[way.frozen]
+    for name in chosen:
+        live[name].requires_grad_(False)
     try:
-        yield
+        yield chosen
     finally:
-        for parameter in free:
-            parameter.requires_grad_(True)
+        for name in chosen:
+            live[name].requires_grad_(True)

@@ -213,8 +213,8 @@ def describe_shortly(operation: Operation) -> str:
 
 
 def read_arguments(operation: Operation, inputs: Sequence[Tensor]) -> dict[str, Any]:
-    """Return the arguments of an operation that are numbers or lists of numbers, by name; axes are
-    counted from 0 along the first of its inputs.
+    """Return the arguments of an operation that are numbers, words or lists of numbers, by name.
+    Axes are counted from 0 along the first of its inputs.
     """
     bound = bind(operation.called, operation.args, operation.kwargs)
     numbers = {name: value for name, value in bound.items() if is_plain(value)}
@@ -230,7 +230,7 @@ def count_axes(axes: Any, ndim: int) -> Any:
 
 
 def is_plain(value: Any) -> bool:
-    """Is an argument a number, or several?"""
+    """Is an argument a number, a word as "tanh", or several numbers?"""
     if isinstance(value, list | tuple) and not isinstance(value, Place):
         return all(isinstance(each, int | float) for each in value)
-    return isinstance(value, int | float)
+    return isinstance(value, int | float | str)

@@ -149,6 +149,8 @@ def _map(given: Given, subject: Side, reference: Side) -> ParameterMap:
         reference.acting,
         list_used(subject.module, subject.batch),
         list_used(reference.module, reference.batch),
+        subject.moved,
+        reference.moved,
         given.name,
         given.name_reference,
     )

@@ -26,7 +26,8 @@ class Pair:
     the others the subject's.
 
     `acting` and `acting_theirs` name the parameters that influence some output. `used` and
-    `used_theirs` name parameters in the order of their first use. `trier` measures how well a map
+    `used_theirs` name parameters in the order of their first use. `moved` and
+    `moved_theirs` name tensors that a call changes. `trier` measures how well a map
     makes the outputs of both models agree. `name` and `name_theirs` are the names of the models.
     """
 
@@ -37,6 +38,8 @@ class Pair:
     acting_theirs: Sequence[str]
     used: Sequence[str]
     used_theirs: Sequence[str]
+    moved: Sequence[str]
+    moved_theirs: Sequence[str]
     name: str
     name_theirs: str
 
@@ -70,7 +73,7 @@ def make_map(
     `words` are the expressions that the user gave. `text` describes the map in a sentence.
     `assumed` says that it was found by trying.
     """
-    parts = {**parts, **find_buffers(pair.ours, pair.theirs, parts)}
+    parts = {**parts, **find_buffers(pair.ours, pair.theirs, parts, pair.moved, pair.moved_theirs)}
     used = list_sources(list(parts.values()))
     constants = [name for name, part in words.items() if not part.sources]
     return ParameterMap(

@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from torch import Tensor
 
@@ -15,12 +16,12 @@ from harness.evaluating.built import round_state
 from harness.evaluating.state import State
 from harness.evaluating.ways import list_ways
 from harness.locating.causes import list_causes
+from harness.locating.constants import find_tables, hold_tables, list_rounded, list_stored
 from harness.locating.losing import find_endless
 from harness.locating.own_backward import list_wrong_backwards
 from harness.mapping.models import Models
 from harness.matching.calling import Call, Called, Caller, is_outside
 from harness.matching.compare import Compared
-from harness.matching.constants import find_tables, hold_tables, list_rounded
 from harness.matching.dropping import Dropping, compare_dropouts
 from harness.matching.folded import drop_folded
 from harness.matching.fused import compare_as_run
@@ -37,7 +38,7 @@ from harness.matching.observing import (
 from harness.matching.placing import Tracer
 from harness.matching.points import list_asks
 from harness.matching.respondent import Ask, Respondent, Setting, compare_draws, digest_answers
-from harness.matching.result import Result, Written
+from harness.matching.result import AS_BUILT, Result, Written
 from harness.model.errors import raised
 from harness.shadow.shadow import Shadow
 from harness.waiting.progress import Say, silent
@@ -93,9 +94,16 @@ class Asker:
         except Exception as error:  # a user's model may raise anything
             return Result(ask, broken=f"{models.given.name} {raised(error)}")
         try:
-            ran, looked, dropping = self._meet(ask, mine, theirs)
+            return self._ask(ask, mine, theirs, stored)
         except _Unanswered as ended:
             return ended.result
+
+    def _ask(self, ask: Ask, mine: Respondent, theirs: Respondent, stored: State) -> Result:
+        """Return the result at one point, for models that are set to it; `stored` are the
+        reference's tensors. Raises _Unanswered.
+        """
+        setting = self.setting
+        ran, looked, dropping = self._meet(ask, mine, theirs)
         ways = list_ways(setting.mode, ask.seed)
         called = Called(mine, ask, ways, ran), Called(theirs, ask, ways, looked)
         moving = [way for way in ways if any(each.moves(way) for each in called)]
@@ -162,6 +170,17 @@ class Asker:
             said = f"{one.side.builder.name} {raised(error)}{more}"
             raise _Unanswered(Result(ask, broken=said)) from error
 
+    def _follow(self, ask: Ask, one: Respondent) -> Shadow:
+        """Return the shadow of a model; raise _Unanswered, with the model's name, if there is
+        none.
+        """
+        try:
+            return one.shadow(ask)
+        except Exception as error:
+            why = raised(error).removeprefix("raised Unwatched: ")
+            said = f"the operations of {one.side.builder.name} cannot be followed: {why}"
+            raise _Unanswered(Result(ask, broken=said)) from error
+
     def _compare(
         self,
         ask: Ask,
@@ -177,10 +196,7 @@ class Asker:
         `stored` are the reference's tensors at the start, by name, and `ran` the subject's answers
         of a run without recording. `caller` compares the models in other ways of calling.
         """
-        try:
-            subject, reference = mine.shadow(ask), theirs.shadow(ask)
-        except Exception as error:
-            return Result(ask, broken=f"operations cannot be followed: watching {raised(error)}")
+        subject, reference = self._follow(ask, mine), self._follow(ask, theirs)
         for one, other in ((subject, reference), (reference, subject)):
             if one.loses_digits:
                 one.forgive(find_tables(one, other).operations)
@@ -234,7 +250,18 @@ class Asker:
             causes=list_causes(subject, reference, begins, name),
             calls=calls,
             held=list_held(subject, reference),
+            by_storing=bool(differing) and self._is_by_storing(both, mine, theirs),
         )
+
+    def _is_by_storing(self, both: Any, mine: Respondent, theirs: Respondent) -> bool:
+        """Would rounding to float32 the numbers that both models hold explain the difference? They
+        must be compared as built; `both` are the arguments of a comparison.
+        """
+        if self.models.given.parameters != AS_BUILT:
+            return False
+        for shadow, one in zip(both[:2], (mine, theirs), strict=True):
+            shadow.allow_rounded(list_stored(shadow, one.module))
+        return not list_differing(compare_as_run(*both)[0])
 
     def _allow_rounded(
         self, subject: Shadow, reference: Shadow, mine: Respondent, theirs: Respondent

@@ -13,7 +13,7 @@ from functools import partial
 
 import torch
 
-from harness.evaluating.ways import Way
+from harness.evaluating.ways import INFERENCE, WITHOUT_GRADIENTS, Way
 from harness.mapping.fallback import list_shapes
 from harness.matching.carry import ByName, Carry, Tensors, pull_gradients
 from harness.matching.compare import Compared, is_judged_as_run
@@ -67,21 +67,41 @@ class Called:
         self.errors: dict[Way, str] = {}
         self.unsteady: set[Way] = set()
         for way in ways:
-            try:
-                self.answers[way] = self.run(way)
-                if not way.needs_gradients and not are_equal(self.run(way), self.answers[way]):
-                    self.unsteady.add(way)
-            except Exception as error:  # a user's model may raise anything
-                self.errors[way] = raised(error)
+            self.call(way)
+        if WITHOUT_GRADIENTS in self.answers and self._is_unsteady():
+            self.unsteady.add(WITHOUT_GRADIENTS)
+            self.errors[INFERENCE] = "gives other answers when it is called again"
+
+    def call(self, way: Way) -> None:
+        """Note the answers of a call in a way, or its error."""
+        try:
+            self.answers[way] = self.run(way)
+        except Exception as error:  # a user's model may raise anything
+            self.errors[way] = raised(error)
+
+    def _is_unsteady(self) -> bool:
+        """Does a second call without gradients give other answers? One in inference mode is such a
+        call, if its answers are the same.
+        """
+        first = self.answers[WITHOUT_GRADIENTS]
+        if INFERENCE in self.answers and are_equal(self.answers[INFERENCE], first):
+            return False
+        try:
+            return not are_equal(self.run(WITHOUT_GRADIENTS), first)
+        except Exception as error:  # a user's model may raise anything
+            self.errors[WITHOUT_GRADIENTS] = raised(error)
+            return False
 
     def run(self, way: Way) -> Tensors:
         """Return the answers of one more call in a way."""
         return self.one.run_in_way(self.ask, way, self.usual)
 
     def moves(self, way: Way) -> bool:
-        """Does a way of calling change any bit of the answers, or raise an error?"""
+        """Does a way of calling change any bit of the answers, or raise an error? A model that
+        raises in inference mode is not asked there.
+        """
         if way in self.errors or way in self.unsteady:
-            return True
+            return way != INFERENCE
         return not are_equal(self.answers[way], self.usual)
 
     def list_outputs(self, way: Way) -> str:
@@ -131,10 +151,24 @@ class Caller:
         return [call for way in self.ways for call in self._compare(way)]
 
     def _compare(self, way: Way) -> list[Call]:
+        """Return how the answers differ in a way. If it has parts, name the first in which they
+        do; if the reference moves there, nothing but a part says why.
+        """
+        moves = way in self.theirs.errors or self.theirs.moves(way)
+        calls = [] if moves and way.parts else self._compare_once(way)
+        if calls or moves:
+            for part in way.parts:
+                self.mine.call(part)
+                self.theirs.call(part)
+                if found := self._compare_once(part):
+                    return found
+        return calls
+
+    def _compare_once(self, way: Way) -> list[Call]:
         if way in self.theirs.errors:  # the reference cannot be called so
             return []
         if way in self.mine.errors:
-            return [Call(way, said=self.mine.errors[way])]
+            return [] if way == INFERENCE else [Call(way, said=self.mine.errors[way])]
         mine, theirs = self.mine.list_outputs(way), self.theirs.list_outputs(way)
         if mine != theirs:
             return [Call(way, said=f"gives {mine}", other=f"gives {theirs}")]
@@ -165,6 +199,8 @@ class Caller:
         reference than rounding explains.
         """
         shift = self.theirs.find_shift(self.reference, way, expected)
+        if shift and way.freezes_some:  # the subject need not have frozen the same ones
+            return []
         both = self.subject, self.reference, self.carry, self.mine.ask.seed
         compared, _ = compare_as_run(*both, partial(self.mine.run, way), answers, shift)
         return [one for one in compared if is_outside(one)]

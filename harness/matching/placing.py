@@ -82,11 +82,12 @@ def find_first(
 
     They are the subject's first operations, on the way to the answer, that compute numbers which
     the reference does not compute. They are operations that cut off a gradient, which the reference
-    carries on, if that explains the numbers that the subject lacks. They are operations of the
-    reference that the subject lacks if a layer before them lacks numbers of the reference, or if
-    all the subject's numbers occur in the reference. If the difference is as small as rounding, it
-    is the operation that computed the answer. `pools` have all numbers of the subject and of the
-    reference, if they are known, and `explained` is filled with the skips that were looked into.
+    carries on, if that explains the numbers that the subject lacks and no hook changes a gradient.
+    They are operations of the reference that the subject lacks if a layer before them lacks numbers
+    of the reference, or if all the subject's numbers occur in the reference. If the difference is
+    as small as rounding, it is the operation that computed the answer. `pools` have all numbers of
+    the subject and of the reference, if they are known, and `explained` is filled with the skips
+    that were looked into.
     """
     if differs.outcome == "not finite":
         mine = find_first_infinite(subject, reference)
@@ -103,7 +104,8 @@ def find_first(
         first = name_views(subject.replay, reference.replay, first)
     place = reference.watched.answers[differs.answer]
     lacking = find_frontier(reference.replay, place, known)
-    if (not first or first[0].backward) and not list_wrong_backwards(subject):
+    is_cut = not first or (first[0].backward and not first[0].hooked)
+    if is_cut and not list_wrong_backwards(subject):
         stops = list_stops(subject, reference, lacking, known, differs.answer)
         if stops:
             return stops

@@ -58,6 +58,7 @@ class Result:
     ways of calling both models in which their answers differ, as under torch.no_grad().
     `dropping` compares the dropouts of both models if all dropout was switched off. `written` and
     `written_theirs` are the inputs into which only the subject, or only the reference, writes.
+    `by_storing` says that numbers which both models hold in float32 explain all that differs.
     """
 
     ask: Ask
@@ -83,3 +84,4 @@ class Result:
     written: Written | None = None
     written_theirs: Written | None = None
     held: Sequence[Held] = ()
+    by_storing: bool = False

@@ -34,6 +34,13 @@ def list_notes(models: Models, evidence: Evidence, failures: Sequence[Shown]) ->
             f" {given.name_reference}, which {verb} there"
         )
         notes.append((HintKind.LIKELY, cause))
+    if failures and all(shown.result.by_storing for shown in failures):
+        cause = (
+            f"as much as a few roundings of the numbers that both hold in float32 explain: if"
+            f" {given.name}'s follow from {given.name_reference}'s, as a folded norm does, compute"
+            " them in float64"
+        )
+        notes.append((HintKind.LIKELY, cause))
     notes += _list_statistics(models)
     notes += _describe_circumstances(evidence, failures)
     notes += _compare_settings(models, failures)

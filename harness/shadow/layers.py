@@ -19,6 +19,8 @@ TORCH = os.path.dirname(torch.__file__) + os.sep
 PYTHON = sysconfig.get_path("stdlib") + os.sep
 WATCHING = os.path.dirname(__file__) + os.sep
 OURS = os.path.dirname(os.path.dirname(__file__)) + os.sep
+# they call the engine of autograd, which calls hooks
+BACKWARD = tuple(f"{TORCH}autograd{os.sep}{file}.py" for file in ("graph", "__init__"))
 MODES = str(late.__file__), str(dropout.__file__)  # their functions call operations
 
 
@@ -81,6 +83,18 @@ def find_line(frame: FrameType | None) -> str:
     called the operation.
     """
     return _name_line(_find_frame(frame))
+
+
+def find_hook() -> tuple[str, str] | None:
+    """Return the user's line inside a hook that runs on the way back, and the line that called its
+    function, as "net.py:12"; None if autograd itself runs there.
+    """
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and not frame.f_code.co_filename.startswith(BACKWARD):
+        if find_owner(frame.f_code.co_filename) == "user":
+            return _name_line(frame), _find_caller(frame)
+        frame = frame.f_back
+    return None
 
 
 def _find_frame(frame: FrameType | None) -> FrameType | None:

@@ -12,11 +12,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, UntypedStorage
+from torch.autograd.function import BackwardCFunction
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from harness.model.late import import_dynamo_late
 from harness.rules.schemas import DRAWN, HIDDEN_WRITES, Signature, read_signature
-from harness.shadow.layers import Source
+from harness.shadow.layers import Source, find_hook
 from harness.shadow.places import Place, list_places
 from harness.shadow.rewriting import rewrite
 from harness.shadow.run import Operation as Operation
@@ -33,10 +34,19 @@ def require_real(tensor: Tensor) -> None:
     """Raise Unwatched for a tensor that is not an ordinary array of real numbers."""
     if tensor.layout is not torch.strided or tensor.is_complex() or tensor.is_quantized:
         kind = "complex" if tensor.is_complex() else str(tensor.layout).removeprefix("torch.")
-        raise Unwatched(f"a {kind} tensor is not followed")
+        advice = ": compute with its real and imaginary parts" if tensor.is_complex() else ""
+        raise Unwatched(f"a {kind} tensor is not followed{advice}")
 
 
+HOOKS = "BackwardHookFunctionBackward"  # the name of the node that calls a module's hooks
 READ = "aten::_local_scalar_dense"  # reads a number, as float(tensor) does
+
+
+def _is_function(node: Any) -> bool:
+    """Is a node of autograd's an autograd Function, whose backward pass is Python's too? Torch has
+    one of its own, which calls the hooks of modules.
+    """
+    return isinstance(node, BackwardCFunction) and type(node).__name__ != HOOKS
 
 
 def _are_others(found: Sequence[Place | None], places: Any) -> bool:
@@ -203,6 +213,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             forward = self.run.operations[origin]
             noted.layer, noted.line, noted.caller = forward.layer, forward.line, forward.caller
         noted.backward = node is not None
+        if node is not None and not _is_function(node) and (lines := find_hook()):
+            noted.hooked, (noted.line, noted.caller) = True, lines
         for operation in rewrite(noted):
             self.run.operations.append(operation)
             if node is None:

@@ -36,7 +36,7 @@ class Operation:
     `layer` is the name of the module that ran it, `line` the user's line of source that called it,
     and `caller` the user's line that called the function of that line, or "".
     A `backward` operation belongs to the layer and line of the forward operation whose gradient it
-    computes.
+    computes. If it is `hooked`, a user's hook called it, at the line that it has.
     """
 
     called: Any
@@ -47,6 +47,7 @@ class Operation:
     line: str = ""
     backward: bool = False
     caller: str = ""
+    hooked: bool = False
     signature: Signature = field(init=False)  # the facts of the operation's schema
     places: list[Place] = field(init=False)  # of all tensors among the arguments
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from harness.core.verdict import Status
 from harness.same.case import same
 from tests.conftest import Approved
+from tests.same import models as m
 from tests.same.models import DATA, Plain, judge
 
 EVAL: dict[str, Any] = {"dtypes": ["float64"], "modes": ["eval"]}
@@ -237,3 +238,124 @@ def test_what_both_hide_is_no_difference(model: Any) -> None:
     """Two models of one class are the same."""
     verdict = ask(model, model, DATA)
     assert verdict.status is Status.PASS
+
+
+class Kept(torch.autograd.Function):
+    """A product whose input is kept on the module."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, module: Any) -> Tensor:
+        ctx.save_for_backward(weight)
+        ctx.module, module.kept = module, x.detach()
+        return x @ weight.T
+
+    @staticmethod
+    def backward(ctx: Any, slope: Tensor) -> Any:  # type: ignore[override]
+        return slope @ ctx.saved_tensors[0], slope.T @ ctx.module.kept, None
+
+
+class KeepsOnItself(Plain):
+    """Right if each call has its backward() before the next one: not as two calls of one loss."""
+
+    def forward(self, x: Tensor) -> Any:
+        h = torch.tanh(Kept.apply(x, self.a.weight, self) + self.a.bias)
+        return self.o(torch.tanh(self.b(h)))
+
+
+class OnlyInInference(Plain):
+    """Another function in inference mode alone."""
+
+    def hidden(self, x: Tensor) -> Tensor:
+        h = super().hidden(x)
+        return h.clamp(-0.5, 0.5) if torch.is_inference_mode_enabled() else h
+
+
+class RaisesInInference(Plain):
+    def hidden(self, x: Tensor) -> Tensor:
+        if torch.is_inference_mode_enabled():
+            raise ValueError("no graph")
+        return super().hidden(x)
+
+
+class KeepsInInference(Plain):
+    """What it keeps from a call in inference mode cannot be used with gradients."""
+
+    def hidden(self, x: Tensor) -> Tensor:
+        h = super().hidden(x) + 0 * getattr(self, "kept", x.new_zeros(8))
+        self.kept = h.detach()[0]
+        return h
+
+
+class WithBias(torch.autograd.Function):
+    """An affine map that takes its weight for frozen if its bias is."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        return x @ weight.T + bias
+
+    @staticmethod
+    def backward(ctx: Any, slope: Tensor) -> Any:  # type: ignore[override]
+        x, weight = ctx.saved_tensors
+        if not ctx.needs_input_grad[2]:
+            return slope @ weight, None, None
+        return slope @ weight, slope.T @ x, slope.sum(0)
+
+
+class BiasDecides(Plain):
+    def hidden(self, x: Tensor) -> Tensor:
+        h = torch.tanh(self.a(x))
+        return torch.tanh(WithBias.apply(h, self.b.weight, self.b.bias))
+
+
+class BodyDecides(Plain):
+    """Runs two layers without gradients where it is fine-tuned: the first frozen, the last not."""
+
+    def hidden(self, x: Tensor) -> Tensor:
+        tuned = self.o.weight.requires_grad and not self.a.weight.requires_grad
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not tuned):
+            return super().hidden(x)
+
+
+TRAINED = [
+    (KeepsOnItself, Plain, "train"),
+    (KeepsOnItself, Plain, "eval"),
+    (Plain, KeepsOnItself, "train"),
+    (OnlyInInference, Plain, "eval"),
+    (Plain, OnlyInInference, "eval"),
+    (BiasDecides, Plain, "eval"),
+    (BodyDecides, Plain, "train"),
+]
+
+
+@pytest.mark.parametrize(("model", "reference", "mode"), TRAINED)
+def test_what_two_calls_or_a_part_of_the_parameters_show_is_found(
+    model: Any, reference: Any, mode: str, approved: Approved
+) -> None:
+    """Two calls before backward(), inference mode, some parameters frozen: it is told which."""
+    case = same(model, reference, data=DATA, draws=1, dtypes=["float64"], modes=[mode])
+    verdict = judge(case)[f"float64 same-function-{mode}"]
+    assert verdict.status is Status.FAIL
+    approved(verdict.why, mask_figures=True)
+
+
+BOTH = [
+    (KeepsOnItself, KeepsOnItself),
+    (OnlyInInference, OnlyInInference),
+    (RaisesInInference, Plain),
+    (KeepsInInference, Plain),
+    (Plain, KeepsInInference),
+    (BiasDecides, BiasDecides),
+    (BodyDecides, BodyDecides),
+    (m.Normed, m.Normed),
+    (m.Frozen, m.Frozen),
+    (m.Tied, m.Tied),
+]
+
+
+@pytest.mark.parametrize(("model", "reference"), BOTH)
+def test_what_both_do_in_training_is_the_same(model: Any, reference: Any) -> None:
+    """Nor is a model wrong that has no inference mode, or keeps something there."""
+    verdicts = judge(same(model, reference, data=DATA, draws=1, dtypes=["float64"]))
+    of_function = [verdicts[f"float64 same-function-{mode}"] for mode in ("train", "eval")]
+    assert [each.status for each in of_function] == [Status.PASS] * 2

@@ -26,9 +26,7 @@ def judge_model(number: int, seed: int) -> tuple[Counter[str], list[str]]:
     """Return how many verdicts of a random model have each status, and its alarms as lines."""
     example = draw(seed, number)
     net, _ = rewrite(example, random.Random(f"styles {seed} {number}"))
-    case = same(
-        net, example.net, data=example.inputs, dtypes=[example.dtype], modes=["eval"], draws=1
-    )
+    case = same(net, example.net, data=example.inputs, dtypes=[example.dtype], draws=1)
     verdicts = check(case).verdicts
     lines = [f"{number}: {one.id}: {one.why}" for one in verdicts if one.status in ALARMS]
     return Counter(one.status.name for one in verdicts), lines

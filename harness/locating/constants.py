@@ -17,6 +17,7 @@ from harness.shadow.recording import Operation
 from harness.shadow.shadow import Shadow
 
 EXACT = 0.0  # the nearness at which numbers of a pool are equal but for the noise of float64
+FEW = 8  # roundings to float32 behind a number that a user has computed, as by folding a norm
 SHORT = 12  # significant bits of a constant that is taken as exact: 0.5, 3, 10
 
 
@@ -42,6 +43,26 @@ def list_rounded(shadow: Shadow, other: Shadow, module: Any) -> dict[int, Tensor
         roundoff = precision_of(str(stored.dtype).removeprefix("torch.")).stored
         scaled = torch.frexp(constants).mantissa * 2.0**SHORT
         errors[version] = torch.where(scaled == scaled.round(), 0.0, roundoff * abs(constants))
+    return errors
+
+
+def list_stored(shadow: Shadow, module: Any) -> dict[int, Tensor]:
+    """Return the errors that a few roundings to float32 have left in the parameters and buffers of
+    a module, by the number of the array in memory, if float32 holds all their numbers.
+
+    One that was computed from several numbers may be off by more than its own size tells.
+    """
+    tensors = [*module.parameters(), *module.buffers()]
+    own = {each.untyped_storage().data_ptr() for each in tensors}
+    errors = {}
+    for version, numbers in shadow.leaves().items():
+        stored = shadow.watched.run.versions[version].numbers
+        if not stored.is_floating_point() or stored.untyped_storage().data_ptr() not in own:
+            continue
+        held = numbers.detach()
+        if torch.equal(held, held.float().double()):
+            error = FEW * precision_of("float32").stored * abs(held).max()
+            errors[version] = torch.full_like(held, float(error))
     return errors
 
 
