@@ -201,6 +201,8 @@ WRONG: dict[str, tuple[str, Loop]] = {
         descend(loss_of=lambda outputs, targets: (outputs[:, 0] - targets).square().mean()),
     ),
     "mean": ("gradient", descend(loss_of=nn.functional.mse_loss)),
+    "absolute errors": ("gradient", descend(loss_of=nn.L1Loss(reduction="sum"))),
+    "Huber's mean": ("gradient", descend(loss_of=nn.HuberLoss())),
     "a penalty": ("gradient", with_penalty),
     "another rate": (
         "step",
