@@ -332,9 +332,10 @@ def test_a_loop_is_run_no_further_than_it_is_judged() -> None:
     [
         {"loop": 3},
         {"loop": lambda model: None},
+        {"iterate": lambda loss: None},
         {"loop": descend(), "iterate": lambda loss, parameters: None},
     ],
-    ids=["no function", "other arguments", "beside iterate"],
+    ids=["no function", "other arguments", "of a step", "beside iterate"],
 )
 def test_a_loop_that_is_none_says_so(given: dict[str, Any], approved: Approved) -> None:
     """What was found, what was expected, when it is written."""
