@@ -5,7 +5,6 @@ begins; a state is the same vector before or after a step. In shapes, D counts s
 rows, I inputs, and P own parameters.
 """
 
-import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from time import perf_counter
@@ -34,7 +33,7 @@ from harness.training.limits import LeftRange, Stays, make_limits, validate
 from harness.training.loop import Procedure, Training, describe_ends
 from harness.training.model_trainer import ModelTrainer
 from harness.training.own_loop import LoopTraining
-from harness.training.trainer import Fitted, Floor, Population, Start
+from harness.training.trainer import Fitted, Floor, Population, Start, expect_function
 from harness.waiting.progress import Say, silent
 
 FEW = 3  # starts of a model that is not stacked, where its user does not say
@@ -93,6 +92,9 @@ class Trained(ModelTrainer):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "model", Subject.of(self.model))
+        if not isinstance(self.recipe, Recipe):
+            found = f"{self.model.name}: recipe is {shown(self.recipe, 40)}"
+            raise TypeError(f'{found}, expected Recipe("adam", 1000, {{"lr": 0.01}}), say')
         name = self.name or f"{self.model.name}_{self.recipe.optimiser}"
         object.__setattr__(self, "name", exact(name) if isinstance(name, str) else name)
         self._validate()
@@ -103,7 +105,10 @@ class Trained(ModelTrainer):
                 f"{self.name}: as_network has factors, expected sgd: other optimisers do not follow"
                 " the size of a gradient, so write as_network={}"
             )
+        if self.iterate is not None:
+            expect_function(self.name, "iterate", self.iterate, ("loss", "parameters"))
         if self.loop is not None:
+            expect_function(self.name, "loop", self.loop, ("model", "inputs", "targets"))
             self._validate_loop()
         if not self.stacked:
             return
@@ -120,18 +125,7 @@ class Trained(ModelTrainer):
             )
 
     def _validate_loop(self) -> None:
-        if not callable(self.loop):
-            raise TypeError(
-                f"{self.name}: loop is {shown(self.loop, 40)}, expected a function of a model,"
-                " inputs and targets"
-            )
-        try:
-            inspect.signature(self.loop).bind("model", "inputs", "targets")
-        except TypeError as error:
-            raise TypeError(
-                f"{self.name}: {error}, expected a loop that is called as loop(model, inputs,"
-                " targets)"
-            ) from None
+        """Raise ValueError if another way to take steps is given beside a loop."""
         if self.stacked or self.iterate or self.before or self.after:
             raise ValueError(
                 f"{self.name} has a loop, expected none of stacked, iterate, before and after"

@@ -4,6 +4,7 @@ The own parameters of a model are its own tensors, flattened to one vector (P,).
 starts, R rows, I inputs, O outputs, G points of a grid, and P own parameters.
 """
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol, Self
@@ -21,6 +22,10 @@ from harness.text.harmless import class_name, shown
 from harness.waiting.progress import Say
 
 Start = Callable[[Formulation, int], Array]
+SAME_DATA = (  # what to write for them
+    " of the number of starts, as lambda draws: (np.tile(x, (draws, 1, 1)), np.tile(y, (draws, 1,"
+    " 1)))"
+)
 Floor = Callable[[Array, Array], Bounded]
 
 
@@ -53,7 +58,12 @@ class Population:
     ratio: float = 1.1
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "grid", np.asarray(self.grid, dtype=np.float64))
+        expect_function("Population", "data", self.data, ("draws",), SAME_DATA)
+        try:
+            object.__setattr__(self, "grid", np.asarray(self.grid, dtype=np.float64))
+        except (TypeError, ValueError):
+            found = shown(self.grid, 40)
+            raise TypeError(f"grid is {found}, expected an array (points, inputs)") from None
         if np.ndim(self.grid) != 2:
             found = f"grid has shape {np.shape(self.grid)}, expected (points, width of the inputs)"
             raise ValueError(f"{found}: for one column write grid[:, None]")
@@ -92,6 +102,13 @@ class Population:
                 f"data({len(own)}) gave {class_name(arrays)}, expected two arrays: inputs and"
                 " targets"
             )
+        if any(np.ndim(part) != 3 or len(part) != len(own) for part in arrays):
+            shapes = " and ".join(str(np.shape(part)) for part in arrays)
+            raise ValueError(
+                f"data({len(own)}) gave arrays of shapes {shapes}, expected ({len(own)}, rows,"
+                f" inputs) and ({len(own)}, rows, outputs): where x (rows, inputs) is the same for"
+                " all starts, write np.tile(x, (draws, 1, 1))"
+            )
         own, inputs, targets = [_round(part, dtype) for part in (own, *arrays)]
         return Problem("start", formulation, own, inputs, targets, self.loss)
 
@@ -113,6 +130,25 @@ class Population:
         `per` rows.
         """
         return 1.0 if self.per is None else self.per / rows
+
+
+def expect_function(who: str, what: str, given: object, names: Sequence[str], of: str = "") -> None:
+    """Raise TypeError unless `given` is a function that can be called with these arguments.
+
+    It is the argument `what` of `who`, and `of` says more of the function.
+    """
+    called = f"{what}({', '.join(names)})"
+    if not callable(given):
+        raise TypeError(
+            f"{who}: {what} is {' '.join(shown(given, 40).split())}, expected a function{of}, which"
+            f" is called as {called}"
+        )
+    try:
+        inspect.signature(given).bind(*names)
+    except TypeError as error:
+        raise TypeError(f"{who}: {what}: {error}; it is called as {called}") from None
+    except ValueError:  # a builtin tells no signature
+        return
 
 
 def _is_number(given: object) -> bool:

@@ -17,8 +17,9 @@ from harness.core.formulation import Family
 from harness.core.problem import QUANTITIES, STEP, Problem
 from harness.waiting.progress import Pace, Say, silent
 from reference.explaining.carried import find_accumulated
-from reference.explaining.loss_parts import find_losses
+from reference.explaining.loss_parts import find_losses, list_kinds
 from reference.explaining.orders import find_orders
+from reference.explaining.penalty import find_penalty
 from reference.explaining.row_weights import find_row_weights
 from reference.explaining.scaling import UNEXPLAINED, describe_left, describe_scaling
 from reference.explaining.stacks import Stack
@@ -188,6 +189,9 @@ class _Search:
             yield from find_losses(stacks)
         elif self.problems[0].recipe is not None:
             yield from find_accumulated(self.problems[0])
+            if "loss" not in self.observed[0]:
+                yield from list_kinds(self.problems[0])
+            yield from find_penalty(stacks[0])
             yield from find_row_weights(stacks[0])
 
     def is_early(self, fault: Fault) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -71,6 +72,25 @@ def find_losses(stacks: Sequence[Stack]) -> Iterator[Fault]:
             if known and (made := _make(first, kind, known)):
                 yield made
                 return
+
+
+def list_kinds(problem: Problem) -> Iterator[Fault]:
+    """Yield faults (mistakes) with another kind of error than squares, where no losses are observed
+    that could be fitted.
+    """
+    loss, widths = problem.loss, problem.formulation.network.outputs
+    if not loss.is_squares or loss.weights is not None:
+        return
+    for kind in KINDS[1:]:
+        for reduction in ("sum", "mean"):
+            found = Found(kind.name, reduction, tuple(1.0 for _ in widths))
+            changed = as_loss(found, loss, widths)
+            name, words = f"another_loss {reduction} {kind.name}", describe(found, loss, widths)
+            yield WithLoss(name, words, partial(_choose_loss, changed), errors_of=kind.errors_of)
+
+
+def _choose_loss(changed: Loss, before: Loss, outputs: int) -> Loss:
+    return changed
 
 
 class _Fit(NamedTuple):
@@ -171,7 +191,7 @@ def _make(problem: Problem, kind: Kind, fits: Sequence[_Fit]) -> Fault | None:
     if penalty is not None:
         changed = replace(changed, decay=_spell_decay(problem, penalty))
     name = f"another_loss {changed!r} {kind.name}"
-    return WithLoss(name, words, lambda before, outputs: changed, errors_of=kind.errors_of)
+    return WithLoss(name, words, partial(_choose_loss, changed), errors_of=kind.errors_of)
 
 
 def _negate(found: Found, loss: Loss, words: str) -> Fault | None:

@@ -32,6 +32,11 @@ from reference.mistakes.updates import (
 UNEXPLAINED = 1e-3  # most of an observed difference that an explanation may leave
 EPS = 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-9, 1e-10, 1e-12, 1e-15, 1e-16
 ADAMW_DECAY = OPTIMISERS["adamw"]["weight_decay"]
+SINGLE = ROUNDINGS * 2.0**-24  # of a step, that rounding to float32 may leave
+ROUNDED = (
+    "the steps are right but for roundings of float32: as if a gradient, a velocity, moments or a"
+    " learning rate were kept in float32"
+)
 VARIANTS = {
     "Adam's bias correction is left out": Moments(corrected=False),
     "Adam's bias correction counts from 2, expected from 1: its step number is raised before it is"
@@ -62,6 +67,8 @@ def likely_step(
             if _explains(problem, seen, after, contract):
                 left = _norm(seen - after) / _norm(seen - take_steps(problem))
                 return f"{change.words} ({describe_left(left)})"
+        if _norm(seen - take_steps(problem)) <= SINGLE * _norm(seen - problem.own):
+            return ROUNDED if contract.dtype == "float64" else ""
         return describe_kept(problem, seen, contract)
 
 

@@ -103,6 +103,17 @@ def clipped_by_tensor(problem: Problem) -> Array:
     return with_gradients(clip)(problem)
 
 
+def narrow_velocity(problem: Problem) -> Array:
+    """The velocity is rounded to float32 after each step."""
+    assert problem.optimiser_gradients is not None
+    own = problem.own.reshape(STEPS, RUNS, -1)
+    after, velocity = [], np.zeros_like(own[0])
+    for weights, gradient in zip(own, problem.optimiser_gradients.reshape(own.shape), strict=True):
+        velocity = (0.9 * velocity + gradient).astype(np.float32).astype(np.float64)
+        after.append(weights - 0.01 * velocity)
+    return np.concatenate(after)
+
+
 def keep_velocity(problem: Problem) -> Array:
     """The second start begins with the first one's last velocity."""
     after = take_steps(problem).reshape(STEPS, RUNS, -1)
@@ -154,6 +165,7 @@ MISTAKES: dict[str, tuple[Recipe, Callable[[Problem], Array]]] = {
     "clipped to a norm of 5, with momentum": (MOMENTUM, clipped(5.0)),
     "clipped by tensor": (SGD, clipped_by_tensor),
     "clipped to 2": (SGD, with_gradients(lambda g: np.clip(g, -2, 2))),
+    "a velocity in float32": (MOMENTUM, narrow_velocity),
     "kept velocity": (MOMENTUM, keep_velocity),
     "eps": (ADAM, by(replace(ADAM, settings={**ADAM.settings, "eps": 1e-3}))),
     "eps inside": (ADAM, Moments(eps_is="inside").steps),

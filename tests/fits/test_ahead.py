@@ -22,7 +22,7 @@ from harness.fits.ends import train
 from harness.judging.cache import Cache
 from harness.running.runner import Runner
 from harness.training.trainer import Fitted
-from reference import Network, gradient_descent, nnet_fit, starts
+from reference import Network, gradient_descent, nnet_fit, numpy_net, starts
 from reference.training.trainers import One
 
 NET = Network(1, 4, 1, "logistic")
@@ -307,7 +307,8 @@ def test_only_fits_that_chosen_trials_need_are_made() -> None:
     assert len(list_needed(trials)) == 2
     assert not list_needed([])
     steps = replace(case, subjects=[Trained(Logistic, Recipe("sgd", 5, {"lr": 1e-3}))])
-    assert not list_needed(replace(steps, checks=["loss"]).trials())
+    steps = replace(steps, checks=["loss"], references=[numpy_net])
+    assert not list_needed(steps.trials())
 
 
 def test_a_run_takes_the_fits_of_its_fork(monkeypatch: pytest.MonkeyPatch, live_r: None) -> None:

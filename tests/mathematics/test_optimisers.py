@@ -1,6 +1,7 @@
 """The bounds of an optimiser's step: PyTorch's own steps are inside, wrong ones are not."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -104,6 +105,24 @@ def test_steps_of_torch_are_inside(name: str, dtype: str) -> None:
     """
     found = [used(*visited(RECIPES[name], dtype, torch_rule, seed), dtype) for seed in range(20)]
     assert 0.05 < max(found) <= 1
+
+
+OTHERS = {
+    "dampening": ("sgd", {"lr": 0.03, "momentum": 0.7, "weight_decay": 0.1}),
+    "nesterov": ("sgd", {"lr": 0.01, "momentum": 0.9}),
+    "adamw": ("adam", {"lr": 0.03, "weight_decay": 0.1}),
+    "rmsprop": ("rmsprop", {"lr": 0.01, "alpha": 0.98}),
+    "rmsprop and decay": ("rmsprop", {"lr": 0.03, "alpha": 0.9, "eps": 1e-6}),
+}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", OTHERS)
+def test_steps_of_another_recipe_are_outside(name: str, dtype: str) -> None:
+    """Without its dampening, Nesterov's momentum, decoupled decay or alpha."""
+    kind, settings = OTHERS[name]
+    problem, after = visited(Recipe(kind, STEPS, settings), dtype, torch_rule)
+    assert used(replace(problem, recipe=RECIPES[name]), after, dtype) > 100
 
 
 POWERS_OF_TWO = Recipe("sgd", STEPS, {"lr": 2.0**-12, "momentum": 0.5, "weight_decay": 0.25})

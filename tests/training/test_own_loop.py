@@ -176,6 +176,19 @@ def in_batches(drop_last: bool) -> Loop:
     return loop
 
 
+def with_penalty(model: nn.Module, x: torch.Tensor, y: torch.Tensor) -> None:
+    """A hundredth of the sum of squared weights is added to the loss."""
+    optimiser = torch.optim.SGD(model.parameters(), lr=RATE)
+    for _ in range(STEPS):
+        optimiser.zero_grad()
+        loss = squares(model(x), y)
+        for name, parameter in model.named_parameters():
+            if "weight" in name:
+                loss = loss + 0.01 * parameter.square().sum()
+        loss.backward()
+        optimiser.step()
+
+
 WRONG: dict[str, tuple[str, Loop]] = {
     "zeroed before the step": ("step", zero_between),
     "never zeroed": ("gradient", never_zero),
@@ -188,6 +201,9 @@ WRONG: dict[str, tuple[str, Loop]] = {
         descend(loss_of=lambda outputs, targets: (outputs[:, 0] - targets).square().mean()),
     ),
     "mean": ("gradient", descend(loss_of=nn.functional.mse_loss)),
+    "absolute errors": ("gradient", descend(loss_of=nn.L1Loss(reduction="sum"))),
+    "Huber's mean": ("gradient", descend(loss_of=nn.HuberLoss())),
+    "a penalty": ("gradient", with_penalty),
     "another rate": (
         "step",
         descend(lambda parameters: torch.optim.SGD(parameters, lr=RATE / 2)),
@@ -316,9 +332,10 @@ def test_a_loop_is_run_no_further_than_it_is_judged() -> None:
     [
         {"loop": 3},
         {"loop": lambda model: None},
+        {"iterate": lambda loss: None},
         {"loop": descend(), "iterate": lambda loss, parameters: None},
     ],
-    ids=["no function", "other arguments", "beside iterate"],
+    ids=["no function", "other arguments", "of a step", "beside iterate"],
 )
 def test_a_loop_that_is_none_says_so(given: dict[str, Any], approved: Approved) -> None:
     """What was found, what was expected, when it is written."""

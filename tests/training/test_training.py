@@ -654,8 +654,11 @@ def test_a_case_of_training_that_asks_for_what_is_not_there(
         {"margin": 1.0},
         {"margin": 0},
         {"ratio": 1},
+        {"data": (np.zeros((5, 1)), np.zeros((5, 1)))},
+        {"data": lambda: None},
+        {"grid": "abc"},
     ],
-    ids=["grid", "no grid", "quality", "margin", "no margin", "ratio"],
+    ids=["grid", "no grid", "quality", "margin", "no margin", "ratio", "data", "no draws", "text"],
 )
 def test_a_population_that_is_none_says_so(given: dict[str, Any], approved: Approved) -> None:
     """Said when it is written."""
@@ -692,6 +695,22 @@ def test_data_that_are_not_two_arrays_are_broken(approved: Approved) -> None:
     )
     assert verdict.status is Status.BROKEN
     approved(verdict.why)
+
+
+def test_data_of_one_start_alone_are_broken(approved: Approved) -> None:
+    """With the line to write."""
+    x = np.zeros((5, 1))
+    population = replace(POPULATION, data=lambda draws: (x, x))
+    verdict = asked(Trained(TanhNet, ADAM), "loss", problems=population)
+    assert verdict.status is Status.BROKEN
+    approved(verdict.why)
+
+
+def test_a_recipe_is_no_text(approved: Approved) -> None:
+    """Nor an optimiser."""
+    recipe: Any = "adam"
+    with approved.raises(TypeError):
+        Trained(TanhNet, recipe)
 
 
 def test_a_stack_of_another_shape_is_not_broadcast(approved: Approved) -> None:
