@@ -24,6 +24,7 @@ from harness.shipped.weights import FIFTEEN_DIGITS, Held
 from harness.words.naming import describe_used
 from harness.words.wording import with_finding
 
+COARSE = 0.01  # share of the range of R's predictions; no verdict depends on it
 MOST_SAID = 120  # characters of R's call
 LAST_DIGITS = "but for their last digits: in R write format(weights, digits = 17)"
 
@@ -58,7 +59,11 @@ def judge_predictions(port_trial: PortTrial) -> Verdict:
         return replace(verdict, why=why)
     if is_saturated(port_trial.truth):
         return blank(trial, Status.VACUOUS, SATURATED)
-    return replace(verdict, why=_describe_pass(port_trial, judgement, contract))
+    why, caveat = (
+        _describe_pass(port_trial, judgement, contract),
+        _describe_coarse(port_trial, contract),
+    )
+    return replace(verdict, why=why, caveat=caveat)
 
 
 def _describe_fail(
@@ -226,6 +231,23 @@ def _describe_pass(port_trial: PortTrial, judgement: Judgement, contract: Contra
     if (share := judgement.contract_share) > judgement.allowed / 2:
         sentence += f"; {share:.1e} of it is nnet's clip, which the port does not copy"
     return sentence
+
+
+def _describe_coarse(port_trial: PortTrial, contract: Contract) -> str:
+    """Return a sentence if the port's storage may move a prediction by more than COARSE of the
+    range of R's predictions, as that of large inputs in float32 does; else "".
+    """
+    trial, truth = port_trial.trial, port_trial.truth
+    stored = truth.stored or trial.dtype
+    every = np.concatenate([table.predictions for table in truth.tables])
+    share = _storage(port_trial, contract) / float(np.ptp(every, axis=0).max() or 1.0)
+    if stored == "float64" or not share > COARSE:
+        return ""
+    much = f"{100 * share:.0f} % of" if share <= 1 else "more than"
+    return (
+        f"{trial.subject.name} stores its inputs and weights in {stored}, whose rounding may move a"
+        f" prediction by {much} the range of R's predictions: scale large inputs in float64"
+    )
 
 
 def _storage(port_trial: PortTrial, contract: Contract) -> float:
