@@ -292,12 +292,13 @@ def test_mistakes_beside_the_network_are_named(tmp_path: Path, approved: Approve
     order = fit.fitted[::-1]
     said.append(judge_all(fitted(path, port, x=matrix(), predictions=order))[0].why)
     path, fit = made(tmp_path, "fit(y ~ scale(a) + f, d, size = 2, linout = TRUE)")
-    for freedom, last in ((0, "w"), (1, "u")):  # with the right spread, its rounding is not blamed
+    # with the right spread, its rounding is not blamed
+    for ddof, last, dtype in ((0, "w", float), (1, "u", float), (1, "w", np.float32)):
 
-        def encode(rows: dict[str, Any], ddof: int = freedom, last: str = last) -> Any:
+        def encode(rows: dict[str, Any], ddof: int = ddof, at: str = last, to: Any = dtype) -> Any:
             texts, a = np.array(rows["f"]), numbers()["a"]
             scaled = (rows["a"] - a.mean()) / a.std(ddof=ddof)
-            return np.stack([scaled, texts == "v", texts == last], axis=1)
+            return np.stack([scaled, texts == "v", texts == at], axis=1).astype(to)
 
         case = fitted(path, Port(fit.topology, fit.wts), x=rows_file(tmp_path), encode=encode)
         said.append(judge_all(case)[0].why)
