@@ -234,8 +234,8 @@ def _describe_pass(port_trial: PortTrial, judgement: Judgement, contract: Contra
 
 
 def _describe_coarse(port_trial: PortTrial, contract: Contract) -> str:
-    """Return a sentence if the port's storage may move a prediction by more than COARSE of the
-    range of R's predictions, as that of large inputs in float32 does; else "".
+    """Return a sentence if the rounding of stored inputs and weights may change a prediction by
+    more than COARSE of the range of R's predictions, else "".
     """
     trial, truth = port_trial.trial, port_trial.truth
     stored = truth.stored or trial.dtype
@@ -317,7 +317,7 @@ def _formula_or_weights(
     port_trial: PortTrial, predicted: Sequence[Predicted], held: Held, is_explained: bool
 ) -> str:
     """Return a sentence that says whether the port computes the network's equations with its own
-    weights: then the weights are wrong, else the formula, or what the port makes of the rows.
+    weights. Then the weights are wrong, else the formula, or the preparation of the rows.
     """
     name = port_trial.trial.subject.name
     for contract in port_trial.contracts:
