@@ -270,12 +270,14 @@ def list_hints(port_trial: PortTrial, predicted: Sequence[Predicted]) -> tuple[H
     hints = []
     if cause := port_trial.explain():
         hints.append(Hint(HintKind.LIKELY, cause))
+    elif right := _describe_right_rows(port_trial, predicted):
+        hints.append(Hint(HintKind.NOTE, right))
     held = port_trial.held
     if isinstance(held, Missing):
         return tuple(hints)
     if sentence := _formula_or_weights(port_trial, predicted, held, bool(cause)):
         is_open = port_trial.truth.scaling_is_open and LAST_DIGITS not in sentence
-        if held.matches and is_open and not cause:
+        if held.matches and is_open and not hints:
             call = shorten(port_trial.truth.facts["call"], MOST_SAID, placeholder=" ...")
             sentence += (
                 ". If it scales its inputs, as R's pipeline did before nnet(), give prepare= (R's"
@@ -293,6 +295,21 @@ def _whose_weights(held: Held, theta: Array) -> str:
     if difference.any() and (difference <= FIFTEEN_DIGITS * abs(theta)).all():
         return f", which are R's {LAST_DIGITS}"
     return ", which are R's"
+
+
+def _describe_right_rows(port_trial: PortTrial, predicted: Sequence[Predicted]) -> str:
+    """Return a sentence if the port (a PyTorch model) is right on the rows of the first of several
+    tables, else "".
+    """
+    tables, name = port_trial.truth.tables, port_trial.trial.subject.name
+    for contract in port_trial.contracts if len(tables) > 1 else ():
+        bound, _ = port_trial.predictions_of(tables[0], contract)
+        if not outside(predicted[0].outputs[None], bound, contract.largest):
+            return (
+                f"{name} is right on {tables[0].name}, and differs on {tables[1].name}, which go"
+                " beyond their range"
+            )
+    return ""
 
 
 def _describe_mode(port_trial: PortTrial, predicted: Sequence[Predicted]) -> Hint | None:

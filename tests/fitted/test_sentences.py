@@ -119,6 +119,14 @@ class Turned(Port):
         return torch.sigmoid(-z)
 
 
+class Clamped(Port):
+    """A port that holds its response in the range of the fitted rows."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        every = super().forward(torch.tensor(matrix()))
+        return super().forward(x).clamp(every.min().item(), every.max().item())
+
+
 class Doubled(Port):
     """A port whose response is on another scale."""
 
@@ -140,7 +148,7 @@ def test_what_fails_says_why(tmp_path: Path, approved: Approved) -> None:
     """Formulas that are wrong, on matrices, with scaling that is open and columns of one's own."""
     path, fit = made(tmp_path, CALLS["matrix"])
     said = []
-    for kind in (Turned, Doubled, Sorted, Halving):
+    for kind in (Turned, Doubled, Sorted, Halving, Clamped):
         port = kind(fit.topology, fit.wts)
         said += [verdict.why for verdict in judge_all(fitted(path, port, x=matrix()))]
     numpy = judge_all(fitted(path, Sorted(fit.topology, fit.wts), x=matrix()), mode="recorded")
