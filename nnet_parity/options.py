@@ -151,9 +151,9 @@ def get_starts(config: pytest.Config) -> int:
 def get_keep(config: pytest.Config) -> str:
     """Return the folder of kept results, from the command line or the ini file; "" for none."""
     given = str(config.getoption("--parity-keep") or config.getini("parity_keep"))
-    if os.path.isfile(given):
+    if given.endswith(".py") and os.path.isfile(given):
         raise pytest.UsageError(
-            f"--parity-keep {given}: that is a file, expected a folder, and then the tests"
+            f"--parity-keep {given}: that is a test file, expected a folder, and then the tests"
         )
     return given
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from harness.core.report import grouped
 from harness.core.verdict import Status, Verdict
 from harness.judging.case import Trial
+from harness.model.devices import lacking
 from harness.reporting.answers import count_checks
 from harness.running.findings import Findings
 from harness.text.harmless import printable
@@ -48,7 +49,8 @@ def advise(verdicts: Sequence[Verdict]) -> str:
         return "the reasons stand above: give {} other data, or a dtype that rounds less"
     if any(verdict.status is Status.ABSENT and not verdict.applicable for verdict in verdicts):
         return "the reasons stand above: give {} other dtypes or modes, or mend the model"
-    if any(verdict.check.startswith(OF_TWO_MODELS) for verdict in verdicts):
+    is_missing = bool(verdicts) and all(lacking(verdict.device) for verdict in verdicts)
+    if is_missing or any(verdict.check.startswith(OF_TWO_MODELS) for verdict in verdicts):
         return "the reason stands above: run {} where that is there, or choose other devices"
     return "give {} a reference that can answer"
 

@@ -24,6 +24,7 @@ from harness.shipped.weights import FIFTEEN_DIGITS, Held
 from harness.words.naming import describe_used
 from harness.words.wording import with_finding
 
+COARSE = 0.01  # share of the range of R's predictions; no verdict depends on it
 MOST_SAID = 120  # characters of R's call
 LAST_DIGITS = "but for their last digits: in R write format(weights, digits = 17)"
 
@@ -58,7 +59,11 @@ def judge_predictions(port_trial: PortTrial) -> Verdict:
         return replace(verdict, why=why)
     if is_saturated(port_trial.truth):
         return blank(trial, Status.VACUOUS, SATURATED)
-    return replace(verdict, why=_describe_pass(port_trial, judgement, contract))
+    why, caveat = (
+        _describe_pass(port_trial, judgement, contract),
+        _describe_coarse(port_trial, contract),
+    )
+    return replace(verdict, why=why, caveat=caveat)
 
 
 def _describe_fail(
@@ -228,6 +233,23 @@ def _describe_pass(port_trial: PortTrial, judgement: Judgement, contract: Contra
     return sentence
 
 
+def _describe_coarse(port_trial: PortTrial, contract: Contract) -> str:
+    """Return a sentence if the rounding of stored inputs and weights may change a prediction by
+    more than COARSE of the range of R's predictions, else "".
+    """
+    trial, truth = port_trial.trial, port_trial.truth
+    stored = truth.stored or trial.dtype
+    every = np.concatenate([table.predictions for table in truth.tables])
+    share = _storage(port_trial, contract) / float(np.ptp(every, axis=0).max() or 1.0)
+    if stored == "float64" or not share > COARSE:
+        return ""
+    much = f"{100 * share:.0f} % of" if share <= 1 else "more than"
+    return (
+        f"{trial.subject.name} stores its inputs and weights in {stored}, whose rounding may move a"
+        f" prediction by {much} the range of R's predictions: scale large inputs in float64"
+    )
+
+
 def _storage(port_trial: PortTrial, contract: Contract) -> float:
     """Return the largest error bound on the port's predictions, including the rounding of stored
     weights.
@@ -248,12 +270,14 @@ def list_hints(port_trial: PortTrial, predicted: Sequence[Predicted]) -> tuple[H
     hints = []
     if cause := port_trial.explain():
         hints.append(Hint(HintKind.LIKELY, cause))
+    elif right := _describe_right_rows(port_trial, predicted):
+        hints.append(Hint(HintKind.NOTE, right))
     held = port_trial.held
     if isinstance(held, Missing):
         return tuple(hints)
     if sentence := _formula_or_weights(port_trial, predicted, held, bool(cause)):
         is_open = port_trial.truth.scaling_is_open and LAST_DIGITS not in sentence
-        if held.matches and is_open and not cause:
+        if held.matches and is_open and not hints:
             call = shorten(port_trial.truth.facts["call"], MOST_SAID, placeholder=" ...")
             sentence += (
                 ". If it scales its inputs, as R's pipeline did before nnet(), give prepare= (R's"
@@ -271,6 +295,21 @@ def _whose_weights(held: Held, theta: Array) -> str:
     if difference.any() and (difference <= FIFTEEN_DIGITS * abs(theta)).all():
         return f", which are R's {LAST_DIGITS}"
     return ", which are R's"
+
+
+def _describe_right_rows(port_trial: PortTrial, predicted: Sequence[Predicted]) -> str:
+    """Return a sentence if the port (a PyTorch model) is right on the rows of the first of several
+    tables, else "".
+    """
+    tables, name = port_trial.truth.tables, port_trial.trial.subject.name
+    for contract in port_trial.contracts if len(tables) > 1 else ():
+        bound, _ = port_trial.predictions_of(tables[0], contract)
+        if not outside(predicted[0].outputs[None], bound, contract.largest):
+            return (
+                f"{name} is right on {tables[0].name}, and differs on {tables[1].name}, which go"
+                " beyond their range"
+            )
+    return ""
 
 
 def _describe_mode(port_trial: PortTrial, predicted: Sequence[Predicted]) -> Hint | None:
@@ -295,7 +334,7 @@ def _formula_or_weights(
     port_trial: PortTrial, predicted: Sequence[Predicted], held: Held, is_explained: bool
 ) -> str:
     """Return a sentence that says whether the port computes the network's equations with its own
-    weights: then the weights are wrong, else the formula, or what the port makes of the rows.
+    weights. Then the weights are wrong, else the formula, or the preparation of the rows.
     """
     name = port_trial.trial.subject.name
     for contract in port_trial.contracts:

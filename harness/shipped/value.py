@@ -86,7 +86,7 @@ def judge_value(port_trial: PortTrial) -> Verdict:
         )
         return replace(verdict, why=why)
     if judgement.status is not Status.PASS:
-        return replace(verdict, why="the loss is too near to 0 to be judged by rounding")
+        return replace(verdict, why="the loss is too small beside what rounding may change in it")
     used = describe_used(judgement.budget_used, trial.dtype)
     return replace(verdict, why=f"{used}: its loss on the fitted rows is fit$value")
 

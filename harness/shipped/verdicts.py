@@ -40,7 +40,8 @@ def judge_port(trial: Trial, cache: Cache, truth: Truth) -> Verdict:
         VALUE: judge_value,
         PARAMETERS: judge_parameters,
     }
-    return replace(judges[trial.check](port_trial), caveat=truth.caveat)
+    verdict = judges[trial.check](port_trial)
+    return replace(verdict, caveat=". ".join(filter(None, [truth.caveat, verdict.caveat])))
 
 
 def judge_parameters(port_trial: PortTrial) -> Verdict:

@@ -111,7 +111,7 @@ def _cases(files: list[str], mode: str) -> list[tuple[Case, str]] | str:
     options = ["--collect-only", "-q", "--assert=plain", "--parity-r", mode]
     with redirect_stdout(output):
         code = pytest.main([*files, *options], plugins=[collector])
-    if code != 0:
+    if code not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
         return output.getvalue()
     cases = [(each.case, each.file) for each in collector.verifications.values()]
     return cases or f"{output.getvalue()}no case was found: give test files"

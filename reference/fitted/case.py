@@ -96,6 +96,8 @@ def fitted(
     given = Given(rows, y, weights, prepare, written, encode, stored, trust, unread)
     judge = FittedObject(_find(fit, folder), given)
     file = Path(fspath(fit)).name
+    # a case with a name of its own needs no name of a file of answers
+    of_file = "" if name and file.endswith(".json") else f" ({file})"
     return Case(
         name=name or f"{called} of {file}",
         network=judge,  # type: ignore[arg-type] # its network is known when the object is read
@@ -103,7 +105,7 @@ def fitted(
         references=[judge],
         problems=judge,
         dtypes=[_dtype_of(factory)],
-        question=f"{name or called} = R's fit ({file})?",
+        question=f"{name or called} = R's fit{of_file}?",
     )
 
 

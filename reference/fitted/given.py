@@ -196,8 +196,8 @@ class Given:
 
 
 def _as_numbers(what: str, given: object) -> Array:
-    """Return an argument as an array of numbers. Raises ValueError, which begins with `what`, for
-    texts.
+    """Return an argument as an array of numbers. Raises ValueError for texts; its sentence begins
+    with the text in `what`.
     """
     array = np.asarray(given)
     if array.dtype.kind in "OUS":

@@ -31,7 +31,7 @@ def read_targets(fit: FittedNet, columns: Sequence[Column]) -> Array:
     targets = np.stack([np.asarray(column) for column in columns], axis=1)
     if len(columns) != outputs:
         raise ValueError(
-            f"y has {len(columns)} columns, expected one for each output:"
+            f"y has {len(columns)} column{'s' * (len(columns) > 1)}, expected one for each output:"
             f" {', '.join(fit.responses)}"
         )
     return targets

@@ -199,7 +199,9 @@ def _find_scaling(table: Table) -> tuple[Array, Array]:
     from_centre = raw - raw.mean(axis=0)
     with np.errstate(all="ignore"):
         spread = (from_centre**2).sum(axis=0) / (from_centre * inputs).sum(axis=0)
-    return raw.mean(axis=0) - spread * inputs.mean(axis=0), spread
+    varies = np.isfinite(spread)
+    centre = np.where(varies, raw.mean(axis=0) - spread * inputs.mean(axis=0), 0.0)
+    return centre, np.where(varies, spread, 1.0)
 
 
 def _scale_again(table: Table) -> Array:

@@ -71,7 +71,7 @@ def _unpack(packed: bytes) -> bytes:
         except OSError as error:  # bz2's, which names no file
             raise ValueError(str(error)) from None
     if content.startswith(SAVED):
-        raise ValueError("it was written by save(), expected saveRDS(fit, file)")
+        raise ValueError("it was written by save(): load() it in R, then saveRDS(fit, file)")
     if not content.startswith(FORMATS):
         raise ValueError("it is not a file that saveRDS(fit, file) writes")
     return content

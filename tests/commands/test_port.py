@@ -175,6 +175,7 @@ def test_what_cannot_be_ported_is_told(
     make_fit(tmp_path / "fit.rds", CALLS["formula"])
     make_fit(tmp_path / "matrix.rds", CALLS["matrix"])
     make_fit(tmp_path / "poly.rds", "fit(y ~ poly(a, 2), d, size = 1)")
+    make_fit(tmp_path / "paste.rds", "fit(y ~ paste(f, s), d, size = 1)")
     (tmp_path / "new.csv").write_text(TABLE)
     (tmp_path / "other.csv").write_text("a,f\n1,u\n")
     (tmp_path / "level.csv").write_text(TABLE.replace("u,1", "z,1"))
@@ -188,6 +189,9 @@ def test_what_cannot_be_ported_is_told(
         code, said = port(*arguments)
         assert code == 2
         approved(said)
+    code, said = port("paste.rds", "--trust")
+    assert code == 2
+    approved(said.rpartition("; ")[2])
     code, _ = port("poly.rds", "--data", "new.csv", "--trust")
     assert code == 0
     text = (tmp_path / "poly/model.py").read_text()

@@ -439,6 +439,10 @@ def test_recording_needs_r_and_a_case(
     code, said = record()
     assert code == 2
     approved(line for line in said.splitlines() if line.startswith("ERROR"))
+    record.mine.write("")  # no test either
+    code, said = record()
+    assert code == 2
+    assert "no case was found: give test files" in said
     record.mine.write("def test_it(): pass")
     code, said = record()
     assert code == 2

@@ -165,3 +165,12 @@ def test_its_script_runs_without_torch(tmp_path: Path) -> None:
     blocked = f"import sys; sys.modules['torch'] = None; exec(open({verdict.alone!r}).read())"
     ended = subprocess.run([sys.executable, "-c", blocked], capture_output=True, text=True)
     assert (ended.returncode, ended.stdout.splitlines()[-1]) == (1, "fails again"), ended.stderr
+
+
+def test_shapes_of_another_network_are_said(approved: Approved) -> None:
+    """In a sentence with the blocks of both, and not as an error of ours."""
+    shapes = {"W1": (3, 7), "b1": (7,), "W2": (7, 2), "b2": (2,)}
+    mine = Computed(lambda p, x: x @ p["W1"] @ p["W2"], "mine", shapes=shapes)
+    case = Case("foreign", NETWORK, [Computed(right)], [mine, numpy_net], probes(0, draws=6))
+    trial = next(each for each in case.trials() if each.reference.name == "mine")
+    approved(run(trial, Cache(case)).why)

@@ -70,6 +70,7 @@ def test_a_converter_is_told_the_names(approved: Approved) -> None:
         (Status.ABSENT, {"applicable": False}),
         (Status.ABSENT, {"check": "same-function-eval"}),
         (Status.ABSENT, {}),
+        (Status.ABSENT, {"device": "cuda:99"}),
     ],
 )
 def test_what_to_do_follows_from_the_reason(
