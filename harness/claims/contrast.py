@@ -10,12 +10,11 @@ from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from harness.claims.own_bounds import find_reference_outside, find_subject_outside
 from harness.comparing.combining import contrast
 from harness.comparing.judge import Side, judge_contrast
-from harness.core.contract import Array, Bounded
+from harness.core.contract import Array, Bounded, Mask
 from harness.core.finding import Finding, Form
 from harness.core.implementation import Missing
 from harness.core.problem import Problem
@@ -132,7 +131,7 @@ def _find_objection(
             " nothing: expected a model that uses its inputs"
         )
     one, other = sides
-    beyond: NDArray[np.bool_] = np.any(abs(other.value) > one.error + other.error, axis=1)
+    beyond: Mask = np.any(abs(other.value) > one.error + other.error, axis=1)
     if beyond.mean() < MOST:
         return (
             f"{combination.asks} of the network is beyond the bounds in {beyond.sum()} of"
@@ -180,7 +179,7 @@ def _list_varied_groups(problem: Problem, rows: Iterable[int]) -> list[int]:
     return varied
 
 
-def _find_moving_draws(problem: Problem, outputs: Bounded, group: int) -> NDArray[np.bool_]:
+def _find_moving_draws(problem: Problem, outputs: Bounded, group: int) -> Mask:
     """Return a mask (draws,) of the draws (single problems) in which a group of inputs influences
     an output.
 

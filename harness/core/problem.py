@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.core.changed import changed
-from harness.core.contract import Array, Contract
+from harness.core.contract import Array, Contract, Mask
 from harness.core.formulation import Formulation
 from harness.core.loss import SUM_OF_SQUARES, Loss
 from harness.core.recipe import Recipe
@@ -211,7 +211,7 @@ class Problem:
         """
         return replace(self, formulation=self.formulation.then(outer))
 
-    def part(self, draws: slice | NDArray[np.bool_]) -> Problem:
+    def part(self, draws: slice | Mask) -> Problem:
         """Return a copy of the problem with some of the draws only, and without the fields of a
         training: the recipe, its runs and its gradients.
         """
@@ -251,7 +251,7 @@ class Problem:
             self, own=rounded["own"], inputs=rounded["inputs"], targets=rounded["targets"]
         )
 
-    def at(self, own: Array, draws: NDArray[np.bool_] | None = None) -> Problem:
+    def at(self, own: Array, draws: Mask | None = None) -> Problem:
         """Return a copy of the problem at other own parameters (D, P), with all draws or only the
         marked ones.
         """

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from harness.calling.modes import describe_modes, hold_eval_mode
-from harness.core.contract import PRECISION, Array
+from harness.core.contract import PRECISION, Array, Indices
 from harness.core.formulation import Family
 from harness.core.implementation import Missing
 from harness.core.numpy_errors import users
@@ -55,7 +54,7 @@ class Predicted:
     outputs: Array
     others: Sequence[tuple[str, slice, Array]]
     incomplete: Array | Missing | None = None
-    classes: NDArray[np.intp] | Missing | None = None
+    classes: Indices | Missing | None = None
 
 
 def find_dtype(module: Any) -> str:
@@ -132,7 +131,7 @@ def predict(
 
 def _ask_classes(
     port: Port, table: Table, dtype: str, names: Sequence[str]
-) -> NDArray[np.intp] | Missing | None:
+) -> Indices | Missing | None:
     """Return the results of the port's own method classes() for the rows in which R has no tie;
     None if the port, a PyTorch model, has no such method.
 
