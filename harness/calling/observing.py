@@ -102,7 +102,7 @@ def _observe(
     same_rows = np.zeros(problem.draws, dtype=bool)
     if laid_out and problem.rows > 1:
         same_rows = (problem.inputs == problem.inputs[:, :1]).all(axis=(1, 2))
-    shape = problem.rows, max(problem.formulation.network.inputs)
+    shape = problem.rows, max(problem.network.inputs)
     rough = _is_rough(problem)
     observer = _Observer(model, problem, without, stagewise, stages, step)
     for place, (of_values, of_inputs, of_targets, for_gradients) in enumerate(draws):

@@ -88,7 +88,7 @@ def _describe_other_widths(problem: Problem, claimed: Problem) -> str:
     """Return a sentence if the subject's network (of `problem`) has other inputs or outputs than
     the case's (of `claimed`), else "".
     """
-    mine, theirs = problem.formulation.network, claimed.formulation.network
+    mine, theirs = problem.network, claimed.formulation.network
     if (mine.inputs, mine.outputs) == (theirs.inputs, theirs.outputs):
         return ""
     return (
@@ -119,7 +119,7 @@ def _find_objection(
             f" {outside}"
         )
     if outside := find_subject_outside(mine):
-        sentence = problem.formulation.network.sentence()
+        sentence = problem.network.sentence()
         return (
             f"{trial.subject.name} is not the network that it is said to be, {sentence}, so its"
             f" {combination.asks} shows nothing: {outside}"
@@ -159,14 +159,14 @@ def _find_ignored(problem: Problem, bound: Bounded, combination: Contrast) -> st
     wanted = within if len(within) > 1 else [group for group in anywhere if group not in within]
     for group in wanted or within:
         if _find_moving_draws(problem, outputs, group).mean() < MOST:
-            several = len(problem.formulation.network.inputs) > 1
+            several = len(problem.network.inputs) > 1
             return f"x{group + 1}" if several else "its inputs"
     return ""
 
 
 def _groups(problem: Problem) -> list[Array]:
     """Return the groups of inputs, an array (draws, rows, width) for each."""
-    ends = np.cumsum(problem.formulation.network.inputs)[:-1]
+    ends = np.cumsum(problem.network.inputs)[:-1]
     return np.split(problem.inputs, ends, axis=2)
 
 
@@ -232,7 +232,7 @@ def _columns(problem: Problem, head: int | None) -> slice:
     """Return the slice of a head's columns among the outputs of all heads; all columns if `head` is
     None.
     """
-    widths = problem.formulation.network.outputs
+    widths = problem.network.outputs
     return (
         slice(0, sum(widths))
         if head is None

@@ -90,7 +90,7 @@ def _find_objection(comparison: Comparison, outside: str) -> tuple[str, str]:
     `outside` says where the subject is outside the bounds of the network.
     """
     trial, cache = comparison.trial, comparison.cache
-    subject, network = trial.subject, comparison.problems[0].formulation.network
+    subject, network = trial.subject, comparison.problems[0].network
     if network is not trial.case.network:
         sentence = f"{subject.name} is not the network of its own that it is said to be"
         return f"{sentence}, {network.sentence()}: {outside}", ""

@@ -28,7 +28,7 @@ def find_ignored(comparison: Comparison, all_of_them: bool = False) -> Hint | No
     answer = comparison.cache.ask_anew(comparison.trial, problem).answer("forward")
     if isinstance(answer, Missing):
         return None
-    exact = problem.formulation.network.layers(problem)[1]
+    exact = problem.network.layers(problem)[1]
     names = [block.name for block in problem.formulation.own.blocks]
     used = [name for name, moved in zip(names, _list_moved(exact), strict=True) if moved]
     moved_by = [name for name, moved in zip(names, _list_moved(answer), strict=True) if moved]

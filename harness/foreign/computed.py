@@ -195,7 +195,7 @@ class Computed:
         if they cannot be computed from theta.
         """
         kind = self.contract(dtype).dtype
-        mine = _formulation(self, problem.formulation.network)
+        mine = _formulation(self, problem.network)
         if has_own_layout(problem, mine.own) and mine.same_map(problem.formulation):
             return Draws(self.answer, self.slopes, problem, kind).observe()
         renamed = at_own_parameters(problem, mine)

@@ -65,7 +65,7 @@ class Draws:
         return Call.of(self.problem, self.own, draw, self.dtype, order)
 
     def _read(self, given: Any) -> Array:
-        widths = self.problem.formulation.network.outputs
+        widths = self.problem.network.outputs
         return np.concatenate(read_heads(given, self.problem.rows, widths, self.dtype), axis=1)
 
     def _ask_outputs(self) -> Array:

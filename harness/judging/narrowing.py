@@ -42,7 +42,7 @@ def _fits(problem: Problem, contract: Contract) -> Mask:
     bound.
     """
     largest = np.zeros(problem.draws)
-    for bound in problem.formulation.network.oracle(problem, contract).values():
+    for bound in problem.network.oracle(problem, contract).values():
         sizes = (abs(bound.value) + bound.error).reshape(problem.draws, -1)
         largest = np.maximum(largest, sizes.max(axis=1))
     inside: Mask = largest <= contract.largest

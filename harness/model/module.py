@@ -105,7 +105,7 @@ class Model:
 
         R counts rows and O outputs. Raises WrongAnswer for outputs of a wrong shape or dtype.
         """
-        widths = problem.formulation.network.outputs
+        widths = problem.network.outputs
         heads = Heads.of(self._call(inputs), problem.rows, widths)
         self._expect_shapes(problem, heads)
         dtype = self.parameters[0].dtype
@@ -124,7 +124,7 @@ class Model:
         """
         import torch
 
-        rows, widths = problem.rows, problem.formulation.network.outputs
+        rows, widths = problem.rows, problem.network.outputs
         if len(heads) == len(widths) and all(
             type(head) is torch.Tensor and head.shape == (rows, width)
             for head, width in zip(heads, widths, strict=True)
@@ -221,7 +221,7 @@ class Model:
         """
         import torch
 
-        widths = problem.formulation.network.outputs
+        widths = problem.network.outputs
         heads = [head.requires_grad_() for head in split_columns(output, widths)]
         free = [parameter for parameter in self.parameters if parameter.requires_grad]
         try:

@@ -56,7 +56,7 @@ def make_tensors(
     """
     import torch
 
-    network = problem.formulation.network
+    network = problem.network
     kind = held_in(dtype)
     own = torch.tensor(problem.own, dtype=kind, device=device)
     inputs = torch.tensor(problem.inputs, dtype=kind, device=device)

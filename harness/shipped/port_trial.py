@@ -200,7 +200,7 @@ class PortTrial:
         return allowed
 
     def bounds(self, problem: Problem, contract: Contract) -> dict[str, Bounded]:
-        network = problem.formulation.network
+        network = problem.network
         return network.oracle(problem, contract)
 
     def name(self, table: Table, index: tuple[int, ...]) -> str:

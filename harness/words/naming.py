@@ -25,7 +25,7 @@ def tensors(problem: Problem, quantity: str) -> tuple[list[str], Indices]:
     """Return the names of the tensors that make up a quantity such as the gradient, and for each
     element of one draw (a single problem) the number of its tensor.
     """
-    network, own = problem.formulation.network, problem.formulation.own
+    network, own = problem.network, problem.formulation.own
     if quantity == "loss":
         return ["loss"], np.zeros((), dtype=np.intp)
     if quantity in ("gradient", STEP):

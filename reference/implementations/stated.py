@@ -106,7 +106,7 @@ class Stated:
 
         R counts rows and O outputs.
         """
-        network = problem.formulation.network
+        network = problem.network
         call = Call.of(problem, network.layout, draw, "float64")
         result = self.answer(dict(call.blocks), *call.inputs)
         return np.concatenate(read_heads(result, problem.rows, network.outputs), axis=1)

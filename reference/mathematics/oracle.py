@@ -49,7 +49,7 @@ def stages(problem: Problem, contract: Contract, seen: Array) -> tuple[int, int,
     Return how many were found, how many there are, and the first activation that was not found, in
     words. D counts draws (problems of a stack), R rows of data and W intermediate numbers of a row.
     """
-    network = equations_of(problem.formulation.network)
+    network = equations_of(problem.network)
     arithmetic = StagedArithmetic(contract, network.added, seen)
     with np.errstate(all="ignore"):
         evaluate(arithmetic, problem)
@@ -59,7 +59,7 @@ def stages(problem: Problem, contract: Contract, seen: Array) -> tuple[int, int,
 def _bounded(
     problem: Problem, contract: Contract, seen: Array | None, known: Bounds | None
 ) -> Bounds:
-    network = equations_of(problem.formulation.network)
+    network = equations_of(problem.network)
     plain, clip = BoundedArithmetic(contract, network.added), contract.logistic_clip
     parts: list[dict[str, Bounded]] = []
     reach: list[float] = []
