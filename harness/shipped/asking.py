@@ -24,7 +24,7 @@ from harness.shipped.classes import ask_classes
 from harness.shipped.truth import Table
 
 if TYPE_CHECKING:
-    import torch
+    from torch import Tensor
 
 ONE_BY_ONE = 3  # rows that are also asked alone
 
@@ -152,15 +152,13 @@ def _status(error: Exception) -> Status:
     return Status.FAIL if type(error) is WrongAnswer else Status.BROKEN
 
 
-def _tensors(given: Sequence[Array], port: Port, dtype: str) -> list[torch.Tensor]:
+def _tensors(given: Sequence[Array], port: Port, dtype: str) -> list[Tensor]:
     import torch
 
     return [torch.tensor(part, dtype=held_in(dtype), device=port.device) for part in given]
 
 
-def _call(
-    port: Port, given: Sequence[torch.Tensor], width: int, names: Sequence[str] = ()
-) -> Array:
+def _call(port: Port, given: Sequence[Tensor], width: int, names: Sequence[str] = ()) -> Array:
     """Return the outputs (R, width) of one call. Raises WrongAnswer for another shape.
 
     `names` are the names of the classes, if there are any. R counts rows.
@@ -179,7 +177,7 @@ def _call(
 
 
 def _ask_again(
-    port: Port, given: Sequence[torch.Tensor], width: int, outputs: Array
+    port: Port, given: Sequence[Tensor], width: int, outputs: Array
 ) -> Iterator[tuple[str, slice, Array]]:
     """Call a port (a PyTorch model) again: in its other modes (train, eval), on a part of the rows,
     and on single rows.
