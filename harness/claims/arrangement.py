@@ -52,7 +52,7 @@ class Evaluator:
     """
 
     def __init__(self, comparison: Comparison) -> None:
-        self.formulation = comparison.problems[0].formulation
+        self.formulation = comparison.formulation
         self.network = self.formulation.network
         self.contract = comparison.contracts[0]
         self.cache, self.trial = comparison.cache, comparison.trial

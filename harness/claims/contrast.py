@@ -124,7 +124,7 @@ def _find_objection(
             f"{trial.subject.name} is not the network that it is said to be, {sentence}, so its"
             f" {combination.asks} shows nothing: {outside}"
         )
-    bound = cache.oracle(problem, trial.subject.contract(trial.dtype))["forward"]
+    bound = cache.oracle(problem, trial.contract)["forward"]
     if ignored := _find_ignored(problem, bound, combination):
         return (
             f"{trial.subject.name} does not use {ignored}, so its {combination.asks} is 0 for"
@@ -223,7 +223,7 @@ def _sides(
         return contrast(side, combination.rows, combination.on_logits)
 
     return (
-        of(mine, cache.oracle(problem, trial.subject.contract(trial.dtype))),
+        of(mine, cache.oracle(problem, trial.contract)),
         of(theirs, cache.oracle(claimed, trial.reference.contract(trial.dtype), trial.reference)),
     )
 

@@ -48,7 +48,7 @@ def _make_problem(comparison: Comparison) -> Problem:
 
     Each further draw has the first draw's parameters, except for its tensor.
     """
-    formulation = comparison.problems[0].formulation
+    formulation = comparison.formulation
     network, own = formulation.network, formulation.own
     random = np.random.default_rng(0)
     first = random.uniform(-1, 1, own.size).round(3)

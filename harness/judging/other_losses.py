@@ -137,7 +137,7 @@ def _ask(comparison: Comparison, problem: Problem) -> Observation | None:
 def _fits(comparison: Comparison, problem: Problem, answered: Observation) -> bool:
     """Are the answers `answered` inside the bounds that hold for the problem's loss?"""
     trial = comparison.trial
-    contract = trial.subject.contract(trial.dtype)
+    contract = trial.contract
     bounds = problem.network.oracle(problem, contract)
     for quantity in QUANTITIES:
         answer = answered.answer(quantity)

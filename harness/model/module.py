@@ -16,9 +16,8 @@ import numpy as np
 from harness.core.contract import Array
 from harness.core.implementation import Missing
 from harness.core.problem import Problem
-from harness.core.verdict import Status
 from harness.model.devices import held_in
-from harness.model.errors import MOST_SAID, WrongAnswer, raised
+from harness.model.errors import MOST_SAID, WrongAnswer, raised, status_of
 from harness.model.losses import check_loss, compute_loss
 from harness.model.tensors import describe_shape, list_heads, split_columns
 from harness.text.harmless import class_name, shown
@@ -78,7 +77,7 @@ class Model:
 
     def describe_error(self, error: Exception, problem: Problem) -> Missing:
         """Return the `Missing` (why an answer is missing) for an error that the model raised."""
-        status = Status.FAIL if type(error) is WrongAnswer else Status.BROKEN
+        status = status_of(error)
         why = raised(error)
         if class_name(error) == "OutOfMemoryError":
             own = problem.formulation.own.size

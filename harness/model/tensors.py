@@ -41,7 +41,7 @@ def to_plain(given: Any) -> Any:
             return None
         dense = given if strided else base.to_dense(given)
         if type(dense) is not torch.Tensor:
-            dense = base.as_subclass(dense, Tensor)
+            dense = base.as_subclass(dense, torch.Tensor)
     return dense if type(dense) is torch.Tensor else None
 
 

@@ -76,7 +76,7 @@ def _order_draws(comparison: Comparison, failed: Judgement) -> Iterable[tuple[in
     of more than MANY parameters, the draw with the most parameters equal to 0 comes first.
     """
     worst = _find_worst(comparison, failed)
-    if comparison.problems[0].formulation.own.size <= MANY:
+    if comparison.formulation.own.size <= MANY:
         return worst
 
     def count_numbers(place: tuple[int, int]) -> int:

@@ -14,10 +14,9 @@ from harness.core.contract import PRECISION, Array, Indices
 from harness.core.formulation import Family
 from harness.core.implementation import Missing
 from harness.core.numpy_errors import users
-from harness.core.verdict import Status
 from harness.model.compiled import limited
 from harness.model.devices import held_in, kind_of
-from harness.model.errors import WrongAnswer, raised
+from harness.model.errors import WrongAnswer, raised, status_of
 from harness.model.tensors import describe_shape, list_heads, to_plain
 from harness.pytorch.subject import Subject
 from harness.shipped.classes import ask_classes
@@ -93,8 +92,7 @@ def build(subject: Subject, network: Family, device: str) -> Port | Missing:
             )
         return Port(module.to(device), own, device)
     except Exception as error:  # a user's constructor may raise anything
-        broken = Status.FAIL if type(error) is WrongAnswer else Status.BROKEN
-        return Missing(broken, raised(error), of_subject=True)
+        return Missing(status_of(error), raised(error), of_subject=True)
 
 
 def _weights(module: Any) -> Array:
@@ -118,14 +116,14 @@ def predict(
             outputs = _call(port, arguments, width, names)
             others = list(_ask_again(port, arguments, width, outputs))
     except Exception as error:  # whatever a user's module raises is its answer
-        return Missing(_status(error), raised(error), of_subject=True)
+        return Missing(status_of(error), raised(error), of_subject=True)
     incomplete: Array | Missing | None = None
     if table.incomplete:
         try:
             with kind_of(port.device).hold_precision(port.device, dtype), limited():
                 incomplete = _call(port, _tensors(table.incomplete, port, dtype), width)
         except Exception as error:
-            incomplete = Missing(_status(error), raised(error), of_subject=True)
+            incomplete = Missing(status_of(error), raised(error), of_subject=True)
     return Predicted(outputs, others, incomplete, _ask_classes(port, table, dtype, names))
 
 
@@ -145,11 +143,7 @@ def _ask_classes(
             arguments = _tensors([part[rows] for part in table.given], port, dtype)
             return ask_classes(port.module, arguments, names)
     except Exception as error:
-        return Missing(_status(error), raised(error), of_subject=True)
-
-
-def _status(error: Exception) -> Status:
-    return Status.FAIL if type(error) is WrongAnswer else Status.BROKEN
+        return Missing(status_of(error), raised(error), of_subject=True)
 
 
 def _tensors(given: Sequence[Array], port: Port, dtype: str) -> list[Tensor]:
