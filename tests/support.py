@@ -22,6 +22,7 @@ ACTIVATIONS = [
     ("logistic", "logistic"),
 ]
 DTYPES = ("float64", "float32")
+HELD = ("float64", "float32", "bfloat16", "float16")  # dtypes of torch that have a contract
 
 
 def dual(g: str, f: str) -> Network:

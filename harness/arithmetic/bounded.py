@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from harness.arithmetic.activations import bound_logistic, bound_relu, bound_tanh
 from harness.arithmetic.bounded_probabilities import BoundedProbabilities
@@ -27,7 +26,7 @@ from harness.arithmetic.rounding import (
     are_exact_factors,
     total_roundoff,
 )
-from harness.core.contract import SINGLE, Array, Bounded, Contract
+from harness.core.contract import SINGLE, Array, Bounded, Contract, Mask
 from harness.core.linear import LinearMap
 
 
@@ -244,11 +243,11 @@ class BoundedArithmetic(BoundedProbabilities):
             return x
         return Bounded(x.value, np.where(x.most <= self.contract.largest, x.error, np.inf))
 
-    def _acts(self, a: Bounded, factor: Array | float) -> NDArray[np.bool_]:
+    def _acts(self, a: Bounded, factor: Array | float) -> Mask:
         """Return a mask of the elements whose product with a constant is not exactly 0, though it
         may underflow.
         """
-        acts: NDArray[np.bool_] = (a.most != 0) & (np.asarray(factor) != 0)
+        acts: Mask = (a.most != 0) & (np.asarray(factor) != 0)
         return acts
 
     def _rounded(
@@ -256,7 +255,7 @@ class BoundedArithmetic(BoundedProbabilities):
         value: Array,
         error: Array,
         count: float,
-        acts: NDArray[np.bool_] | None = None,
+        acts: Mask | None = None,
     ) -> Bounded:
         """Return a result with the error of `count` roundings, and of underflow.
 

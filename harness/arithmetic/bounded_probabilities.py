@@ -14,13 +14,12 @@ from harness.arithmetic.formulas import round_result
 from harness.arithmetic.logit_rows import LogitRows, sum_roundoff
 from harness.arithmetic.plain import logistic
 from harness.arithmetic.probabilities import (
-    Mask,
     log_softmax,
     softmax_back,
     softplus,
 )
 from harness.arithmetic.rounding import DIRECTED
-from harness.core.contract import Array, Bounded, Contract
+from harness.core.contract import Array, Bounded, Contract, Mask
 
 
 class BoundedProbabilities:

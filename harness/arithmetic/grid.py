@@ -12,12 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from harness.arithmetic.plain import relu_slope
-from harness.arithmetic.probabilities import Mask
 from harness.arithmetic.rounding import are_exact_factors
-from harness.core.contract import Array, Contract
+from harness.core.contract import Array, Contract, Mask
 from harness.core.linear import LinearMap
 
 NEVER = np.inf
@@ -38,7 +36,7 @@ class OnGrid:
     quanta: Array
     size: Array
 
-    def exact(self, bits: int) -> NDArray[np.bool_]:
+    def exact(self, bits: int) -> Mask:
         """Return for each of the D draws (D,) whether the value is exact with a significand of
         `bits` bits.
         """

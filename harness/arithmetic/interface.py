@@ -7,8 +7,7 @@ lengths.
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
-from harness.arithmetic.probabilities import Mask
-from harness.core.contract import Array, Contract
+from harness.core.contract import Array, Contract, Mask
 from harness.core.linear import LinearMap
 
 V = TypeVar("V")

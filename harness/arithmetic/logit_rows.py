@@ -35,9 +35,9 @@ from functools import cached_property
 
 import numpy as np
 
-from harness.arithmetic.probabilities import Mask, logsumexp, softmax
+from harness.arithmetic.probabilities import logsumexp, softmax
 from harness.arithmetic.rounding import ORACLE_ROUNDOFF, total_roundoff
-from harness.core.contract import SINGLE, Array, Bounded, Contract
+from harness.core.contract import SINGLE, Array, Bounded, Contract, Mask
 
 FAR = 16.0  # logits that are less known than this say nothing of softmax
 # The relative error of p as the oracle computes it, which is left where 1 - p cancels: by 2^-53, at

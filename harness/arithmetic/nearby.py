@@ -12,14 +12,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from harness.core.contract import Array
+from harness.core.contract import Array, Indices, Mask
 
 SAMPLE = 16  # columns of a node by which the entry is chosen that divides it
 AT_ONCE = 2**18  # numbers that are compared at once
 
-Places = NDArray[np.intp]
+Places = Indices
 
 
 class Nearby(NamedTuple):
@@ -30,7 +29,7 @@ class Nearby(NamedTuple):
     largest numbers of each entry, infinity and -infinity if there are none.
     """
 
-    found: NDArray[np.bool_]
+    found: Mask
     least: Array
     most: Array
 
@@ -154,9 +153,7 @@ class ColumnTree:
         return asked[rest], nodes[rest]
 
 
-def _compare(
-    low: Array, high: Array, value: Array, error: Array
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def _compare(low: Array, high: Array, value: Array, error: Array) -> tuple[Mask, Mask]:
     """Return two masks (n,) over rows of intervals from `low` to `high` (n, k).
 
     The first marks the rows in which every number of every interval is within `error` of `value`.

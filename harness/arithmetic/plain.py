@@ -9,14 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.arithmetic.probabilities import (
-    Mask,
     log_softmax,
     logsumexp,
     softmax,
     softmax_back,
     softplus,
 )
-from harness.core.contract import Contract
+from harness.core.contract import Contract, Mask
 from harness.core.linear import LinearMap
 
 Values = NDArray[Any]

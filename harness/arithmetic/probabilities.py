@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.core.contract import Mask
+
 Values = NDArray[Any]
-Mask = NDArray[np.bool_]
 
 
 def softplus(z: Values) -> Values:

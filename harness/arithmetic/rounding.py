@@ -1,9 +1,8 @@
 """The unit roundoff and the constants from which bounds are computed."""
 
 import numpy as np
-from numpy.typing import NDArray
 
-from harness.core.contract import Array, Contract
+from harness.core.contract import Array, Contract, Mask
 
 ORACLE_BITS = 53  # the oracle computes in float64
 ORACLE_ROUNDOFF = 2.0**-ORACLE_BITS
@@ -19,10 +18,10 @@ def total_roundoff(contract: Contract) -> float:
     return contract.roundoff + ORACLE_ROUNDOFF
 
 
-def are_exact_factors(factor: Array | float) -> NDArray[np.bool_]:
+def are_exact_factors(factor: Array | float) -> Mask:
     """Return a mask of the constants by which a multiplication does not round: 0 and powers
     of two.
     """
     mantissa = np.frexp(np.abs(factor))[0]
-    exact: NDArray[np.bool_] = (mantissa == 0.5) | (mantissa == 0)
+    exact: Mask = (mantissa == 0.5) | (mantissa == 0)
     return exact

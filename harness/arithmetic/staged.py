@@ -20,9 +20,8 @@ import numpy as np
 
 from harness.arithmetic.bounded import BoundedArithmetic
 from harness.arithmetic.nearby import ColumnTree
-from harness.arithmetic.probabilities import Mask
 from harness.arithmetic.rounding import DIRECTED
-from harness.core.contract import Array, Bounded, Contract
+from harness.core.contract import Array, Bounded, Contract, Mask
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,9 +20,9 @@ from harness.model.module import Model
 from harness.model.tensors import to_array
 
 if TYPE_CHECKING:
-    import torch
+    from torch import Tensor
 
-Tensors = Mapping[str, Sequence["torch.Tensor"]]  # by quantity
+Tensors = Mapping[str, Sequence["Tensor"]]  # by quantity
 
 
 class Draw(NamedTuple):
@@ -38,11 +38,11 @@ class Draw(NamedTuple):
     """
 
     number: int
-    values: list[torch.Tensor]
-    inputs: list[torch.Tensor]
-    targets: list[torch.Tensor]
-    neighbours: list[torch.Tensor]
-    room: list[torch.Tensor]
+    values: list[Tensor]
+    inputs: list[Tensor]
+    targets: list[Tensor]
+    neighbours: list[Tensor]
+    room: list[Tensor]
     as_trained: bool
     layout: str = ""
     turn: int | None = None
@@ -56,7 +56,7 @@ class Repeat(NamedTuple):
 
     when: str
     quantity: str
-    tensors: Sequence[torch.Tensor]
+    tensors: Sequence[Tensor]
 
 
 class DrawAnswers:
@@ -69,7 +69,7 @@ class DrawAnswers:
     """
 
     def __init__(self) -> None:
-        self.tensors: dict[str, Sequence[torch.Tensor]] = {}
+        self.tensors: dict[str, Sequence[Tensor]] = {}
         self.failed = ""
         self.error: Exception | None = None
         self.repeats: list[Repeat] = []
@@ -98,7 +98,7 @@ class StackAnswers:
         self.stack: Tensors = {}
         self.stack_words = ""
         self.in_stack: dict[str, Array] = {}  # by quantity, where other than alone
-        self.tensors: dict[str, list[Sequence[torch.Tensor]]] = {name: [] for name in QUANTITIES}
+        self.tensors: dict[str, list[Sequence[Tensor]]] = {name: [] for name in QUANTITIES}
         self.missing: dict[str, Missing] = {}
         self.repeats: list[tuple[int, Repeat]] = []
         self.asked: set[str] = set()
@@ -183,7 +183,7 @@ class StackAnswers:
         return arrays
 
 
-def _stack(draws: Sequence[Sequence[torch.Tensor]], shape: tuple[int, ...]) -> Array:
+def _stack(draws: Sequence[Sequence[Tensor]], shape: tuple[int, ...]) -> Array:
     """Join the tensors of all draws into one array of this shape.
 
     Each draw is a list of tensors: one for each parameter (gradients), input tensor or output
@@ -195,7 +195,7 @@ def _stack(draws: Sequence[Sequence[torch.Tensor]], shape: tuple[int, ...]) -> A
     return to_array(stacks, *shape)
 
 
-def _join_parts(tensors: Sequence[torch.Tensor], *shape: int) -> Array:
+def _join_parts(tensors: Sequence[Tensor], *shape: int) -> Array:
     """Join the tensors of one draw (outputs, loss or gradients) along the last axis, reshaped to
     `shape`.
     """

@@ -19,7 +19,7 @@ from harness.model.module import Model
 from harness.model.tensors import to_plain
 
 if TYPE_CHECKING:
-    import torch
+    from torch import Tensor
 
 # the conditions of a call, see Observation.conditions
 CONDITIONS = "stack", "layout", "inputs in place", "parameters"
@@ -115,7 +115,7 @@ class EarlierCalls(NamedTuple):
         self.answers.asked.add("outputs kept over later calls")
 
 
-def _find_others(draw: Draw) -> list[torch.Tensor] | None:
+def _find_others(draw: Draw) -> list[Tensor] | None:
     """Return other inputs of the same shapes: the rows in reverse, or the inputs of another draw.
 
     Return None if there are none, or if an input is expanded and cannot be written to.
@@ -132,9 +132,7 @@ def _find_others(draw: Draw) -> list[torch.Tensor] | None:
     return None
 
 
-def _expect_unchanged(
-    what: str, now: Sequence[torch.Tensor], before: Sequence[torch.Tensor]
-) -> None:
+def _expect_unchanged(what: str, now: Sequence[Tensor], before: Sequence[Tensor]) -> None:
     """Raise WrongAnswer if a call changed tensors from `before` to `now`.
 
     `what` is their name in the message.

@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING, NamedTuple
 from harness.calling.modes import have_same_numbers
 
 if TYPE_CHECKING:
-    import torch
+    from torch import Tensor
 
 
 class Kept(NamedTuple):
     """The outputs of a call, one tensor for each head, and copies made at once after the call."""
 
-    heads: Sequence[torch.Tensor]
-    copies: Sequence[torch.Tensor]
+    heads: Sequence[Tensor]
+    copies: Sequence[Tensor]
 
     @classmethod
-    def of(cls, heads: Sequence[torch.Tensor]) -> Kept:
+    def of(cls, heads: Sequence[Tensor]) -> Kept:
         """Return the outputs of a call together with copies of them."""
         detached = [head.detach() for head in heads]
         return cls(detached, [head.clone() for head in detached])
 
-    def are_overwritten(self, others: Sequence[torch.Tensor]) -> bool:
+    def are_overwritten(self, others: Sequence[Tensor]) -> bool:
         """Did a later call change the outputs?
 
         Return False for outputs that share memory with `others`, the inputs and parameters: these

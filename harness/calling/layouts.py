@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from zlib import crc32
 
 if TYPE_CHECKING:
-    import torch
+    from torch import Tensor
 
 TRANSPOSED, STRIDED, EXPANDED = "transposed inputs", "strided inputs", "expanded inputs"
 GRADIENT = "a gradient of the outputs that is not contiguous"
@@ -37,7 +37,7 @@ def choose_layout(kind: str, number: int, shape: tuple[int, int], same_rows: boo
     return STRIDED if layout == TRANSPOSED and 1 in shape else layout
 
 
-def lay_out(tensor: torch.Tensor, layout: str) -> torch.Tensor:
+def lay_out(tensor: Tensor, layout: str) -> Tensor:
     """Return a tensor with the same numbers in another memory layout; it has two axes (R, ...).
 
     A tensor with one row or one column stays contiguous if it is transposed, so it becomes strided.
@@ -58,7 +58,7 @@ def lay_out(tensor: torch.Tensor, layout: str) -> torch.Tensor:
     return part
 
 
-def hand_on(heads: Sequence[torch.Tensor]) -> bool:
+def hand_on(heads: Sequence[Tensor]) -> bool:
     """Register hooks that change the memory layout of the gradients by the outputs.
 
     Return False if no output can have such a hook.

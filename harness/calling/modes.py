@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
+    from torch import Tensor
 
 EVALUATE = "; for eval() give lambda: MyModel().eval() as the model"
 
@@ -76,7 +77,7 @@ def _write_modes(modes: Sequence[tuple[Any, bool]]) -> None:
 
 
 @contextmanager
-def freeze_parameters(parameters: Sequence[torch.Tensor]) -> Iterator[None]:
+def freeze_parameters(parameters: Sequence[Tensor]) -> Iterator[None]:
     """Set requires_grad=False for parameters in this context."""
     try:
         for parameter in parameters:
@@ -87,7 +88,7 @@ def freeze_parameters(parameters: Sequence[torch.Tensor]) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
-def have_same_numbers(first: Sequence[torch.Tensor], second: Sequence[torch.Tensor]) -> bool:
+def have_same_numbers(first: Sequence[Tensor], second: Sequence[Tensor]) -> bool:
     """Are the tensors of two lists equal, pair by pair? NaN counts as equal to NaN."""
     import torch
 

@@ -32,7 +32,7 @@ from harness.model.stacks import ask_stack
 from harness.model.tensors import make_tensors
 
 if TYPE_CHECKING:
-    import torch
+    from torch import Tensor
 
 FORWARD = QUANTITIES[0]
 # every twelfth draw is asked as training asks: backward() on inputs that need no gradient
@@ -102,7 +102,7 @@ def _observe(
     same_rows = np.zeros(problem.draws, dtype=bool)
     if laid_out and problem.rows > 1:
         same_rows = (problem.inputs == problem.inputs[:, :1]).all(axis=(1, 2))
-    shape = problem.rows, max(problem.formulation.network.inputs)
+    shape = problem.rows, max(problem.network.inputs)
     rough = _is_rough(problem)
     observer = _Observer(model, problem, without, stagewise, stages, step)
     for place, (of_values, of_inputs, of_targets, for_gradients) in enumerate(draws):
@@ -185,7 +185,7 @@ class _Observer:
                 break
         return answers
 
-    def _evaluate(self, draw: Draw, answers: DrawAnswers) -> Iterator[Sequence[torch.Tensor]]:
+    def _evaluate(self, draw: Draw, answers: DrawAnswers) -> Iterator[Sequence[Tensor]]:
         """Yield the tensors of each quantity at one draw, in the order of QUANTITIES.
 
         The results of further calls are added to `answers`.
@@ -203,7 +203,7 @@ class _Observer:
         if draw.layout == GRADIENT and hand_on(heads):
             answers.asked.add(GRADIENT)
             answers.conditions[IN_LAYOUT] = describe_layout(GRADIENT)
-        first: dict[str, Sequence[torch.Tensor]] = {}
+        first: dict[str, Sequence[Tensor]] = {}
         first[FORWARD] = [head.detach().clone() for head in heads]
         if draw.as_trained and not self.stages:
             self._call_again(draw, answers, first)
@@ -255,9 +255,7 @@ class _Observer:
         if draw.turn is not None and draw.turn // AS_TRAINED % 2 == 0:
             self._infer(inputs, answers, first)
 
-    def _repeat(
-        self, inputs: Sequence[torch.Tensor], is_evaluating: bool = False
-    ) -> Sequence[torch.Tensor]:
+    def _repeat(self, inputs: Sequence[Tensor], is_evaluating: bool = False) -> Sequence[Tensor]:
         """Return the outputs of a repeated call under no_grad, in the present mode or in eval()."""
         import torch
 
@@ -267,7 +265,7 @@ class _Observer:
             return self.model.heads(self.problem, inputs)
 
     def _expect_no_chance(
-        self, inputs: Sequence[torch.Tensor], answers: DrawAnswers, first: Tensors, when: str
+        self, inputs: Sequence[Tensor], answers: DrawAnswers, first: Tensors, when: str
     ) -> None:
         """Call the model several times in its present mode, and add outputs that differ from
         `first` to `answers`.
@@ -281,7 +279,7 @@ class _Observer:
                 answers.compare(when, first, {FORWARD: repeated})
                 return
 
-    def _infer(self, inputs: Sequence[torch.Tensor], answers: DrawAnswers, first: Tensors) -> None:
+    def _infer(self, inputs: Sequence[Tensor], answers: DrawAnswers, first: Tensors) -> None:
         """Call the model in inference mode, and add outputs that differ from `first` to `answers`.
 
         A model that raises an error in this mode is not compared.
@@ -299,7 +297,7 @@ class _Observer:
         answers.asked.add("torch.inference_mode()")
         answers.compare(when, first, {FORWARD: [head.clone() for head in repeated]})
 
-    def _trained_gradient(self, draw: Draw, answers: DrawAnswers) -> list[torch.Tensor]:
+    def _trained_gradient(self, draw: Draw, answers: DrawAnswers) -> list[Tensor]:
         """Return the gradient that a training loop reads: the tensors' `grad` after loss.backward()
         and its hooks.
 
@@ -327,7 +325,7 @@ def _is_rough(problem: Problem) -> bool:
     return not problem.exact and bool(2 * np.count_nonzero(problem.own) > problem.own.size)
 
 
-def _unbind(stacks: Sequence[torch.Tensor]) -> Iterator[list[torch.Tensor]]:
+def _unbind(stacks: Sequence[Tensor]) -> Iterator[list[Tensor]]:
     """Yield a list of tensors for each draw: one tensor from each stack (D, ...)."""
     for parts in zip(*(stack.unbind() for stack in stacks), strict=True):
         yield list(parts)

@@ -37,7 +37,7 @@ from harness.model.losses import compute_gradients, copy_gradients
 from harness.model.module import Model
 
 if TYPE_CHECKING:
-    import torch
+    from torch import Tensor
 
 FORWARD, LOSS, GRADIENTS, BY_INPUTS = "forward", "loss", "gradient", "input_gradient"
 GROUPS = 4  # of parameters, that are frozen or changed one after the other
@@ -80,7 +80,7 @@ class Variations(NamedTuple):
     first: Tensors
     stagewise: bool
 
-    def ask(self, once: Sequence[torch.Tensor]) -> None:
+    def ask(self, once: Sequence[Tensor]) -> None:
         """Call the model with a few frozen parameters and, if this is its first draw, in all modes.
 
         `once` is the gradient that one call of backward() leaves in .grad, by parameter. Raises
@@ -120,7 +120,7 @@ class Variations(NamedTuple):
             self.answers.asked.add(name)
             self.answers.compare(when, self.first, answers)
 
-    def _heads(self, inputs: Sequence[torch.Tensor], model: Model | None = None) -> Tensors:
+    def _heads(self, inputs: Sequence[Tensor], model: Model | None = None) -> Tensors:
         """Return the outputs for `inputs` under no_grad, of this model or of `model`."""
         import torch
 
@@ -128,7 +128,7 @@ class Variations(NamedTuple):
             return {FORWARD: (model or self.model).heads(self.problem, inputs)}
 
     def _answers(
-        self, inputs: Sequence[torch.Tensor], targets: Sequence[torch.Tensor], layout: str = ""
+        self, inputs: Sequence[Tensor], targets: Sequence[Tensor], layout: str = ""
     ) -> Tensors:
         """Return outputs, loss and all gradients, by quantity; `layout` may ask for another layout
         of the gradients by the outputs.
@@ -197,7 +197,7 @@ class Variations(NamedTuple):
             outputs.append(changed)
         return {FORWARD: outputs}
 
-    def _accumulate(self, once: Sequence[torch.Tensor]) -> Tensors | None:
+    def _accumulate(self, once: Sequence[Tensor]) -> Tensors | None:
         """Call backward() a second time, and return half of the accumulated gradient.
 
         Return None if twice the gradient is not finite.
@@ -209,7 +209,7 @@ class Variations(NamedTuple):
         twice = self._call_backward(1)
         return self._compare_with(once, [gradient / 2 for gradient in twice])
 
-    def _scale(self, once: Sequence[torch.Tensor]) -> Tensors | None:
+    def _scale(self, once: Sequence[Tensor]) -> Tensors | None:
         """Return the gradient of -2 times the loss, divided by -2; None if it is too large."""
         import torch
 
@@ -220,7 +220,7 @@ class Variations(NamedTuple):
             return None
         return self._compare_with(once, [gradient / -2 for gradient in scaled])
 
-    def _call_backward(self, factor: int) -> list[torch.Tensor]:
+    def _call_backward(self, factor: int) -> list[Tensor]:
         """Call backward() on `factor` times the loss, and return the contents of .grad by
         parameter.
         """
@@ -231,7 +231,7 @@ class Variations(NamedTuple):
         (loss * factor).backward()  # type: ignore[no-untyped-call]
         return copy_gradients(model.parameters, [each.grad for each in model.parameters])
 
-    def _compare_with(self, once: Sequence[torch.Tensor], found: Sequence[torch.Tensor]) -> Tensors:
+    def _compare_with(self, once: Sequence[Tensor], found: Sequence[Tensor]) -> Tensors:
         """Return the gradient of the ordinary call if `found` equals `once`, else `found`.
 
         `once` is the gradient of one call of backward(), which may round differently from the

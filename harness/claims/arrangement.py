@@ -12,11 +12,10 @@ from itertools import product
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from harness.claims.ordering import find_order
 from harness.comparing.judge import budget
-from harness.core.contract import Array, Bounded
+from harness.core.contract import Array, Bounded, Indices
 from harness.core.formulation import Formulation
 from harness.core.implementation import Missing
 from harness.core.linear import LinearMap
@@ -53,7 +52,7 @@ class Evaluator:
     """
 
     def __init__(self, comparison: Comparison) -> None:
-        self.formulation = comparison.problems[0].formulation
+        self.formulation = comparison.formulation
         self.network = self.formulation.network
         self.contract = comparison.contracts[0]
         self.cache, self.trial = comparison.cache, comparison.trial
@@ -183,7 +182,7 @@ def _agree(answer: Array, bound: Bounded) -> bool:
     return bool(budget(answer - bound.value, bound.error).max() <= 1)
 
 
-def _vanishes(comparison: Comparison, order: NDArray[np.intp], sign: Array) -> bool:
+def _vanishes(comparison: Comparison, order: Indices, sign: Array) -> bool:
     """Is every output inside its bounds if the subject's parameters are taken in another order?
 
     The network's parameter i is then `sign[i]` times parameter `order[i]` of the map that the trial
@@ -199,7 +198,7 @@ def _vanishes(comparison: Comparison, order: NDArray[np.intp], sign: Array) -> b
     return True
 
 
-def _rearrange(formulation: Formulation, order: NDArray[np.intp], sign: Array) -> Formulation:
+def _rearrange(formulation: Formulation, order: Indices, sign: Array) -> Formulation:
     """Return the map that takes the network's parameter `order[i]`, times `sign[i]`, to parameter
     i.
     """
@@ -209,7 +208,7 @@ def _rearrange(formulation: Formulation, order: NDArray[np.intp], sign: Array) -
     return Formulation(network.layout, network, matrix, zeros, matrix.absolute, zeros, free)
 
 
-def _describe(formulation: Formulation, order: NDArray[np.intp], sign: Array) -> str:
+def _describe(formulation: Formulation, order: Indices, sign: Array) -> str:
     """Return in words how the parameters are exchanged: which block takes the place of another, and
     in which order and with which signs.
     """

@@ -10,12 +10,11 @@ from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from harness.claims.own_bounds import find_reference_outside, find_subject_outside
 from harness.comparing.combining import contrast
 from harness.comparing.judge import Side, judge_contrast
-from harness.core.contract import Array, Bounded
+from harness.core.contract import Array, Bounded, Mask
 from harness.core.finding import Finding, Form
 from harness.core.implementation import Missing
 from harness.core.problem import Problem
@@ -89,7 +88,7 @@ def _describe_other_widths(problem: Problem, claimed: Problem) -> str:
     """Return a sentence if the subject's network (of `problem`) has other inputs or outputs than
     the case's (of `claimed`), else "".
     """
-    mine, theirs = problem.formulation.network, claimed.formulation.network
+    mine, theirs = problem.network, claimed.formulation.network
     if (mine.inputs, mine.outputs) == (theirs.inputs, theirs.outputs):
         return ""
     return (
@@ -120,19 +119,19 @@ def _find_objection(
             f" {outside}"
         )
     if outside := find_subject_outside(mine):
-        sentence = problem.formulation.network.sentence()
+        sentence = problem.network.sentence()
         return (
             f"{trial.subject.name} is not the network that it is said to be, {sentence}, so its"
             f" {combination.asks} shows nothing: {outside}"
         )
-    bound = cache.oracle(problem, trial.subject.contract(trial.dtype))["forward"]
+    bound = cache.oracle(problem, trial.contract)["forward"]
     if ignored := _find_ignored(problem, bound, combination):
         return (
             f"{trial.subject.name} does not use {ignored}, so its {combination.asks} is 0 for"
             " nothing: expected a model that uses its inputs"
         )
     one, other = sides
-    beyond: NDArray[np.bool_] = np.any(abs(other.value) > one.error + other.error, axis=1)
+    beyond: Mask = np.any(abs(other.value) > one.error + other.error, axis=1)
     if beyond.mean() < MOST:
         return (
             f"{combination.asks} of the network is beyond the bounds in {beyond.sum()} of"
@@ -160,14 +159,14 @@ def _find_ignored(problem: Problem, bound: Bounded, combination: Contrast) -> st
     wanted = within if len(within) > 1 else [group for group in anywhere if group not in within]
     for group in wanted or within:
         if _find_moving_draws(problem, outputs, group).mean() < MOST:
-            several = len(problem.formulation.network.inputs) > 1
+            several = len(problem.network.inputs) > 1
             return f"x{group + 1}" if several else "its inputs"
     return ""
 
 
 def _groups(problem: Problem) -> list[Array]:
     """Return the groups of inputs, an array (draws, rows, width) for each."""
-    ends = np.cumsum(problem.formulation.network.inputs)[:-1]
+    ends = np.cumsum(problem.network.inputs)[:-1]
     return np.split(problem.inputs, ends, axis=2)
 
 
@@ -180,7 +179,7 @@ def _list_varied_groups(problem: Problem, rows: Iterable[int]) -> list[int]:
     return varied
 
 
-def _find_moving_draws(problem: Problem, outputs: Bounded, group: int) -> NDArray[np.bool_]:
+def _find_moving_draws(problem: Problem, outputs: Bounded, group: int) -> Mask:
     """Return a mask (draws,) of the draws (single problems) in which a group of inputs influences
     an output.
 
@@ -224,7 +223,7 @@ def _sides(
         return contrast(side, combination.rows, combination.on_logits)
 
     return (
-        of(mine, cache.oracle(problem, trial.subject.contract(trial.dtype))),
+        of(mine, cache.oracle(problem, trial.contract)),
         of(theirs, cache.oracle(claimed, trial.reference.contract(trial.dtype), trial.reference)),
     )
 
@@ -233,7 +232,7 @@ def _columns(problem: Problem, head: int | None) -> slice:
     """Return the slice of a head's columns among the outputs of all heads; all columns if `head` is
     None.
     """
-    widths = problem.formulation.network.outputs
+    widths = problem.network.outputs
     return (
         slice(0, sum(widths))
         if head is None

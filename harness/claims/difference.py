@@ -90,11 +90,11 @@ def _find_objection(comparison: Comparison, outside: str) -> tuple[str, str]:
     `outside` says where the subject is outside the bounds of the network.
     """
     trial, cache = comparison.trial, comparison.cache
-    subject, network = trial.subject, comparison.problems[0].formulation.network
+    subject, network = trial.subject, comparison.formulation.network
     if network is not trial.case.network:
         sentence = f"{subject.name} is not the network of its own that it is said to be"
         return f"{sentence}, {network.sentence()}: {outside}", ""
-    coarse = replace(trial.subject.contract(trial.dtype), absolute_activations=True)
+    coarse = replace(trial.contract, absolute_activations=True)
     judged = comparison.judged(comparison.quantity, coarse)
     if isinstance(judged, Judgement) and judged.budget_used <= 1:
         return "it differs only by digits that its tanh or logistic loses where it is small", ""

@@ -12,13 +12,12 @@ from __future__ import annotations
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from harness.core.contract import Array, Bounded
+from harness.core.contract import Array, Bounded, Indices
 
 CHANGE = 0.375
 STEPS = 64  # numbers are multiples of 1 / STEPS
-Order = NDArray[np.intp]
+Order = Indices
 
 
 class Asks(Protocol):

@@ -2,13 +2,14 @@
 counts.
 """
 
+from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from harness.comparing.judge import budget
 from harness.core.contract import Array, Bounded, Contract
-from harness.core.implementation import Implementation, Missing
+from harness.core.implementation import Implementation, Missing, Observation
 from harness.core.problem import Problem
 from harness.judging.comparison import Comparison
 from harness.words.naming import distinct_digits, element
@@ -40,32 +41,36 @@ def find_reference_outside(comparison: Comparison) -> str:
     """Return, in words, the reference's worst answer outside the bounds of its own network; "" if
     there is none.
     """
-    reference, quantity = comparison.trial.reference, comparison.quantity
+    reference = comparison.trial.reference
     contract = real_contract(reference, comparison.trial.dtype)
-    for problem in comparison.problems:
-        observed = comparison.reference(problem)
-        answer = observed.answer(quantity)
-        if isinstance(answer, Missing):
-            continue
-        if quantity == "gradient" and not observed.by_own:
-            answer = problem.formulation.pull_back(answer)
-        bound = comparison.cache.oracle(problem, contract, reference, observed)[quantity]
-        if sentence := describe_outside(problem, quantity, answer, bound, contract.largest):
-            return sentence
-    return ""
+    return _find_outside(comparison, comparison.reference, contract, reference)
 
 
 def find_subject_outside(comparison: Comparison) -> str:
     """Return, in words, the subject's worst answer outside the bounds of its own network; "" if
     there is none.
     """
-    contract, quantity = comparison.contracts[0], comparison.quantity
+    return _find_outside(comparison, comparison.subject, comparison.contracts[0])
+
+
+def _find_outside(
+    comparison: Comparison,
+    ask: Callable[[Problem], Observation],
+    contract: Contract,
+    reference: Implementation | None = None,
+) -> str:
+    """Return, in words, the first answer outside its bounds; `reference` has given it, else the
+    subject.
+    """
+    quantity = comparison.quantity
     for problem in comparison.problems:
-        observed = comparison.subject(problem)
+        observed = ask(problem)
         answer = observed.answer(quantity)
         if isinstance(answer, Missing):
             continue
-        bound = comparison.cache.oracle(problem, contract, observed=observed)[quantity]
+        if quantity == "gradient" and reference is not None and not observed.by_own:
+            answer = problem.formulation.pull_back(answer)
+        bound = comparison.cache.oracle(problem, contract, reference, observed)[quantity]
         if sentence := describe_outside(problem, quantity, answer, bound, contract.largest):
             return sentence
     return ""

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-from harness.core.contract import Array
+from harness.core.contract import Array, Indices, Mask
 
 TOO_WIDE = 0.1  # a bound beyond this share of a tensor's largest value judges nothing
 
@@ -22,13 +21,13 @@ class Groups:
     which the elements of each begin after sorting.
     """
 
-    owner: NDArray[np.intp]
-    order: NDArray[np.intp] | None
-    tensors: NDArray[np.intp]
-    starts: NDArray[np.intp]
+    owner: Indices
+    order: Indices | None
+    tensors: Indices
+    starts: Indices
 
     @classmethod
-    def of(cls, owner: NDArray[np.intp]) -> Self:
+    def of(cls, owner: Indices) -> Self:
         """Group the elements of a draw; `owner` has the number of each element's tensor."""
         flat, order = owner.ravel(), None
         if (flat[1:] < flat[:-1]).any():
@@ -40,9 +39,7 @@ class Groups:
         return cls(owner, order, flat[starts], starts)
 
 
-def find_evidence(
-    sizes: Array, allowed: Array, groups: Groups
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def find_evidence(sizes: Array, allowed: Array, groups: Groups) -> tuple[Mask, Mask]:
     """Return two masks over the tensors of an answer; `sizes` (draws, ...) are its absolute values.
 
     The first marks the tensors with any value other than 0. The second marks those of them whose

@@ -11,13 +11,12 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from harness.comparing.evidence import Groups, find_evidence
 from harness.comparing.ranges import find_draws_beyond, join_masks
 from harness.comparing.showing import find_telling, rank_elements
 from harness.core.changed import changed
-from harness.core.contract import Array, Bounded
+from harness.core.contract import Array, Bounded, Indices, Mask
 from harness.core.finding import Who
 from harness.core.verdict import Status
 
@@ -89,7 +88,7 @@ def outside(answer: Array, bound: Bounded, largest: float) -> bool:
     return bool(draws_outside(answer, bound, largest).any())
 
 
-def draws_outside(answer: Array, bound: Bounded, largest: float) -> NDArray[np.bool_]:
+def draws_outside(answer: Array, bound: Bounded, largest: float) -> Mask:
     """Return a mask (D,) of the draws (single problems) with an element outside its bound, see
     `outside`.
     """
@@ -97,14 +96,14 @@ def draws_outside(answer: Array, bound: Bounded, largest: float) -> NDArray[np.b
     if not differs.any():  # nearly always, and found sooner
         return np.zeros(len(answer), dtype=bool)
     in_range = abs(bound.value) + bound.error <= largest
-    draws: NDArray[np.bool_] = np.any((in_range & differs).reshape(len(answer), -1), axis=1)
+    draws: Mask = np.any((in_range & differs).reshape(len(answer), -1), axis=1)
     return draws
 
 
 def judge(
     subjects: Sequence[Side],
     references: Sequence[Side],
-    owners: Sequence[NDArray[np.intp]],
+    owners: Sequence[Indices],
     largest: float,
     every_draw: bool = False,
 ) -> Judgement:
@@ -177,7 +176,7 @@ def judge(
 
 def _find_undefined(
     mine: Bounded, theirs: Bounded, largest: float
-) -> tuple[NDArray[np.bool_] | None, NDArray[np.bool_] | None]:
+) -> tuple[Mask | None, Mask | None]:
     """Return the masks of the draws that are undefined for the subject and for the reference, see
     `find_draws_beyond`.
 
@@ -212,7 +211,7 @@ class _Stack(NamedTuple):
     number: int
     subject: Side
     reference: Side
-    owner: NDArray[np.intp]
+    owner: Indices
     shares: Array
     declared: Array
     rounding: Array
@@ -311,8 +310,8 @@ def _conclude(
     worst: Judgement,
     tensors_outside: set[int],
     undefined: int,
-    seen: NDArray[np.bool_],
-    narrow: NDArray[np.bool_],
+    seen: Mask,
+    narrow: Mask,
 ) -> Judgement:
     """Return the `worst` element's judgement with the status of the whole trial.
 

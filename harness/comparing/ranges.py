@@ -1,12 +1,11 @@
 """Finds the draws whose exact answers are beyond the range of a dtype."""
 
 import numpy as np
-from numpy.typing import NDArray
 
-from harness.core.contract import Bounded
+from harness.core.contract import Bounded, Mask
 
 
-def find_draws_beyond(oracle: Bounded, largest: float) -> NDArray[np.bool_] | None:
+def find_draws_beyond(oracle: Bounded, largest: float) -> Mask | None:
     """Return a mask (D, 1, ...) of the D problems whose exact answer is beyond the dtype's range.
 
     `largest` is the dtype's largest number. Return None if there are no such problems.
@@ -18,9 +17,7 @@ def find_draws_beyond(oracle: Bounded, largest: float) -> NDArray[np.bool_] | No
     return None if within.all() else np.reshape(~within, (-1, *[1] * (oracle.value.ndim - 1)))
 
 
-def join_masks(
-    some: NDArray[np.bool_] | None, others: NDArray[np.bool_] | None
-) -> NDArray[np.bool_] | None:
+def join_masks(some: Mask | None, others: Mask | None) -> Mask | None:
     """Return the union of two masks of draws; None if both are None."""
     if some is None or others is None:
         return others if some is None else some

@@ -3,15 +3,14 @@ tensor.
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
-from harness.core.contract import Array
+from harness.core.contract import Array, Indices
 
 LARGE = 0.1  # of the size of its tensor: no larger difference shows more
 
 
 def find_telling(
-    differences: Array, shares: Array, factors: Array, exact: Array, owner: NDArray[np.intp]
+    differences: Array, shares: Array, factors: Array, exact: Array, owner: Indices
 ) -> tuple[float, tuple[int, ...]]:
     """Return the element that shows a failure best, as its rank (up to 3) and its index.
 

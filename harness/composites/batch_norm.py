@@ -15,6 +15,7 @@ from torch import Tensor
 from harness.composites.moments import (
     bound_moments,
     invert_deviation,
+    keep_needed,
     normalise,
     take_moments,
     transform,
@@ -166,7 +167,7 @@ def repeat_batch_norm_backward(*given: Any) -> list[Tensor | None]:
     if weight is not None:
         slope = slope * spread(weight, x)
     gradients = [slope, (g * unit).sum(axes), g.sum(axes)]
-    return [each if needed else None for each, needed in zip(gradients, output_mask, strict=True)]
+    return keep_needed(gradients, output_mask)
 
 
 @rule("native_batch_norm_backward")

@@ -68,6 +68,11 @@ def invert_deviation(steps: Steps, variance: Number, eps: float) -> Number:
     return steps.rsqrt(steps.add(variance, steps.scalar(eps, variance.value)))
 
 
+def keep_needed(gradients: Sequence[Tensor], needed: Sequence[bool]) -> list[Tensor | None]:
+    """Return gradients, None in place of those that are not needed."""
+    return [each if needs else None for each, needs in zip(gradients, needed, strict=True)]
+
+
 def normalise(steps: Steps, x: Tensor, mean: Number, scale: Number) -> Number:
     """Return (x - mean) scale, with its error; a kernel may compute it as x scale - mean scale."""
     value = x - mean.value

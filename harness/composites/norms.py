@@ -16,6 +16,7 @@ from torch import Tensor
 from harness.composites.moments import (
     bound_moments,
     invert_deviation,
+    keep_needed,
     normalise,
     slope_by_input,
     slope_by_weight,
@@ -74,7 +75,7 @@ def repeat_layer_norm_backward(*given: Any) -> list[Tensor | None]:
     by_input = take_slope(g if weight is None else g * weight, unit, scale, last)
     by_weight = add_up(g * unit, first)
     gradients = [by_input, by_weight, add_up(g, first)]
-    return [each if needed else None for each, needed in zip(gradients, output_mask, strict=True)]
+    return keep_needed(gradients, output_mask)
 
 
 def add_up(x: Tensor, axes: Sequence[int]) -> Tensor:
@@ -189,7 +190,7 @@ def repeat_group_norm_backward(*given: Any) -> list[Tensor | None]:
     by_input = take_slope(weighed, unit, scale, (2, 3)).reshape(x.shape)
     by_weight = (slopes * unit).sum((0, 3)).reshape(-1)
     gradients = [by_input, by_weight, slopes.sum((0, 3)).reshape(-1)]
-    return [each if needed else None for each, needed in zip(gradients, output_mask, strict=True)]
+    return keep_needed(gradients, output_mask)
 
 
 @rule("native_group_norm_backward")
@@ -256,7 +257,7 @@ def repeat_root_mean_square_norm_backward(*given: Any) -> list[Tensor | None]:
     unit, weighed = x * scale, g if weight is None else g * weight
     along = (weighed * unit).mean(last, keepdim=True)
     gradients = [scale * (weighed - unit * along), add_up(g * unit, list_first(x, shape))]
-    return [each if needed else None for each, needed in zip(gradients, output_mask, strict=True)]
+    return keep_needed(gradients, output_mask)
 
 
 @rule("_fused_rms_norm_backward")

@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 from harness.text.harmless import shown
 
 Array = NDArray[np.float64]
+Indices = NDArray[np.intp]
+Mask = NDArray[np.bool_]
 Dtype = Literal["float64", "float32", "tf32", "bfloat16", "float16"]
 Number = TypeVar("Number", bound=np.generic)  # of an array of any dtype
 

@@ -15,10 +15,10 @@ from functools import cached_property, lru_cache
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import sparse
 
-from harness.core.contract import Array, Bounds, Contract
+from harness.core.contract import Array, Bounds, Contract, Indices, Mask
 from harness.core.layout import Layout
 from harness.core.linear import LinearMap
 from harness.core.slopes import NotAffine, read_picks, read_slopes
@@ -118,7 +118,7 @@ class Formulation:
     constant: Array
     absolute: LinearMap
     magnitude: Array
-    held: NDArray[np.bool_]
+    held: Mask
     buffers: Mapping[str, Array] = field(default_factory=dict)
 
     @classmethod
@@ -134,7 +134,7 @@ class Formulation:
         own: Layout,
         network: Family,
         meaning: Meaning,
-        held: NDArray[np.bool_] | None = None,
+        held: Mask | None = None,
         idle: bool = False,
         say: Say = silent,
         picks: bool = False,
@@ -209,7 +209,7 @@ class Formulation:
         return same and bool(np.array_equal(self.constant, other.constant))
 
     @cached_property
-    def leads(self) -> NDArray[np.intp]:
+    def leads(self) -> Indices:
         """For each entry of the network's parameters theta (T,), the index of an own parameter of
         the model.
 
@@ -235,12 +235,12 @@ class Formulation:
         return self.network.layout.label(int(rows[0])) if len(rows) == 1 else ""
 
     @cached_property
-    def summands(self) -> NDArray[np.intp]:
+    def summands(self) -> Indices:
         """The number of summands of each of the network's parameters (T,).
 
         The constant is a summand unless it is 0.
         """
-        constants: NDArray[np.intp] = (self.magnitude != 0).astype(np.intp)
+        constants: Indices = (self.magnitude != 0).astype(np.intp)
         return self.absolute.entries + constants
 
     @cached_property

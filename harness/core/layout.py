@@ -11,7 +11,7 @@ from typing import Literal, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from harness.core.contract import Number
+from harness.core.contract import Array, Indices, Number
 from harness.text.harmless import exact, shown
 
 Role = Literal["weight", "bias"]
@@ -29,7 +29,7 @@ class Block:
     """
 
     name: str
-    places: NDArray[np.intp]
+    places: Indices
     role: Role | None = None
     layer: int | None = None
     group: int | None = None
@@ -98,13 +98,13 @@ class Layout:
             size += count
         return type(self)(size, tuple(blocks))
 
-    def split(self, vector: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+    def split(self, vector: Array) -> dict[str, Array]:
         """Return the blocks of `vector` (..., size) by name, each (..., *its shape), with 0 for
         entries that are no parameters.
         """
         return {block.name: np.array(block.of(vector), dtype=np.float64) for block in self.blocks}
 
-    def join(self, tensors: Mapping[str, ArrayLike]) -> NDArray[np.float64]:
+    def join(self, tensors: Mapping[str, ArrayLike]) -> Array:
         """Return the vector (size,) that consists of these tensors, by block name; a scalar fills
         its block.
 
@@ -137,7 +137,7 @@ class Layout:
         return vector[:-1]
 
     @cached_property
-    def owners(self) -> NDArray[np.intp]:
+    def owners(self) -> Indices:
         """The number of the block that each position of the vector (size,) belongs to; -1 if it is
         in none.
         """

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from harness.core.contract import Number
+from harness.core.contract import Array, Indices, Mask, Number
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,9 +22,9 @@ class LinearMap:
     maps only pick entries of x; these are applied by indexing, which costs less.
     """
 
-    data: NDArray[np.float64]
-    columns: NDArray[np.intp]
-    starts: NDArray[np.intp]
+    data: Array
+    columns: Indices
+    starts: Indices
     shape: tuple[int, int]
 
     @classmethod
@@ -67,12 +67,12 @@ class LinearMap:
         return self if (self.data >= 0).all() else replace(self, data=abs(self.data))
 
     @cached_property
-    def entries(self) -> NDArray[np.intp]:
+    def entries(self) -> Indices:
         """The number of entries other than 0 in each row of the matrix (rows,)."""
         return np.diff(self.starts).astype(np.intp)
 
     @cached_property
-    def powers_of_two(self) -> NDArray[np.bool_]:
+    def powers_of_two(self) -> Mask:
         """For each row (rows,), whether all its entries are powers of two, so that products with
         them are exact.
         """
@@ -80,11 +80,11 @@ class LinearMap:
             return np.ones(self.rows, dtype=bool)
         is_odd = np.frexp(abs(self.data))[0] != 0.5
         odd = sparse.csr_array((is_odd, self.columns, self.starts), shape=self.shape)
-        even: NDArray[np.bool_] = np.asarray(odd.sum(axis=1)).ravel() == 0
+        even: Mask = np.asarray(odd.sum(axis=1)).ravel() == 0
         return even
 
     @cached_property
-    def _picks(self) -> NDArray[np.intp] | None:
+    def _picks(self) -> Indices | None:
         """For each row (rows,), the column of its only entry; None if an entry is not 1, or if a
         row has several.
 

@@ -13,9 +13,9 @@ from functools import cached_property
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from harness.core.contract import Array
+from harness.core.contract import Array, Indices
 from harness.core.layout import Layout
 
 Error = Literal["squares", "entropy", "bce", "softmax", "kl", "censored"]
@@ -226,7 +226,7 @@ class Loss:
             )
         return np.broadcast_to(given, (layout.size,))
 
-    def of_rows(self, rows: slice | NDArray[np.intp]) -> Loss:
+    def of_rows(self, rows: slice | Indices) -> Loss:
         """Return a copy of the loss for some of the rows only: their weights, if there are any."""
         weights = self.row_weights
         return self if weights is None else replace(self, weights=weights[rows])

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.core.changed import changed
-from harness.core.contract import Array, Contract
-from harness.core.formulation import Formulation
+from harness.core.contract import Array, Contract, Mask
+from harness.core.formulation import Family, Formulation
 from harness.core.loss import SUM_OF_SQUARES, Loss
 from harness.core.recipe import Recipe
 
@@ -68,7 +68,7 @@ class Problem:
     float64_only: bool = False
 
     def __post_init__(self) -> None:
-        network = self.formulation.network
+        network = self.network
         if self.loss.has_decay and not self.formulation.is_renaming:
             decay = self.loss.one_decay
             size = "of single weights" if decay is None else f"{decay:g}"
@@ -104,11 +104,11 @@ class Problem:
         Raises ValueError if their numbers do not fit.
         """
         try:
-            self.loss.expect_heads(self.formulation.network.outputs)
+            self.loss.expect_heads(self.network.outputs)
         except ValueError as error:
             raise ValueError(f"{self.kind}: {error}") from None
         try:
-            self.loss.decays(self.formulation.network.layout)
+            self.loss.decays(self.network.layout)
         except ValueError as error:
             raise ValueError(f"{self.kind}: decay: {error}") from None
         weights = self.loss.row_weights
@@ -167,6 +167,11 @@ class Problem:
         theta.flags.writeable = False
         return theta
 
+    @property
+    def network(self) -> Family:
+        """The network whose parameters the formulation gives."""
+        return self.formulation.network
+
     @cached_property
     def shares(self) -> Array:
         """The weight of each output's error in the loss.
@@ -175,7 +180,7 @@ class Problem:
         (D, 1, O) for D draws and a mean with class weights, which divides by the weights of its
         rows.
         """
-        widths = self.formulation.network.outputs
+        widths = self.network.outputs
         shares = self.loss.shares(self.rows, widths)
         if self.loss.class_weights is None or self.loss.reduction != "mean":
             return shares
@@ -189,7 +194,7 @@ class Problem:
     @cached_property
     def decays(self) -> Array:
         """The decay of each of the network's parameters (T,)."""
-        return self.loss.decays(self.formulation.network.layout)
+        return self.loss.decays(self.network.layout)
 
     @cached_property
     def own_decays(self) -> Array:
@@ -211,7 +216,7 @@ class Problem:
         """
         return replace(self, formulation=self.formulation.then(outer))
 
-    def part(self, draws: slice | NDArray[np.bool_]) -> Problem:
+    def part(self, draws: slice | Mask) -> Problem:
         """Return a copy of the problem with some of the draws only, and without the fields of a
         training: the recipe, its runs and its gradients.
         """
@@ -251,7 +256,7 @@ class Problem:
             self, own=rounded["own"], inputs=rounded["inputs"], targets=rounded["targets"]
         )
 
-    def at(self, own: Array, draws: NDArray[np.bool_] | None = None) -> Problem:
+    def at(self, own: Array, draws: Mask | None = None) -> Problem:
         """Return a copy of the problem at other own parameters (D, P), with all draws or only the
         marked ones.
         """

@@ -10,16 +10,15 @@ from collections.abc import Callable, Iterator
 from math import isqrt
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
-from harness.core.contract import Array
+from harness.core.contract import Array, Indices
 from harness.core.layout import Layout
 from harness.core.linear import LinearMap
 from harness.waiting.progress import Say
 
 Image = Callable[[Array], Array]
-Entries = tuple[NDArray[np.intp], NDArray[np.intp], Array]  # rows, columns, slopes
+Entries = tuple[Indices, Indices, Array]  # rows, columns, slopes
 # beside a number as large as this a constant is lost in rounding, so that slopes come out exact
 UNIT = 2.0**200
 # relative: what a few roundings change, sixteen at most, on a number's way through the function
@@ -101,7 +100,7 @@ class _Reader:
         self.found: list[Entries] = []
         self.read_so_far = 0
 
-    def read(self, places: NDArray[np.intp]) -> None:
+    def read(self, places: Indices) -> None:
         """Read the columns of the parameters in these places, in as few groups as possible.
 
         No two parameters of a group may enter the same entry of an image.
@@ -127,7 +126,7 @@ class _Reader:
                 self.read_so_far += places.size
                 return
 
-    def group(self, places: NDArray[np.intp]) -> Entries | None:
+    def group(self, places: Indices) -> Entries | None:
         """Read the columns of one group of parameters, from two images.
 
         Return the rows, columns and slopes of all entries; None if two of the columns have an entry
@@ -150,7 +149,7 @@ class _Reader:
             return None
         return rows, places[which], slopes[rows]
 
-    def slopes(self, places: NDArray[np.intp], numbers: Array) -> Array:
+    def slopes(self, places: Indices, numbers: Array) -> Array:
         """Return the slopes (T,) of the function along a vector of own parameters.
 
         The vector has the given numbers in the given places, and 0 elsewhere.

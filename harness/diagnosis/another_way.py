@@ -21,11 +21,10 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from harness.comparing.evidence import TOO_WIDE
 from harness.comparing.judge import Judgement, Side, budget, draws_outside, judge
-from harness.core.contract import Array, Bounded, Contract
+from harness.core.contract import Array, Bounded, Contract, Indices
 from harness.core.implementation import Missing
 from harness.core.problem import QUANTITIES, Problem
 from harness.core.verdict import Status
@@ -132,9 +131,7 @@ class _OwnOperations:
                 )
         return replace(mine, oracle=Bounded(mine.oracle.value, error))
 
-    def _bound_elements(
-        self, problem: Problem, number: int, places: NDArray[np.intp], far: Array
-    ) -> Array:
+    def _bound_elements(self, problem: Problem, number: int, places: Indices, far: Array) -> Array:
         """Return bounds on the elements `places` of a draw's answer (flattened), from the model's
         own operations.
 
@@ -235,7 +232,7 @@ class _OwnOperations:
         return answer, draw_signs(answer, torch.Generator().manual_seed(SIGNS))
 
 
-def _split_growing(places: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
+def _split_growing(places: Indices) -> Iterator[Indices]:
     """Yield parts of an array in order: one place, then eight, and so on."""
     start, size = 0, 1
     while start < len(places):

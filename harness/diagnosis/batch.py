@@ -28,8 +28,8 @@ def find_batch(comparison: Comparison) -> Hint | None:
     answer = comparison.cache.ask_anew(comparison.trial, problem).answer("forward")
     if isinstance(answer, Missing):
         return None
-    contract = comparison.trial.subject.contract(comparison.trial.dtype)
-    bound = problem.formulation.network.oracle(problem, contract)["forward"]
+    contract = comparison.trial.contract
+    bound = problem.network.oracle(problem, contract)["forward"]
     apart = abs(answer[0, 0] - answer[1, 0])
     allowed = 2 * bound.error[:, 0].max(axis=0)
     return Hint(HintKind.LIKELY, CAUSE) if (apart > allowed).any() else None

@@ -11,7 +11,7 @@ def explain_contracts(comparison: Comparison, witness: str) -> str:
 
     `witness` is the name of the reference. Returns "" for differences that have no sentence.
     """
-    activations = comparison.problems[0].formulation.network.activations
+    activations = comparison.formulation.network.activations
     mine, theirs = comparison.contracts
     sides = ((comparison.trial.subject.name, mine), (witness, theirs))
     reasons = []

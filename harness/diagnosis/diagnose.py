@@ -180,8 +180,8 @@ def _find_other_convention(comparison: Comparison, factor: float) -> Hint | None
     one.
     """
     trial = comparison.trial
-    promised = trial.subject.contract(trial.dtype)
-    activations = comparison.problems[0].formulation.network.activations
+    promised = trial.contract
+    activations = comparison.formulation.network.activations
     if "relu" in activations and comparison.quantity not in ("forward", "loss"):
         for value, written in RELU_CONVENTIONS.items():
             other = replace(promised, relu_at_zero=value)
@@ -225,7 +225,7 @@ def _find_lost_digits(comparison: Comparison, promised: Contract) -> Hint | None
     Their relative error is then large where they are small. `promised` is the arithmetic that the
     subject promises.
     """
-    network = comparison.problems[0].formulation.network
+    network = comparison.formulation.network
     if promised.absolute_activations or not {"tanh", "logistic"} & set(network.activations):
         return None
     if not _passes(comparison, replace(promised, absolute_activations=True)):
@@ -291,7 +291,7 @@ def _list_parameter_hints(comparison: Comparison) -> Iterator[Hint]:
     A hint names the biases that the model has left out. If there are none, a hint names another way
     to map its parameters to the network's, with which the failure vanishes.
     """
-    subject, formulation = comparison.trial.subject, comparison.problems[0].formulation
+    subject, formulation = comparison.trial.subject, comparison.formulation
     if not isinstance(subject, Mapped) or comparison.quantity not in ("forward", "loss"):
         return
     left_out = [block.left_out for block in formulation.own.blocks if block.left_out]
@@ -312,7 +312,7 @@ def other_meaning(comparison: Comparison) -> str:
     subject = comparison.trial.subject
     if not isinstance(subject, Mapped) or comparison.quantity != "forward":
         return ""
-    ways = subject.meanings(comparison.problems[0].formulation.network)[1] or ()
+    ways = subject.meanings(comparison.formulation.network)[1] or ()
     return next((spell(way) for way in ways if _vanishes(comparison, way)), "")
 
 
@@ -324,13 +324,11 @@ def _vanishes(comparison: Comparison, way: Words) -> bool:
     """
     trial = comparison.trial
     for problem in comparison.problems:
-        before, network = problem.formulation, problem.formulation.network
+        before, network = problem.formulation, problem.network
         other = Formulation.from_meaning(before.own, network, meaning(way, network), idle=True)
         if other.same_map(before):
             return False
-        bound = network.oracle(
-            replace(problem, formulation=other), trial.subject.contract(trial.dtype)
-        )["forward"]
+        bound = network.oracle(replace(problem, formulation=other), trial.contract)["forward"]
         answer = comparison.subject(problem).values["forward"]
         if budget(answer - bound.value, bound.error).max() > 1:
             return False
@@ -355,7 +353,7 @@ def _find_likely_fault(comparison: Comparison, judgement: Judgement) -> Hint | N
         observed.append(values)
     told = f"{trial.case.name}: {trial.subject.name}"
     contract = comparison.contracts[1 if of_reference else 0]
-    network = comparison.problems[0].formulation.network
+    network = comparison.formulation.network
     say = patient(lambda how: cache.say(f"{told}: {how}"))
     fault = network.likely(comparison.problems, observed, comparison.quantity, contract, say)
     if not fault:

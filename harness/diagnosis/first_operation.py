@@ -39,7 +39,7 @@ def find_first_operations(comparison: Comparison, judgement: Judgement) -> tuple
     apart, largest = abs(judgement.actual - judgement.expected), float(abs(answer).max())
     near = NEAR * apart / largest if largest and math.isfinite(apart) else math.inf
     draw = np.arange(problem.draws) == number
-    network = problem.formulation.network
+    network = problem.network
     numbers = network.numbers(problem.part(draw), Contract())
     pool = Pool([*map(_as_tensor, numbers), *shadow.leaves().values()], near)
     place = shadow.watched.answers[comparison.quantity]

@@ -28,7 +28,7 @@ def find_ignored(comparison: Comparison, all_of_them: bool = False) -> Hint | No
     answer = comparison.cache.ask_anew(comparison.trial, problem).answer("forward")
     if isinstance(answer, Missing):
         return None
-    exact = problem.formulation.network.layers(problem)[1]
+    exact = problem.network.layers(problem)[1]
     names = [block.name for block in problem.formulation.own.blocks]
     used = [name for name, moved in zip(names, _list_moved(exact), strict=True) if moved]
     moved_by = [name for name, moved in zip(names, _list_moved(answer), strict=True) if moved]
@@ -48,7 +48,7 @@ def _make_problem(comparison: Comparison) -> Problem:
 
     Each further draw has the first draw's parameters, except for its tensor.
     """
-    formulation = comparison.problems[0].formulation
+    formulation = comparison.formulation
     network, own = formulation.network, formulation.own
     random = np.random.default_rng(0)
     first = random.uniform(-1, 1, own.size).round(3)

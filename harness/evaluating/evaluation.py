@@ -27,7 +27,6 @@ from harness.model.losses import check_loss
 from harness.shadow.watch import Watched, watch
 
 LOSS = "loss"
-OUTPUT = "output"
 GRADIENT = "gradient of "  # of a parameter
 BY_INPUT = "gradient by "  # by an input
 BUFFER, PARAMETER = "buffer ", "moved parameter "  # as a call leaves them

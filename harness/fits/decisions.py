@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from harness.core.contract import Indices, Mask
 from harness.fits.equivalence import LEVEL
 from harness.fits.losses import Losses, Ratios
 from harness.fits.quality import propose_quality
@@ -25,7 +25,7 @@ from harness.fits.shares import (
 )
 from harness.training.trainer import Population
 
-Good = NDArray[np.bool_]
+Good = Mask
 FEW = 5  # starts below which a median ratio has no interval
 MORE_STARTS = "ask for more with --parity-starts, and most= where that caps a trainer's"
 
@@ -40,7 +40,7 @@ class Sides(NamedTuple):
     names: tuple[str, str]
     losses: tuple[Losses, Losses]
     shared: bool
-    sets: Sequence[NDArray[np.intp]] = ()
+    sets: Sequence[Indices] = ()
 
     @property
     def starts(self) -> int:

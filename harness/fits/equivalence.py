@@ -16,9 +16,10 @@ from functools import lru_cache
 from typing import Any, Protocol, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-Numbers = NDArray[np.float64]
+from harness.core.contract import Array, Indices, Mask
+
+Numbers = Array
 LEVEL = 0.05  # of each of two one-sided tests
 SHARES = 64  # values of the unknown share, over which the largest probability is taken
 HALVINGS = 12  # of an interval's limit: it is known to 5e-4
@@ -52,7 +53,7 @@ class Design(Hashable, Protocol):
         is not larger than the second's by `margin`. Scores grow along a row.
         """
 
-    def probability(self, counts: NDArray[np.intp], margin: float) -> float:
+    def probability(self, counts: Indices, margin: float) -> float:
         """Return the largest probability of a set of results: the first `counts` results of every
         row.
 
@@ -91,7 +92,7 @@ class SharedStarts:
         scores = (first - second - n * margin) / np.sqrt(np.maximum(variance, TINY))
         return np.where(first + second <= n, scores, np.inf)
 
-    def probability(self, counts: NDArray[np.intp], margin: float) -> float:
+    def probability(self, counts: Indices, margin: float) -> float:
         second = np.linspace(max(0.0, -margin), (1 - margin) / 2, SHARES)[:, None]
         rows, of_rest = np.arange(self.n + 1), (second + margin) / np.maximum(1 - second, TINY)
         inside = stats().binom.cdf(counts - 1, self.n - rows, np.clip(of_rest, 0.0, 1.0))
@@ -125,7 +126,7 @@ class OtherStarts:
         wald = (p - q - margin) / np.sqrt(p * (1 - p) / n + q * (1 - q) / m)
         return np.asarray(np.maximum.accumulate(wald, axis=1))  # it falls a little at the end
 
-    def probability(self, counts: NDArray[np.intp], margin: float) -> float:
+    def probability(self, counts: Indices, margin: float) -> float:
         binomial = stats().binom
         second = np.linspace(max(0.0, -margin), min(1.0, 1 - margin), SHARES)[:, None]
         inside = binomial.cdf(counts - 1, self.first, np.clip(second + margin, 0.0, 1.0))
@@ -196,12 +197,12 @@ def interval_of_difference(design: Design, first: int, second: int) -> tuple[flo
 
 
 @lru_cache(256)
-def equivalent_results(design: Design, margin: float) -> NDArray[np.bool_]:
+def equivalent_results(design: Design, margin: float) -> Mask:
     """Return a mask of the results, as a table, that show equivalence within the margin."""
     return _rejecting(design, margin) & _rejecting(design.reverse(), margin).T
 
 
-def _rejecting(design: Design, margin: float) -> NDArray[np.bool_]:
+def _rejecting(design: Design, margin: float) -> Mask:
     """Return a mask of the results, as a table, that reject one hypothesis: that the first
     trainer's share is larger by the margin.
 

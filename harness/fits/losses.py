@@ -17,9 +17,8 @@ from functools import cached_property
 from typing import NamedTuple, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-from harness.core.contract import Array
+from harness.core.contract import Array, Indices, Mask
 from harness.fits.equivalence import LEVEL, SharedStarts, equivalent_results, stats
 from harness.fits.shares import CONVINCING, Pairs, p_of_alike
 
@@ -35,11 +34,11 @@ class Losses(NamedTuple):
     errors: Array
     starts: Array
 
-    def take(self, numbers: NDArray[np.intp]) -> "Losses":
+    def take(self, numbers: Indices) -> "Losses":
         """Return the losses from the starts with these numbers only."""
         return Losses(self.ends[numbers], self.errors[numbers], self.starts[numbers])
 
-    def have_trained(self, ratio: float) -> NDArray[np.bool_]:
+    def have_trained(self, ratio: float) -> Mask:
         """Return a mask of the starts whose loss has fallen by more than the factor `ratio`."""
         return np.asarray(self.ends < self.starts / ratio)
 

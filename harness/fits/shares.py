@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
+from harness.core.contract import Mask
 from harness.fits.equivalence import (
     Design,
     OtherStarts,
@@ -47,7 +47,7 @@ class Pairs:
     neither: int
 
     @classmethod
-    def of(cls, mine: NDArray[np.bool_], theirs: NDArray[np.bool_]) -> Self:
+    def of(cls, mine: Mask, theirs: Mask) -> Self:
         """Count the outcomes from two arrays of successes (n,), one for each trainer; element i is
         start i.
         """

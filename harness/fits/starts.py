@@ -3,8 +3,8 @@
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from harness.core.contract import Indices
 from harness.core.formulation import Family
 from harness.core.problem import Problem
 from harness.training.trainer import Ended
@@ -18,8 +18,8 @@ class Begun(NamedTuple):
     """
 
     shared: bool
-    mine: NDArray[np.intp]
-    theirs: NDArray[np.intp]
+    mine: Indices
+    theirs: Indices
 
 
 def compare_starts(mine: Ended, theirs: Ended) -> Begun:
@@ -36,7 +36,7 @@ def compare_starts(mine: Ended, theirs: Ended) -> Begun:
     return Begun(False, _list_distinct(mine.start), _list_distinct(theirs.start))
 
 
-def group_by_data(start: Problem, chosen: NDArray[np.intp]) -> list[NDArray[np.intp]]:
+def group_by_data(start: Problem, chosen: Indices) -> list[Indices]:
     """Return, for each set of data, the positions in `chosen` of the starts on it.
 
     `chosen` has numbers of starts.
@@ -73,7 +73,7 @@ def _is_same(one: Family, other: Family) -> bool:
     return all(np.array_equal(a.places, b.places) for a, b in zip(mine, theirs, strict=True))
 
 
-def _list_distinct(start: Problem) -> NDArray[np.intp]:
+def _list_distinct(start: Problem) -> Indices:
     """Return the numbers of the starts that differ from all earlier starts, in parameters
     or data.
     """

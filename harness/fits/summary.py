@@ -104,7 +104,7 @@ def _best(cache: Cache, ended: Ended) -> dict[str, Any]:
         return {}
     draw = int(np.count_nonzero(ended.fitted.finite[: np.argmin(ended.losses)]))
     answer, grid, marks = predicted.answer[draw], cache.population.grid, cache.population.marks
-    label, theta = ended.end.formulation.network.layout.label, ended.end.theta[draw]
+    label, theta = ended.end.network.layout.label, ended.end.theta[draw]
     best: dict[str, Any] = {}
     if len(theta) <= WEIGHTS:
         best["weights"] = {label(i): float(weight) for i, weight in enumerate(theta)}

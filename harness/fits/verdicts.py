@@ -112,7 +112,7 @@ def _final(trial: Trial, cache: Cache, sides: list[Ended]) -> Verdict:
         sides_of_claims.append(side)
         exact.append(Side(value, Bounded(value, 0 * side.oracle.error)))
         owners.append(np.full(side.answer.shape[1:], number))
-    largest = trial.subject.contract(trial.dtype).largest
+    largest = trial.contract.largest
     judged = judge(sides_of_claims, exact, owners, largest, every_draw=True)
     who, what, _ = claims[judged.stack]
     claim = Claim(who, what, judged.index[0])

@@ -44,7 +44,7 @@ class Call:
         `own` is the layout of the model's parameters, and `draw` the position in the stack. `order`
         is the order of the arrays' numbers in memory, "C" or "F".
         """
-        network = problem.formulation.network
+        network = problem.network
         blocks = {}
         for block in own.blocks:
             if not block.left_out:

@@ -197,7 +197,7 @@ class Computed:
         """
         kind = self.contract(dtype).dtype
         try:
-            mine = _formulation(self, problem.formulation.network)
+            mine = _formulation(self, problem.network)
         except ValueError as error:
             why = words_of(error).removeprefix(f"{self.name}: ")
             return Observation({}, Missing(Status.BROKEN, f"does not fit the network: {why}"))

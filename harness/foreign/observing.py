@@ -17,7 +17,7 @@ from harness.core.numpy_errors import users
 from harness.core.problem import Problem
 from harness.core.verdict import Status
 from harness.foreign.calling import Call, Slopes, list_heads, read_heads
-from harness.model.errors import WrongAnswer, raised
+from harness.model.errors import WrongAnswer, raised, status_of
 
 OVERWRITTEN = (
     "overwrote the outputs of an earlier call when it was called again, expected outputs of its own"
@@ -57,8 +57,7 @@ class Draws:
                 if self.slopes is not None:
                     missing = self._ask_slopes(self.slopes, values)
         except Exception as error:  # whatever a user's function raises is its answer
-            status = Status.FAIL if type(error) is WrongAnswer else Status.BROKEN
-            missing = Missing(status, raised(error) + self._describe_call(error))
+            missing = Missing(status_of(error), raised(error) + self._describe_call(error))
         return Observation(values, missing, by_own=True, others=others)
 
     def _describe_call(self, error: Exception) -> str:
@@ -76,7 +75,7 @@ class Draws:
         return Call.of(self.problem, self.own, draw, self.dtype, order)
 
     def _read(self, given: Any) -> Array:
-        widths = self.problem.formulation.network.outputs
+        widths = self.problem.network.outputs
         return np.concatenate(read_heads(given, self.problem.rows, widths, self.dtype), axis=1)
 
     def _ask_outputs(self) -> Array:

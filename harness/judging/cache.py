@@ -363,7 +363,7 @@ class Cache(Store):
         if observed is None or observed.seen is None:
             key = NetworkBounds(problem, contract)
             return self.get_or_make(key, lambda: self._make_bounds(problem, contract))
-        network, seen = problem.formulation.network, observed.seen
+        network, seen = problem.network, observed.seen
         return self.get_or_make(
             StagedBounds(problem, contract, observed),
             lambda: network.oracle(problem, contract, seen),
@@ -374,13 +374,13 @@ class Cache(Store):
         return self.get_or_make(key, lambda: reference.as_evaluated(problem))
 
     def _make_bounds(self, problem: Problem, contract: Contract) -> Bounds:
-        heads = len(problem.formulation.network.outputs)
+        heads = len(problem.network.outputs)
         fused = all(problem.loss.logits(heads)) and not contract.from_probabilities
         if fused or problem.loss.is_squares:
             contract = contract.without_probabilities
         # nnet's clip acts in few draws: the others have the bounds that they have without it
         alike = UnclippedBounds(problem, contract.without_clip)
-        network = problem.formulation.network
+        network = problem.network
         bounds = network.oracle(problem, contract, known=self.get(alike))
         self.put(alike, bounds)
         return bounds
@@ -396,7 +396,7 @@ class Cache(Store):
         """
         if observed.seen is None:
             return 0, 0, ""
-        network, seen = problem.formulation.network, observed.seen
+        network, seen = problem.network, observed.seen
         key = Stages(observed, contract)
         return self.get_or_make(key, lambda: network.stages(problem, contract, seen))
 
@@ -409,7 +409,7 @@ def key_of_answers(reference: Implementation, problem: Problem, dtype: str) -> K
     """
     if _is_candidate(Same(reference)):
         return CandidateAnswers(Same(reference), problem, dtype)
-    network, computed_in = Same(problem.formulation.network), reference.contract(dtype).dtype
+    network, computed_in = Same(problem.network), reference.contract(dtype).dtype
     return ReferenceAnswers(Same(reference), network, problem.key, computed_in)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, cast
 
-from harness.core.contract import DTYPES, PRECISION, Dtype
+from harness.core.contract import DTYPES, PRECISION, Contract, Dtype
 from harness.core.formulation import Family, Formulation
 from harness.core.numpy_errors import users
 from harness.core.problem import QUANTITIES, STEP, Problem
@@ -395,6 +395,12 @@ class Trial:
     marked: str = ""
     itself: bool = False
     impossible: str = ""
+
+    @property
+    def contract(self) -> Contract:
+        """The contract of the subject in this dtype: the arithmetic that it promises."""
+        promised: Contract = self.subject.contract(self.dtype)
+        return promised
 
     @property
     def against(self) -> Any:

@@ -10,6 +10,7 @@ from harness.comparing.judge import Judgement, Side, judge
 from harness.core.changed import changed
 from harness.core.contract import Array, Bounded, Bounds, Contract
 from harness.core.finding import Finding, Form, figure
+from harness.core.formulation import Formulation
 from harness.core.implementation import Candidate, Missing, Observation
 from harness.core.problem import Problem
 from harness.core.verdict import Status, Verdict
@@ -68,7 +69,7 @@ def get_subject_answers(trial: Trial, cache: Cache, problem: Problem) -> Observa
     observed = cache.subject(trial.subject, problem, trial.dtype, trial.device)
     if not observed.others and not observed.conditions:
         return observed
-    contract = trial.subject.contract(trial.dtype)
+    contract = trial.contract
     key = CheckedAnswers(observed, problem, contract)
     return cache.get_or_make(key, lambda: check_modes(trial, cache, problem, observed))
 
@@ -91,10 +92,15 @@ class Comparison(NamedTuple):
         return f"{element(problem, self.quantity, index)} ({problem.called(index[0])})"
 
     @property
+    def formulation(self) -> Formulation:
+        """The map from the subject's own parameters to the network's, of all its problems."""
+        return self.problems[0].formulation
+
+    @property
     def contracts(self) -> tuple[Contract, Contract]:
         """The contracts of the subject and of the reference: the arithmetic that each promises."""
         trial = self.trial
-        return trial.subject.contract(trial.dtype), trial.reference.contract(trial.dtype)
+        return trial.contract, trial.reference.contract(trial.dtype)
 
     def bounds(self, problem: Problem) -> tuple[dict[str, Bounded], dict[str, Bounded]]:
         """Return the bounds on the subject's answers and on the reference's, by quantity.

@@ -41,7 +41,7 @@ def check_modes(trial: Trial, cache: Cache, problem: Problem, observed: Observat
     If a quantity is wrong, it is missing with the status FAIL, and so are the quantities that are
     computed after it.
     """
-    contract = trial.subject.contract(trial.dtype)
+    contract = trial.contract
     wrong = None
     if observed.conditions and not contract.narrow:
         wrong = _check_conditions(trial, trial.subject, cache, problem, observed)
@@ -63,7 +63,7 @@ def _check_others(
     """
     if not observed.others:
         return None
-    contract, model = trial.subject.contract(trial.dtype), cache.model(trial)
+    contract, model = trial.contract, cache.model(trial)
     always = () if model is None else describe_modes(model.call).values()
     for quantity in QUANTITIES:
         for when, answers in observed.others.items():

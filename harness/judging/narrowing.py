@@ -1,9 +1,8 @@
 """Problems in a dtype narrower than float32."""
 
 import numpy as np
-from numpy.typing import NDArray
 
-from harness.core.contract import Contract
+from harness.core.contract import Contract, Mask
 from harness.core.problem import Problem
 
 
@@ -38,13 +37,13 @@ def _within_range(problem: Problem, contract: Contract) -> Problem | None:
     return problem.part(inside) if inside.any() else None
 
 
-def _fits(problem: Problem, contract: Contract) -> NDArray[np.bool_]:
+def _fits(problem: Problem, contract: Contract) -> Mask:
     """Return a mask (D,) of the D draws in which the dtype can hold every answer inside its
     bound.
     """
     largest = np.zeros(problem.draws)
-    for bound in problem.formulation.network.oracle(problem, contract).values():
+    for bound in problem.network.oracle(problem, contract).values():
         sizes = (abs(bound.value) + bound.error).reshape(problem.draws, -1)
         largest = np.maximum(largest, sizes.max(axis=1))
-    inside: NDArray[np.bool_] = largest <= contract.largest
+    inside: Mask = largest <= contract.largest
     return inside

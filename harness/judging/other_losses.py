@@ -77,7 +77,7 @@ def _list_questions(problem: Problem) -> Iterator[Problem]:
 
     The reduction of these losses is "sum".
     """
-    heads = getattr(problem.formulation.network, "head_outputs", None)
+    heads = getattr(problem.network, "head_outputs", None)
     if heads is None:
         return
     known = [ERRORS_OF.get(name, ()) for name in heads]
@@ -92,7 +92,7 @@ def _list_questions(problem: Problem) -> Iterator[Problem]:
 def _ask_of(
     problem: Problem, errors: tuple[Error, ...], logits: tuple[bool, ...]
 ) -> Iterator[Problem]:
-    before, widths = problem.loss, problem.formulation.network.outputs
+    before, widths = problem.loss, problem.network.outputs
     kinds = [before.targets]
     if "softmax" in errors and before.targets == "classes":
         kinds = ["classes", "labels"]
@@ -117,7 +117,7 @@ def _list_losses(problem: Problem) -> Iterator[Loss]:
     loss = problem.loss
     decays = [loss.decay]
     if loss.has_decay and loss.one_decay is not None:
-        blocks = problem.formulation.network.layout.blocks
+        blocks = problem.network.layout.blocks
         of_weights = {each.name: loss.one_decay for each in blocks if each.role == "weight"}
         decays += [loss.one_decay / 2, of_weights, 0.0]
     smoothings = SMOOTHINGS if loss.error == "softmax" else SMOOTHINGS[:1]
@@ -137,8 +137,8 @@ def _ask(comparison: Comparison, problem: Problem) -> Observation | None:
 def _fits(comparison: Comparison, problem: Problem, answered: Observation) -> bool:
     """Are the answers `answered` inside the bounds that hold for the problem's loss?"""
     trial = comparison.trial
-    contract = trial.subject.contract(trial.dtype)
-    bounds = problem.formulation.network.oracle(problem, contract)
+    contract = trial.contract
+    bounds = problem.network.oracle(problem, contract)
     for quantity in QUANTITIES:
         answer = answered.answer(quantity)
         if not isinstance(answer, Missing) and outside(answer, bounds[quantity], contract.largest):

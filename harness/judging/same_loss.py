@@ -13,10 +13,9 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from harness.comparing.judge import Judgement, Side, judge, outside
-from harness.core.contract import Bounded
+from harness.core.contract import Bounded, Mask
 from harness.core.implementation import Missing
 from harness.core.problem import Problem
 from harness.core.verdict import Status
@@ -24,7 +23,7 @@ from harness.judging.comparison import Comparison
 from harness.judging.store import Key
 from harness.words.naming import tensors, title
 
-Chosen = Sequence[NDArray[np.bool_]]  # of each stack its draws (D,)
+Chosen = Sequence[Mask]  # of each stack its draws (D,)
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ def exact_draws(comparison: Comparison) -> Chosen:
     chosen = []
     for problem in comparison.problems:
         mine, theirs = (both["forward"].error for both in comparison.bounds(problem))
-        exact: NDArray[np.bool_] = (mine + theirs).max(axis=(1, 2)) == 0
+        exact: Mask = (mine + theirs).max(axis=(1, 2)) == 0
         chosen.append(exact & problem.exact)
     return chosen
 

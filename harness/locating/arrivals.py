@@ -50,10 +50,6 @@ class Arrivals:
                 if maker.layer != operation.layer:
                     self.passed_on[maker.layer, operation.backward].append(tensor)
 
-    def list_passed_on(self, layer: str, backward: bool) -> list[Tensor]:
-        """Return the arrays of a layer that other layers read, on the way forward or back."""
-        return self.passed_on[layer, backward]
-
     def list_given(self, operation: Operation) -> dict[Operation, Tensor]:
         """Return the floating-point arrays that an operation reads, by the operation that computed
         each; of views, the view in the nearest other layer.
@@ -118,7 +114,7 @@ def trace_arrivals(
             for maker, tensor in mine.list_entering(operation).items()
             if maker.layer != operation.layer
             and maker.backward == operation.backward  # another formula may save other numbers
-            and is_another(tensor, theirs.list_passed_on(maker.layer, operation.backward))
+            and is_another(tensor, theirs.passed_on[maker.layer, operation.backward])
         ]
         if wrong:
             waiting += wrong

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-import torch
 from torch import Tensor
 
 from harness.locating.alike import name_kind
@@ -21,9 +20,9 @@ def find_first_infinite(shadow: Shadow, other: Shadow) -> list[Operation]:
     If an operation of the other model gives infinities, they are not looked for: they may be a
     mask. The same holds for NaN.
     """
-    sought = [
+    sought: list[Callable[[Tensor], Tensor]] = [
         is_right
-        for is_right in (_is_finite, _has_no_nan)
+        for is_right in (lambda x: x.isfinite().all(), lambda x: ~x.isnan().any())
         if all(all(map(is_right, results)) for _, _, results in _list_numbers(other.watched.run))
     ]
     for operation, given, results in _list_numbers(shadow.watched.run):
@@ -41,11 +40,3 @@ def _list_numbers(run: Run) -> Iterator[tuple[Operation, list[Tensor], list[Tens
         if name_kind(operation) not in UNWRITTEN:
             results = [run.read(place) for place in filter(None, operation.results)]
             yield operation, [run.read(place) for place in operation.places], results
-
-
-def _has_no_nan(tensor: Tensor) -> bool:
-    return not bool(torch.isnan(tensor).any())
-
-
-def _is_finite(tensor: Tensor) -> bool:
-    return bool(torch.isfinite(tensor).all())

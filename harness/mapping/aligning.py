@@ -49,15 +49,11 @@ class Rules:
     unused: int = 0
 
 
-def _never() -> bool:
-    return False
-
-
 def align(
     theirs: Sequence[Named],
     ours: Sequence[Named],
     rules: Rules,
-    is_over: Callable[[], bool] = _never,
+    is_over: Callable[[], bool] = lambda: False,
 ) -> Iterator[Parts]:
     """Yield dicts that express each of the subject's tensors (`ours`) by the reference's tensors
     (`theirs`), until `is_over` says that there is no more time.

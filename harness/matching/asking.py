@@ -233,6 +233,7 @@ class Asker:
             for answer, operations in found.items()
         }
         begins = next(iter(found.values()), ())
+        is_endless = any(math.isinf(one.run_factor) for one in compared)
         return Result(
             ask,
             compared,
@@ -242,7 +243,7 @@ class Asker:
             find_swapped(subject, reference, compared),
             draws=len(mine.drawn),
             left=find_leaving(subject, reference),
-            endless=find_endless(subject) if any(map(_is_endless, compared)) else None,
+            endless=find_endless(subject) if is_endless else None,
             backwards=[describe_function(each) for each in list_wrong_backwards(subject)],
             not_finite=describe_infinite(mine, theirs, ran, reference),
             fused=fused,
@@ -298,11 +299,6 @@ def find_written(ask: Ask, one: Respondent, other: Respondent) -> Written | None
     """
     names = [name for name in one.written if name not in other.written]
     return Written(names, one.find_writing(ask)) if names else None
-
-
-def _is_endless(one: Compared) -> bool:
-    """Is an answer, as the subject ran, not finite though its float64 repetition is?"""
-    return math.isinf(one.run_factor)
 
 
 def _is_lacking(one: Compared, subject: Shadow, reference: Shadow) -> bool:

@@ -16,7 +16,6 @@ import torch
 
 from harness.matching.carry import Carry, Tensors
 from harness.matching.compare import Compared, compare
-from harness.shadow.recording import Run
 from harness.shadow.shadow import Shadow
 from harness.shadow.unfused import StepByStep, unfused
 
@@ -55,15 +54,11 @@ def compare_as_run(
         return compared, 0.0
     with unfused(), StepByStep() as steps:
         again = run()
-    if not (steps.met_recurrent or _attends(subject.watched.run)):
+    attends = any(each.functional == OF_ATTENTION for each in subject.watched.run.operations)
+    if not (steps.met_recurrent or attends):
         return compared, 0.0
     by_steps = judge(again)
     return (compared, 0.0) if _find_worst(by_steps) > 1 else (by_steps, worst)
-
-
-def _attends(run: Run) -> bool:
-    """Do a run's operations include attention?"""
-    return any(operation.functional == OF_ATTENTION for operation in run.operations)
 
 
 def are_equal(answers: Tensors, others: Tensors) -> bool:

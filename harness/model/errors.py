@@ -8,6 +8,7 @@ from pathlib import Path
 from traceback import walk_tb
 from typing import Any, NamedTuple
 
+from harness.core.verdict import Status
 from harness.model.compiled import limit_reached
 from harness.text.harmless import class_name, shown
 
@@ -35,6 +36,13 @@ class WrongAnswer(Exception):
     Its outputs or loss have a wrong shape (nothing is broadcast) or dtype, it changed its inputs,
     or it gave no gradient.
     """
+
+
+def status_of(error: Exception) -> Status:
+    """Return the status of an answer that is missing for an error of the model: FAIL for a wrong
+    answer, BROKEN for any other.
+    """
+    return Status.FAIL if type(error) is WrongAnswer else Status.BROKEN
 
 
 def raised(error: BaseException) -> str:

@@ -14,15 +14,15 @@ from harness.model.tensors import to_plain
 from harness.text.harmless import class_name
 
 if TYPE_CHECKING:
-    import torch
+    from torch import Tensor
 
 
 def compute_loss(
     problem: Problem,
-    heads: Sequence[torch.Tensor],
-    targets: Sequence[torch.Tensor],
-    parameters: Sequence[torch.Tensor],
-) -> torch.Tensor:
+    heads: Sequence[Tensor],
+    targets: Sequence[Tensor],
+    parameters: Sequence[Tensor],
+) -> Tensor:
     """Return the errors of all heads plus weight decay, by the formula of `problem.loss`.
 
     A head is one of the model's output tensors; there are targets for each.
@@ -35,13 +35,11 @@ def compute_loss(
                 terms.append(decay * (parameter**2).sum())
             else:
                 terms.append((decay * parameter**2).sum())
-    total: torch.Tensor = sum(terms[1:], terms[0])
+    total: Tensor = sum(terms[1:], terms[0])
     return total
 
 
-def reduce_errors(
-    loss: Loss, heads: Sequence[torch.Tensor], targets: Sequence[torch.Tensor]
-) -> list[torch.Tensor]:
+def reduce_errors(loss: Loss, heads: Sequence[Tensor], targets: Sequence[Tensor]) -> list[Tensor]:
     """Return each head's part of a loss: the weighted sum or mean of its errors over rows and
     outputs.
 
@@ -59,7 +57,7 @@ def reduce_errors(
     return parts
 
 
-def _reduce(loss: Loss, error: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+def _reduce(loss: Loss, error: Tensor, target: Tensor) -> Tensor:
     """Return the sum or mean (...) of errors (..., R, n), n for each of R rows. With class weights,
     a mean divides by the weights of the rows' classes, which `target` gives.
     """
@@ -76,7 +74,7 @@ def _reduce(loss: Loss, error: torch.Tensor, target: torch.Tensor) -> torch.Tens
     return error.sum(axes) / (target * weights).sum(axes)
 
 
-def _change_targets(loss: Loss, target: torch.Tensor) -> torch.Tensor:
+def _change_targets(loss: Loss, target: Tensor) -> Tensor:
     """Return targets after applying the loss's label smoothing and class weights."""
     import torch
 
@@ -88,9 +86,7 @@ def _change_targets(loss: Loss, target: torch.Tensor) -> torch.Tensor:
     return target * torch.tensor(loss.class_weights, dtype=target.dtype, device=target.device)
 
 
-def compute_errors(
-    error: str, from_logits: bool, outputs: torch.Tensor, targets: torch.Tensor
-) -> torch.Tensor:
+def compute_errors(error: str, from_logits: bool, outputs: Tensor, targets: Tensor) -> Tensor:
     """Return the errors of outputs (..., R, O) against targets, one for each output or one for each
     row.
 
@@ -111,7 +107,7 @@ def compute_errors(
     return _censored_errors(from_logits, outputs, targets)
 
 
-def _squares(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+def _squares(outputs: Tensor, targets: Tensor) -> Tensor:
     """Return (outputs - targets)^2, in float32 and float64 by mse_loss.
 
     Its gradient takes one pass in place of four, and has the same bits (as a test shows, on the
@@ -124,24 +120,20 @@ def _squares(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     return (outputs - targets) ** 2
 
 
-def _cross_entropies(
-    error: str, from_logits: bool, outputs: torch.Tensor, targets: torch.Tensor
-) -> torch.Tensor:
+def _cross_entropies(error: str, from_logits: bool, outputs: Tensor, targets: Tensor) -> Tensor:
     import torch
 
     functional = torch.nn.functional
     name = "binary_cross_entropy_with_logits" if from_logits else "binary_cross_entropy"
-    cost: torch.Tensor = getattr(functional, name)(outputs, targets, reduction="none")
+    cost: Tensor = getattr(functional, name)(outputs, targets, reduction="none")
     if error == "bce":
         return cost
     off = 1 - targets
-    own: torch.Tensor = torch.xlogy(targets, targets) + torch.xlogy(off, off)
+    own: Tensor = torch.xlogy(targets, targets) + torch.xlogy(off, off)
     return cost + own
 
 
-def _softmax_errors(
-    from_logits: bool, outputs: torch.Tensor, targets: torch.Tensor
-) -> torch.Tensor:
+def _softmax_errors(from_logits: bool, outputs: Tensor, targets: Tensor) -> Tensor:
     import torch
 
     if from_logits:
@@ -151,9 +143,7 @@ def _softmax_errors(
     return -(targets * logs).sum(-1, keepdim=True)
 
 
-def _censored_errors(
-    from_logits: bool, outputs: torch.Tensor, targets: torch.Tensor
-) -> torch.Tensor:
+def _censored_errors(from_logits: bool, outputs: Tensor, targets: Tensor) -> Tensor:
     among = targets == 1
     if from_logits:
         chosen = outputs.masked_fill(~among, float("-inf"))
@@ -161,7 +151,7 @@ def _censored_errors(
     return -(outputs * among).sum(-1, keepdim=True).log()
 
 
-def weigh_rows(loss: Loss, errors: torch.Tensor) -> torch.Tensor:
+def weigh_rows(loss: Loss, errors: Tensor) -> Tensor:
     """Return errors (..., R, O) times the loss's weights of their rows, or unchanged if it has
     none.
 
@@ -175,7 +165,7 @@ def weigh_rows(loss: Loss, errors: torch.Tensor) -> torch.Tensor:
     return weights[:, None] * errors
 
 
-def list_decays(problem: Problem, parameters: Sequence[torch.Tensor]) -> list[float | torch.Tensor]:
+def list_decays(problem: Problem, parameters: Sequence[Tensor]) -> list[float | Tensor]:
     """Return the factor of weight decay of each of a model's parameters: one number, or a tensor of
     the parameter's shape if its single weights have different factors.
     """
@@ -184,16 +174,16 @@ def list_decays(problem: Problem, parameters: Sequence[torch.Tensor]) -> list[fl
     one_decay = problem.loss.one_decay
     if one_decay is not None:
         return [one_decay] * len(parameters)
-    decays: list[float | torch.Tensor] = []
+    decays: list[float | Tensor] = []
     for block, parameter in zip(problem.formulation.own.blocks, parameters, strict=True):
         of_block = np.array(block.of(problem.own_decays))
         decays.append(torch.tensor(of_block, dtype=parameter.dtype, device=parameter.device))
     return decays
 
 
-def check_loss(loss: Any) -> torch.Tensor:
+def check_loss(loss: Any) -> Tensor:
     """Return a loss as a plain tensor. Raises WrongAnswer unless it is a single real number."""
-    tensor: torch.Tensor | None = to_plain(loss)
+    tensor: Tensor | None = to_plain(loss)
     if tensor is None:
         raise WrongAnswer(
             f"gave a {class_name(loss)} as its loss, expected a tensor of shape (): a single number"
@@ -209,7 +199,7 @@ def check_loss(loss: Any) -> torch.Tensor:
     return tensor
 
 
-def count_frozen(parameters: Sequence[torch.Tensor]) -> str:
+def count_frozen(parameters: Sequence[Tensor]) -> str:
     """Return the number of parameters without a gradient, as "2 parameters with
     requires_grad=False"; "" if there are none.
     """
@@ -221,10 +211,10 @@ def count_frozen(parameters: Sequence[torch.Tensor]) -> str:
 
 
 def compute_gradients(
-    loss: torch.Tensor,
-    variables: list[torch.Tensor],
-    room: list[torch.Tensor] | None = None,
-) -> list[torch.Tensor]:
+    loss: Tensor,
+    variables: list[Tensor],
+    room: list[Tensor] | None = None,
+) -> list[Tensor]:
     """Return the gradient of a loss by each variable, from autograd; zeros if the loss does not
     depend on it.
 
@@ -237,17 +227,17 @@ def compute_gradients(
         raise WrongAnswer(
             f"has {frozen}, whose gradient cannot be judged: choose checks=['forward', 'loss']"
         )
-    gradients: Sequence[torch.Tensor | None] = [None] * len(variables)
+    gradients: Sequence[Tensor | None] = [None] * len(variables)
     if loss.requires_grad:
         gradients = torch.autograd.grad(loss, variables, allow_unused=True)
     return copy_gradients(variables, gradients, room)
 
 
 def copy_gradients(
-    variables: Sequence[torch.Tensor],
-    gradients: Sequence[torch.Tensor | None],
-    room: list[torch.Tensor] | None = None,
-) -> list[torch.Tensor]:
+    variables: Sequence[Tensor],
+    gradients: Sequence[Tensor | None],
+    room: list[Tensor] | None = None,
+) -> list[Tensor]:
     """Return copies of the gradients by all variables as plain tensors, with zeros in place of
     None.
 

@@ -16,15 +16,14 @@ import numpy as np
 from harness.core.contract import Array
 from harness.core.implementation import Missing
 from harness.core.problem import Problem
-from harness.core.verdict import Status
 from harness.model.devices import held_in
-from harness.model.errors import MOST_SAID, WrongAnswer, raised
+from harness.model.errors import MOST_SAID, WrongAnswer, raised, status_of
 from harness.model.losses import check_loss, compute_loss
 from harness.model.tensors import describe_shape, list_heads, split_columns
 from harness.text.harmless import class_name, shown
 
 if TYPE_CHECKING:
-    import torch
+    from torch import Tensor
 
 EXPORT = 'export it for any number of rows, dynamic_shapes=({0: torch.export.Dim("rows")},)'
 UserLoss = Callable[[Any, Any], Any]
@@ -32,7 +31,7 @@ UserLoss = Callable[[Any, Any], Any]
 Stacked = Callable[[Sequence[Any], Mapping[str, Any]], Any]
 
 
-class Heads(list["torch.Tensor"]):
+class Heads(list["Tensor"]):
     """A model's outputs, one tensor (R, O) for each head. `flat` says that the model returned (R,),
     without the axis of outputs.
 
@@ -69,7 +68,7 @@ class Model:
     """
 
     call: Callable[..., Any]
-    parameters: list[torch.Tensor]
+    parameters: list[Tensor]
     user_loss: UserLoss | None
     dtype: str
     device: str
@@ -78,7 +77,7 @@ class Model:
 
     def describe_error(self, error: Exception, problem: Problem) -> Missing:
         """Return the `Missing` (why an answer is missing) for an error that the model raised."""
-        status = Status.FAIL if type(error) is WrongAnswer else Status.BROKEN
+        status = status_of(error)
         why = raised(error)
         if class_name(error) == "OutOfMemoryError":
             own = problem.formulation.own.size
@@ -87,7 +86,7 @@ class Model:
             why += f": {EXPORT}"
         return Missing(status, why)
 
-    def set(self, values: Sequence[torch.Tensor], numbers: Sequence[int] | None = None) -> None:
+    def set(self, values: Sequence[Tensor], numbers: Sequence[int] | None = None) -> None:
         """Copy these values into the model's parameters, one tensor each; with `numbers`, only into
         the parameters at these positions.
         """
@@ -100,12 +99,12 @@ class Model:
         with torch.no_grad():
             torch._foreach_copy_(parameters, values)
 
-    def heads(self, problem: Problem, inputs: Sequence[torch.Tensor]) -> Heads:
+    def heads(self, problem: Problem, inputs: Sequence[Tensor]) -> Heads:
         """Call the model on the input tensors, and return one tensor (R, O) for each head.
 
         R counts rows and O outputs. Raises WrongAnswer for outputs of a wrong shape or dtype.
         """
-        widths = problem.formulation.network.outputs
+        widths = problem.network.outputs
         heads = Heads.of(self._call(inputs), problem.rows, widths)
         self._expect_shapes(problem, heads)
         dtype = self.parameters[0].dtype
@@ -124,7 +123,7 @@ class Model:
         """
         import torch
 
-        rows, widths = problem.rows, problem.formulation.network.outputs
+        rows, widths = problem.rows, problem.network.outputs
         if len(heads) == len(widths) and all(
             type(head) is torch.Tensor and head.shape == (rows, width)
             for head, width in zip(heads, widths, strict=True)
@@ -138,7 +137,7 @@ class Model:
             message = f"{' and '.join(shapes) or 'none'}, expected {' and '.join(expected)}"
             raise WrongAnswer(f"gave outputs of shapes {message}: {mistake}")
 
-    def _call(self, inputs: Sequence[torch.Tensor]) -> Any:
+    def _call(self, inputs: Sequence[Tensor]) -> Any:
         """Call the model. If it rejects the number of arguments, the TypeError says how it was
         called.
         """
@@ -156,9 +155,7 @@ class Model:
                 f" so it is called as module({', '.join(names)})"
             ) from error
 
-    def loss(
-        self, problem: Problem, heads: list[torch.Tensor], targets: Sequence[torch.Tensor]
-    ) -> torch.Tensor:
+    def loss(self, problem: Problem, heads: list[Tensor], targets: Sequence[Tensor]) -> Tensor:
         """Return the user's own loss, or the problem's loss if the user has given none.
 
         Raises WrongAnswer unless the loss is a single real number.
@@ -172,7 +169,7 @@ class Model:
         return check_loss(loss)
 
     def for_user(
-        self, problem: Problem, heads: Sequence[torch.Tensor], targets: Sequence[torch.Tensor]
+        self, problem: Problem, heads: Sequence[Tensor], targets: Sequence[Tensor]
     ) -> tuple[Any, Any]:
         """Return outputs and targets in the form in which a user's own loss takes them: tensors if
         there is one head, else lists of tensors.
@@ -211,9 +208,7 @@ class Model:
             draws.append(slopes)
         return np.asarray(torch.stack(draws).double().cpu().numpy())
 
-    def _slopes_at(
-        self, problem: Problem, output: torch.Tensor, target: torch.Tensor
-    ) -> torch.Tensor | None:
+    def _slopes_at(self, problem: Problem, output: Tensor, target: Tensor) -> Tensor | None:
         """Return the derivatives of the loss by the outputs (R, O) of one draw (one problem of a
         stack), in the same shape; None in the cases that `loss_slopes` names.
 
@@ -221,7 +216,7 @@ class Model:
         """
         import torch
 
-        widths = problem.formulation.network.outputs
+        widths = problem.network.outputs
         heads = [head.requires_grad_() for head in split_columns(output, widths)]
         free = [parameter for parameter in self.parameters if parameter.requires_grad]
         try:

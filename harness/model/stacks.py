@@ -16,7 +16,7 @@ from harness.model.module import Heads, Model, Stacked
 from harness.model.tensors import describe_shape, list_heads, to_plain
 
 if TYPE_CHECKING:
-    import torch
+    from torch import Tensor
 
 
 def stack_module(module: Any, names: Mapping[str, str]) -> Stacked:
@@ -45,10 +45,10 @@ def stack_function(function: Callable[..., Any]) -> Stacked:
 def ask_stack(
     model: Model,
     problem: Problem,
-    values: Sequence[torch.Tensor],
-    inputs: Sequence[torch.Tensor],
-    targets: Sequence[torch.Tensor],
-) -> dict[str, list[torch.Tensor]]:
+    values: Sequence[Tensor],
+    inputs: Sequence[Tensor],
+    targets: Sequence[Tensor],
+) -> dict[str, list[Tensor]]:
     """Return the outputs, losses and gradients of all draws of a problem by quantity, each as
     tensors with a leading axis of draws.
 
@@ -72,9 +72,9 @@ def ask_stack(
 def stacked_heads(
     stacked: Stacked,
     problem: Problem,
-    inputs: Sequence[torch.Tensor],
-    parameters: Sequence[torch.Tensor],
-    targets: Sequence[torch.Tensor],
+    inputs: Sequence[Tensor],
+    parameters: Sequence[Tensor],
+    targets: Sequence[Tensor],
 ) -> Heads:
     """Return the outputs of D copies of a model, in the shapes (D, R, O) of their targets.
 
@@ -97,9 +97,7 @@ def stacked_heads(
     return heads
 
 
-def expect_stack(
-    heads: Sequence[torch.Tensor], targets: Sequence[torch.Tensor], counted: str
-) -> None:
+def expect_stack(heads: Sequence[Tensor], targets: Sequence[Tensor], counted: str) -> None:
     """Raise WrongAnswer unless the outputs of a stack have the shapes of their targets.
 
     `counted` is what the first axis counts, for the sentence: "draws" or "starts".
@@ -113,10 +111,10 @@ def expect_stack(
 
 def stacked_losses(
     problem: Problem,
-    heads: Sequence[torch.Tensor],
-    targets: Sequence[torch.Tensor],
-    parameters: Sequence[torch.Tensor],
-) -> torch.Tensor:
+    heads: Sequence[Tensor],
+    targets: Sequence[Tensor],
+    parameters: Sequence[Tensor],
+) -> Tensor:
     """Return the problem's loss (D,) of D copies of a model with outputs `heads` (D, R, O)."""
     loss = problem.loss
     terms = reduce_errors(loss, heads, targets)
@@ -127,7 +125,7 @@ def stacked_losses(
                 terms.append(decay * (parameter**2).flatten(1).sum(1))
             else:
                 terms.append((decay * parameter**2).flatten(1).sum(1))
-    total: torch.Tensor = sum(terms[1:], terms[0])
+    total: Tensor = sum(terms[1:], terms[0])
     return total
 
 
@@ -135,16 +133,16 @@ def _compute_losses(
     model: Model,
     problem: Problem,
     heads: Heads,
-    targets: Sequence[torch.Tensor],
-    parameters: Sequence[torch.Tensor],
-) -> torch.Tensor:
+    targets: Sequence[Tensor],
+    parameters: Sequence[Tensor],
+) -> Tensor:
     """Return the losses (D,): the user's own, or the problem's if the user has given none."""
     import torch
 
     if model.user_loss is None:
         return stacked_losses(problem, heads, targets, parameters)
     outputs, expected = model.for_user(problem, heads, targets)
-    losses: torch.Tensor | None = to_plain(torch.vmap(model.user_loss)(outputs, expected))
+    losses: Tensor | None = to_plain(torch.vmap(model.user_loss)(outputs, expected))
     if losses is None or losses.shape != (problem.draws,) or losses.is_complex():
         raise WrongAnswer("gave a loss as a stack that is not one real number a draw")
     return losses

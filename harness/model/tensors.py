@@ -17,13 +17,13 @@ from harness.model.devices import held_in
 from harness.text.harmless import class_name, one_line, shown
 
 if TYPE_CHECKING:
-    import torch
+    from torch import Tensor
 
 SHOWN_TYPES = (type(None), bool, int, float, str)  # an output of another type is only named
 
 
 def to_plain(given: Any) -> Any:
-    """Return a tensor of any subclass as a dense torch.Tensor; None if it cannot be converted.
+    """Return a tensor of any subclass as a dense Tensor; None if it cannot be converted.
 
     A user's subclass may override methods and the shape; the result has PyTorch's own. An object
     that is no tensor cannot be converted, nor can a subclass whose numbers PyTorch does not store
@@ -47,7 +47,7 @@ def to_plain(given: Any) -> Any:
 
 def make_tensors(
     problem: Problem, dtype: str, device: str
-) -> tuple[list[torch.Tensor], list[torch.Tensor], list[torch.Tensor]]:
+) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
     """Convert a problem's arrays to tensors: own parameters by block (D, *shape), inputs by group
     (D, R, I) and targets by head (D, R, O).
 
@@ -56,7 +56,7 @@ def make_tensors(
     """
     import torch
 
-    network = problem.formulation.network
+    network = problem.network
     kind = held_in(dtype)
     own = torch.tensor(problem.own, dtype=kind, device=device)
     inputs = torch.tensor(problem.inputs, dtype=kind, device=device)
@@ -67,14 +67,14 @@ def make_tensors(
     return values, split_columns(inputs, network.inputs), split_columns(targets, network.outputs)
 
 
-def split_columns(whole: torch.Tensor, widths: Sequence[int]) -> list[torch.Tensor]:
+def split_columns(whole: Tensor, widths: Sequence[int]) -> list[Tensor]:
     """Split a tensor along its last axis into contiguous parts of these widths."""
     import torch
 
     return [part.contiguous() for part in torch.split(whole, list(widths), -1)]
 
 
-def to_array(parts: Sequence[torch.Tensor], *shape: int) -> Array:
+def to_array(parts: Sequence[Tensor], *shape: int) -> Array:
     """Reshape each tensor to `shape`, join them along the last axis, and return the result in
     float64.
     """

@@ -23,7 +23,7 @@ def pair_layers(theirs: Sequence[Named], ours: Sequence[Named], turned: bool = F
     """
     parts: Parts = {}
     left, left_theirs = _list_layers(ours), _list_layers(theirs)
-    for measure in (_keep_shape, _sort_shape):
+    for measure in (tuple, _sort_shape):
         mine, others = _group(left, measure), _group(left_theirs, measure)
         for shapes, layers in mine.items():
             sources = others.get(shapes, [])
@@ -64,10 +64,6 @@ def _group(layers: Sequence[Layer], measure: Callable[[Shape], Shape]) -> dict[A
         key = tuple(sorted((name_kind(name) == "bias", measure(shape)) for name, shape in layer))
         groups.setdefault(key, []).append(layer)
     return groups
-
-
-def _keep_shape(shape: Shape) -> Shape:
-    return shape
 
 
 def _sort_shape(shape: Shape) -> Shape:

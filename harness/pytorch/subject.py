@@ -387,14 +387,14 @@ class Subject:
         """Are the problem's own parameters (tensors of a model at which it is evaluated) those of
         this model, by names and shapes?
         """
-        return has_own_layout(problem, self.own(problem.formulation.network))
+        return has_own_layout(problem, self.own(problem.network))
 
     def _observe_renamed(self, problem: Problem, dtype: str, device: str) -> Observation:
         """Return the answers to a problem that was made for a subject with other parameters.
 
         They are missing unless the model's parameters are the network's, renamed and rearranged.
         """
-        network = problem.formulation.network
+        network = problem.network
         try:
             formulation = self.formulation(network)
             renamed = at_own_parameters(problem, formulation)

@@ -9,10 +9,9 @@ from itertools import combinations, islice
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from harness.comparing.judge import budget
-from harness.core.contract import Array, Contract
+from harness.core.contract import Array, Contract, Indices
 from harness.core.formulation import Family, Formulation
 from harness.core.implementation import Missing, Observation
 from harness.core.layout import Layout
@@ -31,7 +30,7 @@ class Cut(NamedTuple):
     """
 
     text: str
-    places: NDArray[np.intp]
+    places: Indices
 
 
 def candidate_mappings(own: Layout, network: Family, said: Words) -> list[Words]:
@@ -82,7 +81,7 @@ class _Search:
         self.steps = 0
 
     def find(
-        self, blocks: Sequence[str], used: NDArray[np.intp], tied: bool, idle: bool
+        self, blocks: Sequence[str], used: Indices, tied: bool, idle: bool
     ) -> Iterator[dict[str, Part]]:
         """Yield each choice of cuts for these blocks with which every number is used.
 
@@ -108,7 +107,7 @@ class _Search:
                 yield {block: 0, **way}
 
 
-def _list_cuts(name: str, places: NDArray[np.intp], network: Family) -> Iterator[Cut]:
+def _list_cuts(name: str, places: Indices, network: Family) -> Iterator[Cut]:
     """Yield the cuts of the parameter `name`: the whole, its transpose, and its parts along each
     axis.
 

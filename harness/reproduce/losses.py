@@ -108,7 +108,7 @@ def write_arguments(problem: Problem, flat: bool) -> Code:
     Targets that are labels are the numbers of the classes. Both are (R,) if the model is `flat`: it
     returns (R,) instead of (R, 1). R counts rows.
     """
-    heads = len(problem.formulation.network.outputs)
+    heads = len(problem.network.outputs)
     targets = []
     for head, error in enumerate(problem.loss.errors(heads)):
         is_label = problem.loss.targets == "labels" and error == "softmax"
@@ -124,7 +124,7 @@ def write_errors(problem: Problem, language: str) -> list[str]:
     """Return the lines of code that compute `loss` in a `language`, "torch" or "NumPy", without
     weight decay.
     """
-    loss, widths = problem.loss, problem.formulation.network.outputs
+    loss, widths = problem.loss, problem.network.outputs
     errors, logits = loss.errors(len(widths)), loss.logits(len(widths))
     shares = np.broadcast_to(problem.shares, problem.targets.shape)[0]
     lines = [*_write_changes(loss, language), "loss = 0"]

@@ -11,11 +11,10 @@ from time import perf_counter
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from harness.calling.earlier import PLAINLY
 from harness.comparing.judge import Judgement
-from harness.core.contract import Array
+from harness.core.contract import Array, Indices
 from harness.core.implementation import Observation
 from harness.core.problem import QUANTITIES, Problem
 from harness.core.verdict import Status
@@ -77,7 +76,7 @@ def _order_draws(comparison: Comparison, failed: Judgement) -> Iterable[tuple[in
     of more than MANY parameters, the draw with the most parameters equal to 0 comes first.
     """
     worst = _find_worst(comparison, failed)
-    if comparison.problems[0].formulation.own.size <= MANY:
+    if comparison.formulation.own.size <= MANY:
         return worst
 
     def count_numbers(place: tuple[int, int]) -> int:
@@ -210,7 +209,7 @@ class _Search:
                     start += size
             size //= 2
 
-    def _keep_rows(self, rows: NDArray[np.intp]) -> bool:
+    def _keep_rows(self, rows: Indices) -> bool:
         problem = self.best.problem
         return self.keep(
             inputs=problem.inputs[:, rows],
@@ -231,7 +230,7 @@ class _Search:
             left = np.flatnonzero(getattr(self.best.problem, name))
             self._clear_parts(name, list(left[:, None]), len(left))
 
-    def _clear_parts(self, name: str, parts: Sequence[NDArray[np.intp]], most: int) -> None:
+    def _clear_parts(self, name: str, parts: Sequence[Indices], most: int) -> None:
         """Set the numbers of `most` parts at once to 0, then of half as many parts, and so on down
         to one part.
 
@@ -247,7 +246,7 @@ class _Search:
                 self._put(name, np.concatenate(parts[start : start + most]), 0)
             most //= 2
 
-    def _group_parameters(self) -> Iterator[list[NDArray[np.intp]]]:
+    def _group_parameters(self) -> Iterator[list[Indices]]:
         """Yield lists of groups of the model's own parameters (its tensors, flattened) that are set
         to 0 together: first the tensors, then the units of each length.
 
@@ -300,7 +299,7 @@ class _Search:
         return self.keep(**{name: numbers})
 
 
-def _join_unit(blocks: Sequence[NDArray[np.intp]], length: int, unit: int) -> NDArray[np.intp]:
+def _join_unit(blocks: Sequence[Indices], length: int, unit: int) -> Indices:
     """Return a unit: the places, in all tensors, at index `unit` of each axis of length `length`.
 
     `blocks` has for each tensor an array of the places of its numbers in the vector of own

@@ -117,11 +117,11 @@ def _is_flat(trial: Trial, cache: Cache, problem: Problem) -> bool:
     import torch
 
     model = cache.model(trial)
-    if model is None or problem.formulation.network.outputs != (1,) or trial.subject.shapes:
+    if model is None or problem.network.outputs != (1,) or trial.subject.shapes:
         return False
     inputs = torch.tensor(problem.inputs[0], dtype=held_in(trial.dtype), device=trial.device)
     with torch.no_grad():
-        return model.heads(problem, split_columns(inputs, problem.formulation.network.inputs)).flat
+        return model.heads(problem, split_columns(inputs, problem.network.inputs)).flat
 
 
 def scripts(trial: Trial, small: Reduced, flat: bool = False) -> Iterator[tuple[str, str]]:

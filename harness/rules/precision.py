@@ -8,9 +8,6 @@ from functools import cache
 from harness.arithmetic.rounding import ORACLE_ROUNDOFF
 from harness.core.contract import SINGLE, Contract
 
-# torch's dtypes that have a contract
-HELD = ("float64", "float32", "bfloat16", "float16")
-
 
 @dataclass(frozen=True, eq=False)
 class Precision:

@@ -224,10 +224,7 @@ def softplus(steps: Steps, call: Call) -> Error:
     bent = steps.div(more, beta) if call["beta"] != 1 else more
     overflows = torch.isinf(steps.exp(z).error)
     bent = Number(bent.value, torch.where(overflows, torch.inf, bent.error))
-    limit = steps.constant(call["threshold"], x.value)
-    near = abs(z.value - limit.value) <= z.error + limit.error
-    error = torch.where(z.value > limit.value, 0.0, steps.store(bent))
-    return torch.where(near, steps.store(bent) + abs(bent.value - x.value), error)
+    return _bound_below(steps, call, z, bent, x)
 
 
 @rule("softplus_backward")
@@ -244,10 +241,17 @@ def softplus_backward(steps: Steps, call: Call) -> Error:
     share = steps.round(share.value, share.error)
     overflows = torch.isinf(steps.exp(z).error)
     bent = steps.mul(g, Number(share.value, torch.where(overflows, torch.inf, share.error)))
-    limit = steps.constant(call["threshold"], x.value)
+    return _bound_below(steps, call, z, bent, g)
+
+
+def _bound_below(steps: Steps, call: Call, z: Number, bent: Number, above: Number) -> Error:
+    """Return a bound on the error of `bent` for z up to the threshold, and of `above` beyond it;
+    near the threshold it may be either.
+    """
+    limit = steps.constant(call["threshold"], z.value)
     near = abs(z.value - limit.value) <= z.error + limit.error
     error = torch.where(z.value > limit.value, 0.0, steps.store(bent))
-    return torch.where(near, steps.store(bent) + abs(bent.value - g.value), error)
+    return torch.where(near, steps.store(bent) + abs(bent.value - above.value), error)
 
 
 @repeat("log_sigmoid_forward")

@@ -73,7 +73,7 @@ def _list_tensors(problem: Problem) -> Iterator[tuple[str, int, Array]]:
 
     D counts draws (problems of a stack).
     """
-    network = problem.formulation.network
+    network = problem.network
     arguments, outputs = network.layers(problem)
     yield from _split_columns("inputs", problem.inputs, network.inputs)
     for number, block in enumerate(network.layout.blocks):

@@ -8,24 +8,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from harness.calling.modes import describe_modes, hold_eval_mode
-from harness.core.contract import PRECISION, Array
+from harness.core.contract import PRECISION, Array, Indices
 from harness.core.formulation import Family
 from harness.core.implementation import Missing
 from harness.core.numpy_errors import users
-from harness.core.verdict import Status
 from harness.model.compiled import limited
 from harness.model.devices import held_in, kind_of
-from harness.model.errors import WrongAnswer, raised
+from harness.model.errors import WrongAnswer, raised, status_of
 from harness.model.tensors import describe_shape, list_heads, to_plain
 from harness.pytorch.subject import Subject
 from harness.shipped.classes import ask_classes
 from harness.shipped.truth import Table
 
 if TYPE_CHECKING:
-    import torch
+    from torch import Tensor
 
 ONE_BY_ONE = 3  # rows that are also asked alone
 
@@ -55,7 +53,7 @@ class Predicted:
     outputs: Array
     others: Sequence[tuple[str, slice, Array]]
     incomplete: Array | Missing | None = None
-    classes: NDArray[np.intp] | Missing | None = None
+    classes: Indices | Missing | None = None
 
 
 def find_dtype(module: Any) -> str:
@@ -94,8 +92,7 @@ def build(subject: Subject, network: Family, device: str) -> Port | Missing:
             )
         return Port(module.to(device), own, device)
     except Exception as error:  # a user's constructor may raise anything
-        broken = Status.FAIL if type(error) is WrongAnswer else Status.BROKEN
-        return Missing(broken, raised(error), of_subject=True)
+        return Missing(status_of(error), raised(error), of_subject=True)
 
 
 def _weights(module: Any) -> Array:
@@ -119,20 +116,20 @@ def predict(
             outputs = _call(port, arguments, width, names)
             others = list(_ask_again(port, arguments, width, outputs))
     except Exception as error:  # whatever a user's module raises is its answer
-        return Missing(_status(error), raised(error), of_subject=True)
+        return Missing(status_of(error), raised(error), of_subject=True)
     incomplete: Array | Missing | None = None
     if table.incomplete:
         try:
             with kind_of(port.device).hold_precision(port.device, dtype), limited():
                 incomplete = _call(port, _tensors(table.incomplete, port, dtype), width)
         except Exception as error:
-            incomplete = Missing(_status(error), raised(error), of_subject=True)
+            incomplete = Missing(status_of(error), raised(error), of_subject=True)
     return Predicted(outputs, others, incomplete, _ask_classes(port, table, dtype, names))
 
 
 def _ask_classes(
     port: Port, table: Table, dtype: str, names: Sequence[str]
-) -> NDArray[np.intp] | Missing | None:
+) -> Indices | Missing | None:
     """Return the results of the port's own method classes() for the rows in which R has no tie;
     None if the port, a PyTorch model, has no such method.
 
@@ -146,22 +143,16 @@ def _ask_classes(
             arguments = _tensors([part[rows] for part in table.given], port, dtype)
             return ask_classes(port.module, arguments, names)
     except Exception as error:
-        return Missing(_status(error), raised(error), of_subject=True)
+        return Missing(status_of(error), raised(error), of_subject=True)
 
 
-def _status(error: Exception) -> Status:
-    return Status.FAIL if type(error) is WrongAnswer else Status.BROKEN
-
-
-def _tensors(given: Sequence[Array], port: Port, dtype: str) -> list[torch.Tensor]:
+def _tensors(given: Sequence[Array], port: Port, dtype: str) -> list[Tensor]:
     import torch
 
     return [torch.tensor(part, dtype=held_in(dtype), device=port.device) for part in given]
 
 
-def _call(
-    port: Port, given: Sequence[torch.Tensor], width: int, names: Sequence[str] = ()
-) -> Array:
+def _call(port: Port, given: Sequence[Tensor], width: int, names: Sequence[str] = ()) -> Array:
     """Return the outputs (R, width) of one call. Raises WrongAnswer for another shape.
 
     `names` are the names of the classes, if there are any. R counts rows.
@@ -182,7 +173,7 @@ def _call(
 
 
 def _ask_again(
-    port: Port, given: Sequence[torch.Tensor], width: int, outputs: Array
+    port: Port, given: Sequence[Tensor], width: int, outputs: Array
 ) -> Iterator[tuple[str, slice, Array]]:
     """Call a port (a PyTorch model) again: in its other modes (train, eval), on a part of the rows,
     and on single rows.

@@ -6,16 +6,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from harness.core.contract import Array
+from harness.core.contract import Array, Indices
 from harness.core.implementation import Missing
 from harness.model.errors import WrongAnswer
 from harness.shipped.truth import Table, Truth
 from harness.text.harmless import shown
 
 
-def ask_classes(module: Any, given: Sequence[Any], names: Sequence[str]) -> NDArray[np.intp] | None:
+def ask_classes(module: Any, given: Sequence[Any], names: Sequence[str]) -> Indices | None:
     """Return the numbers of the classes (R,) from a module's own classes(); None if it has no such
     method.
 
@@ -46,7 +45,7 @@ def ask_classes(module: Any, given: Sequence[Any], names: Sequence[str]) -> NDAr
     return np.array([places[name] for name in given_classes.tolist()], dtype=np.intp)
 
 
-def most_probable(outputs: Array) -> NDArray[np.intp]:
+def most_probable(outputs: Array) -> Indices:
     """Return the number of the most probable class of each row (R,); 0 or 1 if there is one
     output.
     """
@@ -56,7 +55,7 @@ def most_probable(outputs: Array) -> NDArray[np.intp]:
 
 
 def find_wrong_class(
-    truth: Truth, table: Table, outputs: Array, classes: NDArray[np.intp] | Missing | None
+    truth: Truth, table: Table, outputs: Array, classes: Indices | Missing | None
 ) -> str:
     """Return a sentence on the first row for which a port (a PyTorch model) predicts another class
     than R; "" if there is none.
@@ -87,7 +86,7 @@ def find_wrong_class(
     return f"{sentence}. Its classes are R's in another order: {order}" if order else sentence
 
 
-def _find_order(truth: Truth, mine: NDArray[np.intp], expected: NDArray[np.intp]) -> str:
+def _find_order(truth: Truth, mine: Indices, expected: Indices) -> str:
     """Return in words which class of R each of the port's classes is, if the port (a PyTorch model)
     only numbers them differently; else "".
 

@@ -122,7 +122,7 @@ class PortTrial:
         """The contracts (properties of the arithmetic) that a correct port may have: with nnet's
         clip of the logistic's argument, or without it; only one if the subject states which.
         """
-        promised = self.trial.subject.contract(self.trial.dtype)
+        promised = self.trial.contract
         if promised.logistic_clip is not None:
             return [promised]
         return [replace(promised, logistic_clip=NNET_CLIP), promised]
@@ -200,7 +200,7 @@ class PortTrial:
         return allowed
 
     def bounds(self, problem: Problem, contract: Contract) -> dict[str, Bounded]:
-        network = problem.formulation.network
+        network = problem.network
         return network.oracle(problem, contract)
 
     def name(self, table: Table, index: tuple[int, ...]) -> str:

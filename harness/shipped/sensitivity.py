@@ -23,7 +23,7 @@ from harness.shipped.asking import Port
 from harness.shipped.truth import Table
 
 if TYPE_CHECKING:
-    import torch
+    from torch import Tensor
 
 T = TypeVar("T")
 
@@ -68,7 +68,7 @@ def _measure_sizes(port: Port, table: Table, width: int, dtype: str) -> tuple[Ar
     kind = held_in(dtype)
     module = copy.deepcopy(port.module)
     leaves = _list_leaves(module)
-    inputs: list[torch.Tensor] = []
+    inputs: list[Tensor] = []
     for part in table.given:
         tensor = torch.tensor(part, dtype=kind, device=port.device)
         inputs.append(tensor.requires_grad_())
@@ -92,7 +92,7 @@ def _measure_sizes(port: Port, table: Table, width: int, dtype: str) -> tuple[Ar
     return np.asarray(sizes.cpu().numpy()), np.asarray(by_inputs.cpu().numpy())
 
 
-def _list_leaves(module: Any) -> list[torch.Tensor]:
+def _list_leaves(module: Any) -> list[Tensor]:
     """Return all floating-point parameters and buffers of a module, with requires_grad set."""
     leaves = []
     for tensor in (*module.parameters(), *module.buffers()):
@@ -101,7 +101,7 @@ def _list_leaves(module: Any) -> list[torch.Tensor]:
     return leaves
 
 
-def _of_weights(output: torch.Tensor, leaves: list[torch.Tensor]) -> float:
+def _of_weights(output: Tensor, leaves: list[Tensor]) -> float:
     import torch
 
     if not leaves:

@@ -12,9 +12,8 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from harness.core.contract import NNET_CLIP, NNET_FLOOR, NNET_LOST, Array, Contract
+from harness.core.contract import NNET_CLIP, NNET_FLOOR, NNET_LOST, Array, Contract, Indices
 from harness.core.formulation import Family, Formulation
 from harness.core.loss import SUM_OF_SQUARES, Loss
 from harness.core.problem import Problem
@@ -55,14 +54,14 @@ class Table:
     inputs: Array | None
     predictions: Array
     sizes: Array
-    places: NDArray[np.intp]
+    places: Indices
     incomplete: tuple[Array, ...] = ()
-    incomplete_places: NDArray[np.intp] = field(default_factory=lambda: np.zeros(0, np.intp))
+    incomplete_places: Indices = field(default_factory=lambda: np.zeros(0, np.intp))
     digits: Array | None = None
     are_estimated: bool = False
     written: Array | None = None
     is_written: bool = False
-    classes: NDArray[np.intp] | None = None
+    classes: Indices | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +74,7 @@ class FittedLoss:
     """
 
     value: float
-    rows: NDArray[np.intp]
+    rows: Indices
     table: Table
     targets: Array
     loss: Loss

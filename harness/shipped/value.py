@@ -100,7 +100,7 @@ def _claimed_bounds(problem: Problem, written: Array, comparison_offset: float) 
     from the fitted ones. R counts rows and I inputs.
     """
     before = 0.0 if problem.input_error is None else problem.input_error
-    bounds = problem.formulation.network.oracle(
+    bounds = problem.network.oracle(
         replace(problem, input_error=before + written[None]), R_CONTRACT
     )
     loss, slope, outputs = bounds["loss"], bounds["gradient"], bounds["forward"]

@@ -25,7 +25,7 @@ from harness.shipped.value import judge_value
 from harness.shipped.weights import compare_weights
 from harness.words.wording import with_finding
 
-PREDICTIONS, VALUE, PARAMETERS = CHECKS = ("predictions", "value", "parameters")
+PREDICTIONS, VALUE, PARAMETERS = ("predictions", "value", "parameters")
 
 
 def judge_port(trial: Trial, cache: Cache, truth: Truth) -> Verdict:

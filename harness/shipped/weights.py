@@ -12,9 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from harness.core.contract import Array, Contract
+from harness.core.contract import Array, Contract, Indices
 from harness.core.formulation import Family, Formulation
 from harness.core.implementation import Missing
 from harness.core.layout import Layout
@@ -81,9 +80,9 @@ class _Units:
     the outputs, `biases` (O,) the biases of the outputs. H counts hidden units and O outputs.
     """
 
-    incoming: NDArray[np.intp]
-    outgoing: NDArray[np.intp]
-    biases: NDArray[np.intp]
+    incoming: Indices
+    outgoing: Indices
+    biases: Indices
 
 
 def read_weights(subject: Subject, port: Port, truth: Truth) -> Held | Missing:
@@ -232,14 +231,14 @@ def _units_of(layout: Layout) -> _Units | None:
     return _Units(np.hstack(incoming), np.vstack(outgoing), np.concatenate(biases))
 
 
-def _pick(theta: Array, places: NDArray[np.intp]) -> Array:
+def _pick(theta: Array, places: Indices) -> Array:
     """Return the weights at these positions of `theta`; 0 for position -1 (no connection)."""
     return np.where(places < 0, 0.0, theta[places])
 
 
 def _match_units(
     units: _Units, theta: Array, fitted: Array, activation: str
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+) -> tuple[Indices, Indices]:
     """Return, for each hidden unit of theta, the number of the nearest fitted unit (each used
     once), and its sign: -1 if the signs of its weights are changed.
     """
@@ -268,8 +267,8 @@ class _Turning:
 
     units: _Units | None
     activation: str
-    order: NDArray[np.intp]
-    signs: NDArray[np.intp]
+    order: Indices
+    signs: Indices
 
     @property
     def words(self) -> str:

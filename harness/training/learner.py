@@ -17,7 +17,7 @@ from harness.model.tensors import list_heads, make_tensors
 from harness.pytorch.subject import Subject
 
 if TYPE_CHECKING:
-    import torch
+    from torch import Tensor
 
 
 class Learner(Protocol):
@@ -30,13 +30,13 @@ class Learner(Protocol):
         """The starts and their data, inputs and targets."""
 
     @property
-    def parameters(self) -> list[torch.Tensor]: ...
+    def parameters(self) -> list[Tensor]: ...
 
     @property
     def module(self) -> Any:
         """The module as its user calls it; None for a stack."""
 
-    def losses(self) -> torch.Tensor:
+    def losses(self) -> Tensor:
         """Return the loss at the present parameters: () for a single model, (D,) for the copies of
         a stack.
         """
@@ -61,8 +61,8 @@ class SingleLearner:
 
     problem: Problem
     model: Model
-    inputs: list[torch.Tensor]
-    targets: list[torch.Tensor]
+    inputs: list[Tensor]
+    targets: list[Tensor]
 
     @classmethod
     def build(cls, subject: Subject, start: Problem, dtype: str, device: str) -> Self:
@@ -78,14 +78,14 @@ class SingleLearner:
         return cls(start, model, [each[0] for each in inputs], [each[0] for each in targets])
 
     @property
-    def parameters(self) -> list[torch.Tensor]:
+    def parameters(self) -> list[Tensor]:
         return self.model.parameters
 
     @property
     def module(self) -> Any:
         return self.model.call
 
-    def losses(self) -> torch.Tensor:
+    def losses(self) -> Tensor:
         """Return the model's loss, ()."""
         heads = self.model.heads(self.problem, self.inputs)
         return self.model.loss(self.problem, heads, self.targets)
@@ -99,9 +99,9 @@ class StackLearner:
 
     problem: Problem
     stacked: Stacked
-    parameters: list[torch.Tensor]
-    inputs: list[torch.Tensor]
-    targets: list[torch.Tensor]
+    parameters: list[Tensor]
+    inputs: list[Tensor]
+    targets: list[Tensor]
     module: None = None
 
     @classmethod
@@ -114,7 +114,7 @@ class StackLearner:
         values, inputs, targets = make_tensors(start, dtype, device)
         return cls(start, stacked, [value.requires_grad_() for value in values], inputs, targets)
 
-    def losses(self) -> torch.Tensor:
+    def losses(self) -> Tensor:
         """Return the loss of each copy, (D,)."""
         names = [block.name for block in self.problem.formulation.own.blocks]
         by_name = dict(zip(names, self.parameters, strict=True))

@@ -25,7 +25,7 @@ from harness.training.optimisers import clear_gradients, make_optimiser
 from harness.waiting.progress import Pace, Say
 
 if TYPE_CHECKING:
-    import torch
+    from torch import Tensor
 
 REPORTED = 250  # steps between two reports of progress
 
@@ -54,11 +54,11 @@ class Training:
         self.learner = learner
         self.procedure = procedure
         self.device = device
-        self._losses: list[torch.Tensor] = []
+        self._losses: list[Tensor] = []
         self._visits = visits
-        self._states: list[list[torch.Tensor]] = []
-        self._gradients: list[list[torch.Tensor]] = []
-        self._latest: dict[int, torch.Tensor] = {}  # the gradients of the present step
+        self._states: list[list[Tensor]] = []
+        self._gradients: list[list[Tensor]] = []
+        self._latest: dict[int, Tensor] = {}  # the gradients of the present step
         self._evaluations = 0
         self._calls = 0
         if visits:
@@ -111,7 +111,7 @@ class Training:
         self._record_state()
         return stopped
 
-    def _find_stop(self, loss: torch.Tensor, step: int, clock: Clock) -> str:
+    def _find_stop(self, loss: Tensor, step: int, clock: Clock) -> str:
         """Return the reason to stop after this step; "" to go on.
 
         Raises TrainingDeadlinePassed, since a run that was cut short is no fit.
@@ -123,7 +123,7 @@ class Training:
             raise TrainingDeadlinePassed(f"was stopped at step {step:,}, after {late}")
         return ""
 
-    def _is_lost(self, loss: torch.Tensor) -> bool:
+    def _is_lost(self, loss: Tensor) -> bool:
         """Is the loss of a single model not finite? (In a stack, other copies may still train.)"""
         return self.learner.module is not None and not bool(loss.isfinite())
 
@@ -155,20 +155,20 @@ class Training:
         self._gradients.append(gradients)
         self._latest.clear()
 
-    def _make_iteration(self) -> Callable[[], torch.Tensor]:
+    def _make_iteration(self) -> Callable[[], Tensor]:
         """Return a function that takes one step and returns the loss before the step."""
         learner, procedure = self.learner, self.procedure
         if procedure.iterate:
             return partial(self._iterate, procedure.iterate)
         optimiser, take_step = make_optimiser(procedure.recipe, learner.parameters, self.device)
 
-        def backward() -> torch.Tensor:
+        def backward() -> Tensor:
             clear_gradients(learner.parameters)
             losses = self._evaluate()
             losses.sum().backward()  # type: ignore[no-untyped-call]
             return losses
 
-        def step() -> torch.Tensor:
+        def step() -> Tensor:
             losses = backward()
             if procedure.before:
                 procedure.before(learner.module)
@@ -181,7 +181,7 @@ class Training:
             return partial(optimiser.step, backward)  # it calls backward() several times a step
         return step
 
-    def _evaluate(self) -> torch.Tensor:
+    def _evaluate(self) -> Tensor:
         """Return the loss at the present parameters, and count the evaluation."""
         self._evaluations += 1
         return self.learner.losses()
@@ -204,7 +204,7 @@ class Training:
         """
         return max(self._evaluations, self._calls)
 
-    def _iterate(self, iterate: Callable[[Any, list[Any]], None]) -> torch.Tensor:
+    def _iterate(self, iterate: Callable[[Any, list[Any]], None]) -> Tensor:
         """Take one step by the user's own function `iterate`, and return the loss before the
         step.
         """

@@ -19,7 +19,7 @@ from harness.model.devices import kind_of
 from harness.model.late import DYNAMO, WRAPPED_BY_DYNAMO
 
 if TYPE_CHECKING:
-    import torch
+    from torch import Tensor
 
 KINDS = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW", "rmsprop": "RMSprop"}  # in torch.optim
 
@@ -50,7 +50,7 @@ def make_optimiser(
     return optimiser, _unwrap_step(optimiser)
 
 
-def clear_gradients(parameters: list[torch.Tensor]) -> None:
+def clear_gradients(parameters: list[Tensor]) -> None:
     """Forget the gradients of all parameters, as `zero_grad()` of an optimiser does."""
     for parameter in parameters:
         parameter.grad = None

@@ -23,7 +23,7 @@ from harness.training.trainer import Fitted, Floor, Start
 from harness.waiting.progress import Say
 
 if TYPE_CHECKING:
-    import torch
+    from torch import Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +108,7 @@ class TrainedBy(ModelTrainer):
 
 
 def _read(
-    found: object, like: Mapping[str, "torch.Tensor"], starts: int
+    found: object, like: Mapping[str, "Tensor"], starts: int
 ) -> tuple[Array, Array, Sequence[int]]:
     """Return the final own parameters (D, P), the claimed losses (D,) and the counts of evaluations
     that a user's function found; `like` has the parameters at the starts.

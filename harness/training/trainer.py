@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from harness.core.contract import Array, Bounded, Contract
+from harness.core.contract import Array, Bounded, Contract, Mask
 from harness.core.formulation import Family, Formulation
 from harness.core.implementation import Missing, Observation
 from harness.core.loss import SUM_OF_SQUARES, Loss
@@ -178,7 +178,7 @@ class Fitted:
     """
 
     end: Problem | None
-    finite: NDArray[np.bool_]
+    finite: Mask
     claimed: Array
     ended: Sequence[str]
     curve: Sequence[tuple[int, float]] = ()

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
+from harness.core.contract import Indices
 from harness.core.problem import STEP, Problem
 
 TITLES = {
@@ -21,11 +21,11 @@ def title(quantity: str) -> str:
     return TITLES.get(quantity, quantity)
 
 
-def tensors(problem: Problem, quantity: str) -> tuple[list[str], NDArray[np.intp]]:
+def tensors(problem: Problem, quantity: str) -> tuple[list[str], Indices]:
     """Return the names of the tensors that make up a quantity such as the gradient, and for each
     element of one draw (a single problem) the number of its tensor.
     """
-    network, own = problem.formulation.network, problem.formulation.own
+    network, own = problem.network, problem.formulation.own
     if quantity == "loss":
         return ["loss"], np.zeros((), dtype=np.intp)
     if quantity in ("gradient", STEP):
@@ -38,7 +38,7 @@ def tensors(problem: Problem, quantity: str) -> tuple[list[str], NDArray[np.intp
 
 
 @lru_cache(maxsize=256)
-def _spread(widths: tuple[int, ...], rows: int) -> NDArray[np.intp]:
+def _spread(widths: tuple[int, ...], rows: int) -> Indices:
     """Return for each element (rows, sum of widths) the number of its group of columns."""
     owners = np.repeat(np.arange(len(widths)), widths)
     return np.broadcast_to(owners, (rows, sum(widths)))

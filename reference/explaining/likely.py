@@ -96,7 +96,7 @@ def offered(
     plain = as_computed(contract)
     solve_with = run or (lambda fault, problem: fault.run(problem, plain))
     losses = {problem.loss for problem in problems}
-    known = made_in(problems[0].formulation.network, losses)
+    known = made_in(problems[0].network, losses)
     faults = [fault for fault in (*known, *search.propose()) if search.is_early(fault)]
     found, pace = [], Pace(len(faults))
     for number, fault in enumerate(faults, 1):
@@ -117,7 +117,7 @@ def offered(
     rounding = SAME * contract.roundoff
     # the first of those that explain it equally well
     _, left_over, fault = min(found, key=lambda each: max(each[0], rounding))
-    words = _describe_fault(fault, problems[0].formulation.network)
+    words = _describe_fault(fault, problems[0].network)
     return Offer(fault.name, f"{words} ({describe_left(left_over)})")
 
 
@@ -298,7 +298,7 @@ def _find_scales(right: Answers, problem: Problem, contract: Contract) -> dict[s
     rounding may be as large as a share of that answer, and 0 for draws whose right answers have no
     bound: these do not count. D counts draws (single problems).
     """
-    bounds = problem.formulation.network.oracle(problem, contract)
+    bounds = problem.network.oracle(problem, contract)
     scales = {}
     for name, answers in right.items():
         axes = tuple(range(1, answers.ndim))

@@ -139,7 +139,7 @@ def _sum_by_head(stack: Stack, kind: Kind) -> Array:
 
     D counts draws (problems of a stack).
     """
-    problem, widths = stack.problem, stack.problem.formulation.network.outputs
+    problem, widths = stack.problem, stack.problem.network.outputs
     if kind.of is not None or problem.loss.is_squares:
         r = stack.right["forward"] - problem.targets
         errors = r * r if kind.of is None else kind.of(r)
@@ -162,7 +162,7 @@ def _sum_squares(problem: Problem) -> Array:
     squares = problem.theta**2
     sums = []
     for role in ("weight", "bias"):
-        blocks = [b for b in problem.formulation.network.layout.blocks if b.role == role]
+        blocks = [b for b in problem.network.layout.blocks if b.role == role]
         places = np.concatenate([block.places.ravel() for block in blocks] or [np.zeros(0, int)])
         sums.append(squares[:, places[places >= 0]].sum(axis=1))
     return np.stack(sums, axis=1)
@@ -172,7 +172,7 @@ def _make(problem: Problem, kind: Kind, fits: Sequence[_Fit]) -> Fault | None:
     """Return a fault (a mistake) with the loss that fits all stacks; None if there is none, or if
     it is the case's own loss.
     """
-    loss, widths = problem.loss, problem.formulation.network.outputs
+    loss, widths = problem.loss, problem.network.outputs
     found = _choose(problem, kind.name, fits)
     if found is None:
         return None
@@ -215,7 +215,7 @@ def _choose(problem: Problem, kind: str, fits: Sequence[_Fit]) -> Found | None:
 
     `kind` is the name of the errors.
     """
-    loss, widths = problem.loss, problem.formulation.network.outputs
+    loss, widths = problem.loss, problem.network.outputs
     own = np.broadcast_to(np.asarray(loss.factor, dtype=float), (len(widths),))
     best: tuple[int, Found] | None = None
     for reduction, scale in list_scales(loss, widths).items():
@@ -275,5 +275,5 @@ def _share_penalty(loss: Loss, fits: Sequence[_Fit]) -> tuple[float, float] | No
 def _spell_decay(problem: Problem, penalty: tuple[float, float]) -> float | dict[str, float]:
     if penalty[0] == penalty[1]:
         return penalty[0]
-    blocks = problem.formulation.network.layout.blocks
+    blocks = problem.network.layout.blocks
     return {block.name: penalty[block.role == "bias"] for block in blocks}

@@ -27,7 +27,7 @@ def find_orders(stacks: Sequence[Stack]) -> Iterator[Fault]:
     """Yield faults (mistakes): another order of the inputs or outputs that explains the observed
     outputs.
     """
-    network = stacks[0].problem.formulation.network
+    network = stacks[0].problem.network
     if not isinstance(network, Network):
         return
     outputs = _order_outputs(stacks)

@@ -101,7 +101,7 @@ class _Scaled:
         weights: Sequence[Array],
     ) -> None:
         self.problems, self.observed, self.weights = problems, observed, weights
-        self.network = equations_of(problems[0].formulation.network)
+        self.network = equations_of(problems[0].network)
         self.inputs = sum(self.network.inputs)
         self.names = [f"column {i} of the inputs" for i in range(self.inputs)]
         self.names += [f"column {i} of the outputs" for i in range(sum(self.network.outputs))]

@@ -52,14 +52,14 @@ def bounds(fault: Fault, problem: Problem, contract: Contract) -> Found:
 
 @bounds.register
 def _(fault: Misread, problem: Problem, contract: Contract) -> Found:
-    read = undecayed(problem).through(reading(problem.formulation.network, fault.change))
+    read = undecayed(problem).through(reading(problem.network, fault.change))
     return _decayed(oracle(read, contract), problem, contract)
 
 
 @bounds.register
 def _(fault: Off, problem: Problem, contract: Contract) -> Found:
     asked = at_theta(undecayed(problem))
-    other = fault.changed(asked.formulation.network.layout, asked.own)
+    other = fault.changed(asked.network.layout, asked.own)
     found = oracle(replace(asked, own=other), contract)
     return _decayed(_by_own(found, problem, contract), problem, contract)
 
@@ -67,7 +67,7 @@ def _(fault: Off, problem: Problem, contract: Contract) -> Found:
 @bounds.register
 def _(fault: Slope, problem: Problem, contract: Contract) -> Found:
     m, found = _arithmetic(problem, contract), oracle(at_theta(undecayed(problem)), contract)
-    read = reading(problem.formulation.network, fault.change)
+    read = reading(problem.network, fault.change)
     slope = m.linear(read.matrix, found["gradient"], 0.0, read.forward_roundings)
     return _decayed(_by_own({**found, "gradient": slope}, problem, contract), problem, contract)
 
@@ -91,7 +91,7 @@ def _(fault: Data, problem: Problem, contract: Contract) -> Found:
 
 @bounds.register
 def _(fault: Hidden, problem: Problem, contract: Contract) -> Found:
-    network = equations_of(problem.formulation.network)
+    network = equations_of(problem.network)
     parts = []
     for draws in chunks(problem):
         m = _Replaced(contract, network.added, fault.change, fault.number_in(network))
@@ -176,7 +176,7 @@ def _shrink(wrong: Array, sound: Bounded) -> Array:
 
 
 def _arithmetic(problem: Problem, contract: Contract) -> BoundedArithmetic:
-    return BoundedArithmetic(contract, equations_of(problem.formulation.network).added)
+    return BoundedArithmetic(contract, equations_of(problem.network).added)
 
 
 def _by_own(found: Found, problem: Problem, contract: Contract) -> Found:

@@ -149,7 +149,7 @@ class Misread(OnBlocks):
     """
 
     def run(self, problem: Problem, contract: Contract) -> Answers:
-        mistaken = reading(problem.formulation.network, self.change)
+        mistaken = reading(problem.network, self.change)
         read = replace(undecayed(at_theta(problem)), formulation=mistaken)
         answers = solve(read, contract)
         slope = mistaken.pull_back(answers["gradient"])
@@ -178,7 +178,7 @@ class Off(OnBlocks):
 
     def run(self, problem: Problem, contract: Contract) -> Answers:
         asked = undecayed(at_theta(problem))
-        other = self.changed(asked.formulation.network.layout, asked.own)
+        other = self.changed(asked.network.layout, asked.own)
         return decayed(solve(replace(asked, own=other), contract), problem)
 
 
@@ -190,7 +190,7 @@ class Slope(OnBlocks):
 
     def run(self, problem: Problem, contract: Contract) -> Answers:
         answers = solve(undecayed(problem), contract)
-        slope = self.changed(problem.formulation.network.layout, answers["gradient"])
+        slope = self.changed(problem.network.layout, answers["gradient"])
         return decayed({**answers, "gradient": slope}, problem)
 
 
@@ -291,7 +291,7 @@ class Hidden(Fault):
         return sum(name != "identity" for name in network.activations[: self.layer])
 
     def run(self, problem: Problem, contract: Contract) -> Answers:
-        number = self.number_in(problem.formulation.network)
+        number = self.number_in(problem.network)
         return solve(problem, contract, partial(_Replaced, self.change, number))
 
 

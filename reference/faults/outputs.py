@@ -161,7 +161,7 @@ class Output(Fault):
 
     def equations(self, problem: Problem) -> Callable[..., Any]:
         """Return the network's equations with the mistake, as a function like `evaluate`."""
-        network = problem.formulation.network
+        network = problem.network
         before = int(isinstance(network, Network) and network.hidden > 0)
         tape_of = partial(WrongTape, self.change, self.of, before)
         return partial(evaluate, tape_of=tape_of, errors_of=self.errors_of)
@@ -186,7 +186,7 @@ class OtherLoss(Fault):
 
     def other(self, problem: Problem) -> Problem:
         """Return a copy of the problem with the other (wrong) loss."""
-        loss = self.change(problem.loss, problem.formulation.network.outputs)
+        loss = self.change(problem.loss, problem.network.outputs)
         return problem if loss is None else replace(problem, loss=loss)
 
     def equations(self, problem: Problem) -> Callable[..., Any]:

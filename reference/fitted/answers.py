@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from harness.core.contract import NNET_CLIP, Array
+from harness.core.contract import NNET_CLIP, Array, Indices
 from harness.core.formulation import Formulation
 from harness.core.problem import Problem
 from reference.fitted.drawn import is_coded
@@ -44,7 +43,7 @@ class Answers:
     sizes: Array
     labels: tuple[str | None, ...] = ()
 
-    def part(self, places: NDArray[np.intp]) -> Answers:
+    def part(self, places: Indices) -> Answers:
         """Return the answers to the rows at these positions."""
         labels = tuple(self.labels[place] for place in places) if self.labels else ()
         return Answers(self.inputs[places], self.predictions[places], self.sizes[places], labels)

@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from harness.core.contract import Array
+from harness.core.contract import Array, Indices, Mask
 from harness.shipped.classes import most_probable
 from reference.r.session import RSession
 from reference.rds.fit import FittedNet
@@ -61,7 +60,7 @@ def compute_labels(fit: FittedNet, predictions: Array) -> Labels:
 
 def find_classes(
     fit: FittedNet, labels: Sequence[str | None], predictions: Array
-) -> NDArray[np.intp] | None:
+) -> Indices | None:
     """Return the number of R's class for each row (R,): -1 for a tie and for a missing value.
 
     Return None if the fit has no classes. R names its classes by all levels of the response. They
@@ -74,7 +73,7 @@ def find_classes(
     return np.where(are_ties(predictions), -1, numbers)
 
 
-def are_ties(predictions: Array) -> NDArray[np.bool_]:
+def are_ties(predictions: Array) -> Mask:
     """Return a mask of the rows whose two most probable classes have probabilities that are equal
     within TIE.
     """

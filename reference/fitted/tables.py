@@ -11,9 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from harness.core.contract import Array
+from harness.core.contract import Array, Indices, Mask
 from harness.core.loss import Loss
 from harness.shipped.truth import R_CONTRACT, FittedLoss, Table, Truth
 from harness.shipped.weights import FIFTEEN_DIGITS
@@ -123,7 +122,7 @@ def _with_predictions(
     predictions, digits = written.predictions[table.places], written.error[table.places]
     table = replace(table, name=name, predictions=predictions, digits=digits)
     table = replace(table, is_written=answered.rows.is_written)
-    known: NDArray[np.bool_] = np.atleast_1d(np.isfinite(predictions).all(axis=1))
+    known: Mask = np.atleast_1d(np.isfinite(predictions).all(axis=1))
     table = _drop_lost(table, known)
     assert table.inputs is not None
     scaled, sizes = _scale_by_own_rows(table.inputs)
@@ -140,14 +139,14 @@ def _with_predictions(
     return replace(_drop_lost(table, most), inputs=None)
 
 
-def _drop_lost(table: Table, remaining: NDArray[np.bool_]) -> Table:
+def _drop_lost(table: Table, remaining: Mask) -> Table:
     """Return a copy of the table with only the rows in the mask `remaining` (R,)."""
     if remaining.all():
         return table
     return _part_of(table, np.flatnonzero(remaining))
 
 
-def _part_of(table: Table, rows: NDArray[np.intp]) -> Table:
+def _part_of(table: Table, rows: Indices) -> Table:
     """Return a copy of the table with only the rows at these positions."""
     return replace(
         table,
@@ -184,7 +183,7 @@ def _gives_predictions(table: Table, fit: FittedNet, network: Network) -> bool:
 
 
 def _make_table(
-    name: str, fit: FittedNet, given: Given, answered: AnsweredRows, places: NDArray[np.intp]
+    name: str, fit: FittedNet, given: Given, answered: AnsweredRows, places: Indices
 ) -> Table:
     rows, answers = answered.rows.part(places), answered.answers.part(places)
     whole = np.isfinite(answers.predictions).all(axis=1) & np.isfinite(answers.inputs).all(axis=1)

@@ -72,7 +72,7 @@ class NumpyNet:
         Return None if the network has no script, if this reference clips its logistic function, or
         if its derivative of ReLU at 0 is not 0: the script supports neither.
         """
-        written = getattr(problem.formulation.network, "script", None)
+        written = getattr(problem.network, "script", None)
         return (
             ("NumPy", written())
             if written and not self.relu_at_zero and self.logistic_clip is None

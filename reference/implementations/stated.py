@@ -12,9 +12,8 @@ from harness.core.formulation import Family
 from harness.core.implementation import Missing, Observation
 from harness.core.numpy_errors import users
 from harness.core.problem import STEP, Problem
-from harness.core.verdict import Status
 from harness.foreign.calling import Call, read_heads
-from harness.model.errors import WrongAnswer, raised
+from harness.model.errors import raised, status_of
 from harness.text.harmless import exact, shown
 from reference.mathematics.questions import at_theta
 
@@ -97,8 +96,7 @@ class Stated:
             with users(quiet=True):  # saturated draws overflow on the way to a right answer
                 outputs = [self._ask(question, draw) for draw in range(question.draws)]
         except Exception as error:
-            status = Status.FAIL if type(error) is WrongAnswer else Status.BROKEN
-            return Observation({}, Missing(status, f"{self.name} {raised(error)}"))
+            return Observation({}, Missing(status_of(error), f"{self.name} {raised(error)}"))
         return Observation({"forward": np.stack(outputs)})
 
     def _ask(self, problem: Problem, draw: int) -> Array:
@@ -106,7 +104,7 @@ class Stated:
 
         R counts rows and O outputs.
         """
-        network = problem.formulation.network
+        network = problem.network
         call = Call.of(problem, network.layout, draw, "float64")
         result = self.answer(dict(call.blocks), *call.inputs)
         return np.concatenate(read_heads(result, problem.rows, network.outputs), axis=1)

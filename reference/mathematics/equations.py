@@ -115,7 +115,7 @@ def list_heads(tape: Tape[V], problem: Problem, output: Node[V]) -> list[Head[V]
     loss, shares = problem.loss, problem.shares
     if loss.is_squares:
         return [Head("squares", False, output, None, problem.targets, shares)]
-    widths = problem.formulation.network.outputs
+    widths = problem.network.outputs
     errors, logits = loss.errors(len(widths)), loss.logits(len(widths))
     heads = []
     start = 0

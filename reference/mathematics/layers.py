@@ -86,5 +86,5 @@ def compute_layers(problem: Problem) -> tuple[list[Array], Array]:
     """
     tape = Layers(problem.draws, problem.rows)
     with np.errstate(all="ignore"):
-        output = tape.read(problem.formulation.network, problem.theta, problem.inputs)
+        output = tape.read(problem.network, problem.theta, problem.inputs)
     return [np.asarray(z.value) for _, z in tape.layers], np.asarray(output.value)

@@ -13,10 +13,9 @@ from __future__ import annotations
 from typing import Generic, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from harness.arithmetic.interface import Arithmetic
-from harness.core.contract import Array
+from harness.core.contract import Array, Mask
 from reference.mathematics.errors import Errors, Head
 from reference.mathematics.tape import Tape
 
@@ -166,7 +165,7 @@ class _OfProbabilities(Generic[V]):
         """Is the derivative computed through probabilities? It is lost if they round to 0 or 1."""
         return self.m.contract.unfused_slope and not self.fused
 
-    def _lost_products(self, p: V, there: NDArray[np.bool_]) -> list[tuple[V, Array | V]]:
+    def _lost_products(self, p: V, there: Mask) -> list[tuple[V, Array | V]]:
         """Return a term of 0, added to a user's own loss if it may multiply log p by a target of 0.
         `there` marks the targets that are not 0.
 

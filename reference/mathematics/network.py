@@ -6,9 +6,9 @@ from functools import cached_property
 from typing import ClassVar, TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from harness.core.contract import Array, Bounds, Contract
+from harness.core.contract import Array, Bounds, Contract, Indices, Mask
 from harness.core.layout import Block, Layout
 from harness.core.problem import Problem
 from harness.waiting.progress import Say
@@ -113,9 +113,9 @@ class Network(Derived):
     outputs: tuple[int, ...]
     activation: str
     output: str | tuple[str, ...]
-    to_hidden: NDArray[np.bool_] = field(repr=False)
-    to_output: NDArray[np.bool_] = field(repr=False)
-    skip: NDArray[np.bool_] = field(repr=False)
+    to_hidden: Mask = field(repr=False)
+    to_output: Mask = field(repr=False)
+    skip: Mask = field(repr=False)
 
     def __init__(
         self,
@@ -180,7 +180,7 @@ class Network(Derived):
         return most
 
     @cached_property
-    def _places(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    def _places(self) -> tuple[Indices, Indices]:
         """The position in theta of each entry of A (H, 1+I) and B (O, 1+H), -1 for a missing
         connection.
 
@@ -224,7 +224,7 @@ class Network(Derived):
             blocks += self._list_blocks_of_head(head, rows)
         return Layout(int(B.max()) + 1, tuple(blocks))
 
-    def _list_blocks_of_head(self, head: int, rows: NDArray[np.intp]) -> list[Block]:
+    def _list_blocks_of_head(self, head: int, rows: Indices) -> list[Block]:
         """Return the blocks (parameter tensors) of a head, given its rows of the matrix B of
         positions (see `_places`).
         """
@@ -239,7 +239,7 @@ class Network(Derived):
         blocks.append(Block(f"b_{letter.lower()}", rows[:, 0], "bias", layer=2, head=head))
         return blocks
 
-    def _split_groups(self, columns: NDArray[np.intp]) -> list[NDArray[np.intp]]:
+    def _split_groups(self, columns: Indices) -> list[Indices]:
         """Split columns, one for each input, by groups of inputs."""
         return np.split(columns, np.cumsum(self.inputs)[:-1], axis=1)
 

@@ -10,13 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
+from harness.core.contract import Indices
 from reference.mathematics.sums import Sum
 
 V = TypeVar("V")
-Places = NDArray[np.intp]
+Places = Indices
 Shape = tuple[int | None, int]
 # from the gradient by a node to the gradient by a node that it was made of
 Pull = Callable[[Sum[V]], Sum[V]]

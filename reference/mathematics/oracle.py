@@ -11,12 +11,11 @@ from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
 from harness.arithmetic.bounded import BoundedArithmetic
 from harness.arithmetic.grid import GridArithmetic, OnGrid
 from harness.arithmetic.staged import StagedArithmetic, before
-from harness.core.contract import Array, Bounded, Bounds, Contract
+from harness.core.contract import Array, Bounded, Bounds, Contract, Mask
 from harness.core.problem import QUANTITIES, STEP, Problem
 from reference.mathematics.equations import equations_of, evaluate
 from reference.mathematics.optimisers import steps
@@ -50,7 +49,7 @@ def stages(problem: Problem, contract: Contract, seen: Array) -> tuple[int, int,
     Return how many were found, how many there are, and the first activation that was not found, in
     words. D counts draws (problems of a stack), R rows of data and W intermediate numbers of a row.
     """
-    network = equations_of(problem.formulation.network)
+    network = equations_of(problem.network)
     arithmetic = StagedArithmetic(contract, network.added, seen)
     with np.errstate(all="ignore"):
         evaluate(arithmetic, problem)
@@ -60,7 +59,7 @@ def stages(problem: Problem, contract: Contract, seen: Array) -> tuple[int, int,
 def _bounded(
     problem: Problem, contract: Contract, seen: Array | None, known: Bounds | None
 ) -> Bounds:
-    network = equations_of(problem.formulation.network)
+    network = equations_of(problem.network)
     plain, clip = BoundedArithmetic(contract, network.added), contract.logistic_clip
     parts: list[dict[str, Bounded]] = []
     reach: list[float] = []
@@ -132,7 +131,7 @@ def _apply_proofs(
     return answers | sharp
 
 
-def certificates(problem: Problem, contract: Contract) -> dict[str, NDArray[np.bool_]]:
+def certificates(problem: Problem, contract: Contract) -> dict[str, Mask]:
     """Return, by quantity, a mask (D,) of the draws whose answers are proved to be exact, since
     nothing is rounded in them.
     """
@@ -146,5 +145,5 @@ def _lie_on_grid(problem: Problem, contract: Contract) -> dict[str, OnGrid]:
     return evaluate(GridArithmetic(contract), problem)
 
 
-def _per_draw(flags: NDArray[np.bool_], like: Array) -> NDArray[np.bool_]:
+def _per_draw(flags: Mask, like: Array) -> Mask:
     return flags.reshape(len(flags), *[1] * (like.ndim - 1))

@@ -30,7 +30,7 @@ def at_theta(problem: Problem) -> Problem:
     """Return a copy of the problem in which a model's own parameters are replaced by theta, the
     network's parameters as float64 computes them.
     """
-    identity = Formulation.identity(problem.formulation.network)
+    identity = Formulation.identity(problem.network)
     if not np.isfinite(problem.theta).all():  # which is refused
         return replace(problem, formulation=identity, own=problem.theta)
     return changed(problem, formulation=identity, own=problem.theta)

@@ -11,9 +11,8 @@ from dataclasses import replace
 from itertools import permutations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from harness.core.contract import Array
+from harness.core.contract import Array, Indices
 from harness.core.formulation import Formulation
 from harness.shipped.truth import R_CONTRACT, Table, Truth
 from reference.implementations.numpy_net import NumpyNet
@@ -74,9 +73,7 @@ def _list_of_softmax(logits: Solve) -> Iterator[tuple[str, Solve]]:
     yield words, lambda table: np.eye(table.predictions.shape[1])[table.predictions.argmax(axis=1)]
 
 
-def find_order(
-    mine: Array, right: Array, most_left: float
-) -> tuple[NDArray[np.intp], float] | None:
+def find_order(mine: Array, right: Array, most_left: float) -> tuple[Indices, float] | None:
     """Return for each output of a port (a PyTorch model) the number of R's output that it equals,
     and the share of the difference that remains.
 
@@ -92,7 +89,7 @@ def find_order(
     return (best, share) if share < most_left and (best != np.arange(count)).any() else None
 
 
-def _nearest_order(mine: Array, right: Array) -> NDArray[np.intp]:
+def _nearest_order(mine: Array, right: Array) -> Indices:
     distances = np.linalg.norm(mine[:, :, None] - right[:, None, :], axis=0) ** 2
     count = len(distances)
     if count <= MOST_ORDERS:

@@ -62,7 +62,7 @@ def _reverse_levels(problem: Problem) -> Problem:
     """Return a copy of the problem in which the targets of each head (an output tensor) have the
     classes in reverse order.
     """
-    widths = problem.formulation.network.outputs
+    widths = problem.network.outputs
     heads = np.split(problem.targets, np.cumsum(widths)[:-1], axis=-1)
     return replace(problem, targets=np.concatenate([t[..., ::-1] for t in heads], axis=-1))
 

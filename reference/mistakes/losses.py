@@ -30,7 +30,7 @@ def change_error(change: ChangeOfAnswers) -> ChangeOfAnswers:
 
 
 def _take_mean(a: Answers, problem: Problem) -> Answers:
-    count = problem.rows * sum(problem.formulation.network.outputs)
+    count = problem.rows * sum(problem.network.outputs)
     return change_answers(SCALED, multiply_by(1 / count))(a, problem)
 
 
@@ -84,7 +84,7 @@ def _square_weights(problem: Problem) -> Problem:
 
 def _leave_biases_undecayed(a: Answers, problem: Problem) -> Answers:
     """Return a copy of the answers in which weight decay acts on weights only, not on biases."""
-    network = problem.formulation.network
+    network = problem.network
     decays = np.zeros(network.layout.size)
     for block in network.layout.blocks:
         if block.role == "bias":
@@ -162,7 +162,7 @@ def _exchange_targets(problem: Problem) -> Problem:
     """Return a copy of the problem in which the targets of two heads (output tensors) are
     exchanged.
     """
-    width = problem.formulation.network.outputs[0]
+    width = problem.network.outputs[0]
     exchanged = np.concatenate([problem.targets[..., width:], problem.targets[..., :width]], -1)
     return replace(problem, targets=exchanged)
 

@@ -4,7 +4,7 @@ that stop.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from harness.core.loss import ERRORS
@@ -25,10 +25,6 @@ def _is_linear(network: Network) -> bool:
 
 def _is_activated(network: Network) -> bool:
     return network.activation != "identity" and "identity" not in network.head_outputs
-
-
-def _ends_in(name: str) -> Callable[[Network], bool]:
-    return lambda network: set(network.head_outputs) == {name}
 
 
 def _has_wide_heads(network: Network) -> bool:

@@ -86,7 +86,7 @@ def cannot_sum(problem: Problem) -> str:
     """Return why nnet can compute the gradient of a problem's loss but not its value; "" if it can
     compute both.
     """
-    errors = problem.loss.errors(len(problem.formulation.network.outputs))
+    errors = problem.loss.errors(len(problem.network.outputs))
     if "bce" in errors and not np.isin(problem.targets, (0.0, 1.0)).all():
         return (
             "nnet takes the entropy of the targets off: it has no bce of targets other than 0 and 1"
@@ -145,6 +145,6 @@ def find_targets(problem: Problem) -> Array:
 
 
 def _network_of(problem: Problem) -> Network:
-    network = problem.formulation.network
+    network = problem.network
     assert isinstance(network, Network), network.sentence()
     return network

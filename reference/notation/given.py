@@ -5,8 +5,9 @@ from numbers import Integral
 from typing import cast
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from harness.core.contract import Mask
 from harness.text.harmless import shown
 from reference.notation.activations import OUTPUTS, Output, expect_activation
 
@@ -58,7 +59,7 @@ def settle_outputs(given: object, heads: int) -> Output | tuple[Output, ...]:
     return names[0] if len(set(names)) == 1 else names
 
 
-def mask(name: str, given: ArrayLike | None, shape: tuple[int, int]) -> NDArray[np.bool_]:
+def mask(name: str, given: ArrayLike | None, shape: tuple[int, int]) -> Mask:
     """Return a mask of the connections that exist: all, or those of a given mask.
 
     Raises ValueError for another shape.
@@ -69,7 +70,7 @@ def mask(name: str, given: ArrayLike | None, shape: tuple[int, int]) -> NDArray[
     return flags
 
 
-def mask_skip(given: bool | ArrayLike, hidden: int, shape: tuple[int, int]) -> NDArray[np.bool_]:
+def mask_skip(given: bool | ArrayLike, hidden: int, shape: tuple[int, int]) -> Mask:
     """Return a mask (all outputs, all inputs) of the skip connections: all, none, or those of a
     given mask.
     """

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from harness.core.contract import Mask
 from harness.core.formulation import Family, Formulation
 from harness.core.loss import SUM_OF_SQUARES, Loss
 from harness.core.numpy_errors import ours
@@ -55,7 +55,7 @@ def _draw_few_term(draw: Draw) -> list[Problem]:
     return [draw.problem(draw.own(theta, 1, FINE) * reached, *draw.data())]
 
 
-def _choose_few(rng: np.random.Generator, network: Family, draws: int) -> NDArray[np.bool_]:
+def _choose_few(rng: np.random.Generator, network: Family, draws: int) -> Mask:
     """Return a mask (D, T) over theta, the network's parameters, of the weights of one or two units
     of each layer, chosen anew for each of D draws.
     """
@@ -64,7 +64,7 @@ def _choose_few(rng: np.random.Generator, network: Family, draws: int) -> NDArra
     return np.stack([_choose_few_columns(rng, network) for _ in range(draws)])
 
 
-def _choose_few_columns(rng: np.random.Generator, network: Family) -> NDArray[np.bool_]:
+def _choose_few_columns(rng: np.random.Generator, network: Family) -> Mask:
     # the same numbers everywhere: each layer reads the units that the one before it keeps
     chosen = rng.integers(1 << 16, size=rng.integers(1, 3))
     entries = []
@@ -76,7 +76,7 @@ def _choose_few_columns(rng: np.random.Generator, network: Family) -> NDArray[np
     return np.concatenate(entries)
 
 
-def _choose_few_units(rng: np.random.Generator, network: Network, draws: int) -> NDArray[np.bool_]:
+def _choose_few_units(rng: np.random.Generator, network: Network, draws: int) -> Mask:
     widths = network.hidden, sum(network.inputs), sum(network.outputs)
     units, sources, sinks = (np.zeros((draws, width), dtype=bool) for width in widths)
     for draw in range(draws):

@@ -7,9 +7,8 @@ network's parameters (theta), and P own parameters.
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
-from harness.core.contract import Array
+from harness.core.contract import Array, Indices
 from harness.core.formulation import Formulation
 from reference.mathematics.layers import Layers
 
@@ -80,7 +79,7 @@ def reach_own(formulation: Formulation, factors: Array) -> Array:
     network's parameters.
     """
     back = formulation.matrix.transpose
-    entered: NDArray[np.intp] = np.append(back.columns, factors.shape[1])
+    entered: Indices = np.append(back.columns, factors.shape[1])
     padded = np.pad(factors, ((0, 0), (0, 1)), constant_values=1.0)
     smallest = np.minimum.reduceat(padded[:, entered], back.starts, axis=1)[:, :-1]
     return np.where(back.entries > 0, smallest, 1.0)

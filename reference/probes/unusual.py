@@ -8,10 +8,9 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from harness.arithmetic.plain import Plain
-from harness.core.contract import Array, Contract
+from harness.core.contract import Array, Contract, Mask
 from harness.core.problem import Problem
 from reference.mathematics.equations import evaluate
 from reference.mathematics.network import Network
@@ -151,7 +150,7 @@ def _draw_scaled(draw: Draw, sizes: Sizes) -> tuple[Array, Sizes]:
     return own, sizes._replace(inputs=np.where(too_large, 0.0, sizes.inputs))
 
 
-def _find_too_large(problem: Problem) -> NDArray[np.bool_]:
+def _find_too_large(problem: Problem) -> Mask:
     """Return a mask (D,) of the draws in which an answer is larger than MOST."""
     largest = np.zeros(problem.draws)
     with np.errstate(all="ignore"):

@@ -130,7 +130,7 @@ class RNnet:
         return NNET
 
     def as_evaluated(self, problem: Problem) -> Problem:
-        network: Any = problem.formulation.network
+        network: Any = problem.network
         if network.activation == "tanh":
             return problem.through(as_logistic(network))
         return problem
@@ -226,7 +226,7 @@ def engine(problem: Problem) -> str:
 
     The script prints the loss, its gradient by the weights, and the outputs.
     """
-    network: Any = problem.formulation.network
+    network: Any = problem.network
     error = find_error(problem)
     n, nconn, conn, linear, flags = topology(network, error).engine
     data = [*problem.inputs[0].T.ravel(), *find_targets(problem)[0].T.ravel()]

@@ -7,9 +7,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from harness.core.contract import Array
+from harness.core.contract import Array, Indices
 from harness.core.loss import Error
 from harness.text.harmless import one_line
 from reference.r.topology import Topology
@@ -154,7 +153,7 @@ def _as_multinom(top: Topology, inputs: int) -> Topology:
     return Topology.dense(inputs, 0, top.outputs, top.linear_outputs, True, top.error)
 
 
-def places_of(inputs: int, outputs: int) -> NDArray[np.intp]:
+def places_of(inputs: int, outputs: int) -> Indices:
     """Return the positions, in the weights of a multinom() object, of the weights that remain
     without nnet's own biases, which are 0.
     """

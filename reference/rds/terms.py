@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from harness.core.contract import Array
 from harness.text.harmless import one_line, shown
@@ -95,7 +94,7 @@ class FormulaTerms:
         for variable in self.held:
             if variable.levels:
                 name = names_in(variable.expression)[0]
-                value: NDArray[np.float64] = _as_codes(name, raw.columns[name], variable.levels)
+                value: Array = _as_codes(name, raw.columns[name], variable.levels)
             else:
                 value = compute(variable.expression, numbers, len(rows))
             values.append(value)

@@ -86,7 +86,7 @@ class HiddenLayerObjective(Objective):
 
     def __init__(self, problem: Problem, draw: int) -> None:
         super().__init__(problem, draw)
-        network: Any = self.problem.formulation.network
+        network: Any = self.problem.network
         self.targets = self.problem.targets[0]
         self.x1 = self.plain.with_ones(self.problem.inputs[0])
         self.shape_of_A = network.hidden, self.x1.shape[1]
@@ -158,7 +158,7 @@ def _per_output(slope: Array | None) -> Array | None:
 
 def objective(problem: Problem, draw: int) -> Objective:
     """Return the fastest objective for a draw of a problem."""
-    network = problem.formulation.network
+    network = problem.network
     if not isinstance(network, Network) or not network.is_complete:
         return Objective(problem, draw)
     is_one = isinstance(network.output, str) and network.output != "softmax"

@@ -143,7 +143,7 @@ class ReferenceTrainer:
         problem = self.as_trained(population.problem(formulation, own, dtype))
         if self.biases:
             return problem
-        is_bias = _biases(problem.formulation.network)
+        is_bias = _biases(problem.network)
         return replace(problem, own=np.where(is_bias, 0.0, problem.own))
 
     def as_trained(self, start: Problem) -> Problem:
@@ -163,7 +163,7 @@ class ReferenceTrainer:
             return ""
         if why := cannot_lose(problem) or cannot_sum(problem):
             return why
-        if not self.biases and problem.formulation.network.activations[0] == "tanh":
+        if not self.biases and problem.network.activations[0] == "tanh":
             return (
                 "nnet computes tanh through other weights than these, and its mask would hold those"
             )
@@ -227,7 +227,7 @@ def nnet_fit(
         net, theta, *data = list_r_arguments(problem, draw)
         how = {"abstol": abstol, "reltol": reltol, **list_loss_arguments(problem, draw)}
         if not biases:
-            how["mask"] = ~_biases(problem.formulation.network)
+            how["mask"] = ~_biases(problem.network)
         fit = partial(nnet.r.fit, net, theta, *data, **how)
         steps = [k for k in CURVE if k < maxit] if draw == 0 else []
         return _make_one(fit(maxit=maxit), [(k, fit(maxit=k).value) for k in steps])
@@ -242,7 +242,7 @@ def list_r_arguments(problem: Problem, draw: int) -> tuple[Topology, Array, Arra
 
     R counts rows, I inputs and O outputs.
     """
-    network: Any = problem.formulation.network
+    network: Any = problem.network
     net = topology(network, find_error(problem))
     return net, problem.own[draw], problem.inputs[draw], find_targets(problem)[draw]
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from harness.kernels import all as _rules  # noqa: F401
-from harness.rules.precision import HELD, precision_of
+from harness.rules.precision import precision_of
 from tests.rules.bounds import DTYPES, TABLE, describe, describe_corner, find_file
 from tests.selfcheck.rule_balls import evaluate
 from tests.selfcheck.rule_calls import MAKERS
@@ -17,6 +17,7 @@ from tests.selfcheck.rule_corners import CORNERS, bound, cast, t
 from tests.selfcheck.rule_draws import Draws
 from tests.selfcheck.rule_exact import compare_exactly
 from tests.selfcheck.rules import Audit, answer, compare, try_call
+from tests.support import HELD
 
 aten = torch.ops.aten
 NAMED = [pytest.param(name, id=f"{find_file(name)}-{name}") for name in MAKERS]

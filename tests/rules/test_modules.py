@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from harness.rules.precision import HELD
 from harness.shadow.local import check_operations
 from harness.shadow.watch import watch
 from tests.rules.module_calls import CALLS, LEFT_OUT
+from tests.support import HELD
 
 WITHOUT_RULE = {
     # sums over paths

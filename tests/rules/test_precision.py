@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from harness.core.contract import PRECISION
-from harness.rules.precision import HELD, precision_of
+from harness.rules.precision import precision_of
 from tests.rules.given import TINY, TOP, U_BFLOAT16, U_FLOAT16, U
+from tests.support import HELD
 
 # the unit roundoff with that of float64, the smallest normal number and the largest
 STORED = {

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from harness.kernels import all as _rules  # noqa: F401
-from harness.rules.precision import HELD, precision_of
+from harness.rules.precision import precision_of
 from harness.rules.registry import REPEATED, Call, Error, bind, bound_errors, make_sound
 from harness.rules.schemas import HIDDEN_WRITES
 from tests.selfcheck import rule_kernel_calls as _kernels  # noqa: F401
@@ -30,6 +30,7 @@ from tests.selfcheck import rule_loss_calls as _losses  # noqa: F401
 from tests.selfcheck import rule_sum_calls as _sums  # noqa: F401
 from tests.selfcheck.rule_calls import MAKERS
 from tests.selfcheck.rule_draws import Draws
+from tests.support import HELD
 
 LACKING = ("not implemented for", "only support", "Mixed", "Could not run")
 
