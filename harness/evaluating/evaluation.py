@@ -122,7 +122,7 @@ def _answer(module: Any, question: Question) -> Answers:
 def _call(module: Any, question: Question) -> Answers:
     """Call a module, and return its outputs, loss, gradients and buffers by name."""
     batch, inputs = _take_inputs(module, question)
-    before = {} if question.written is None else _copy(_name_inputs(module, question, batch))
+    before = {} if question.written is None else _copy(name_inputs(module, question, batch))
     with torch.set_grad_enabled(question.needs_gradients), users():
         raw = module(*batch.args, **batch.kwargs)
         outputs = name_outputs(raw)
@@ -137,7 +137,7 @@ def _call(module: Any, question: Question) -> Answers:
         answers |= _copy(_read_buffers(module, question))
         call_before(module, replace(question, batch=question.between))
         answers |= _differentiate(module, question, answers, inputs)
-    now = _name_inputs(module, question, batch) if question.after or before else {}
+    now = name_inputs(module, question, batch) if question.after or before else {}
     answers |= {INPUT + name + AFTER: now[name] for name in question.after if name in now}
     if question.written is not None:
         question.written[:] = [name for name, old in before.items() if _is_changed(old, now, name)]
@@ -183,12 +183,12 @@ def _take_inputs(module: Any, question: Question) -> tuple[Batch, Answers]:
     differentiable: Answers = {}
     if question.by_inputs:
         batch = batch.map(lambda each: each.requires_grad_(each.is_floating_point()))
-        inputs = _name_inputs(module, question, batch)
+        inputs = name_inputs(module, question, batch)
         differentiable = {name: each for name, each in inputs.items() if each.requires_grad}
     return Batch(batch.args, batch.kwargs, question.batch.targets), differentiable
 
 
-def _name_inputs(module: Any, question: Question, batch: Batch) -> Answers:
+def name_inputs(module: Any, question: Question, batch: Batch) -> Answers:
     """Return the tensors and numbers among the arguments of a call, by name."""
     inputs: Answers = {}
     names = question.arguments or name_arguments(module)
