@@ -91,8 +91,24 @@ def watch_evaluation(module: Any, question: Question) -> Watched:
     """Evaluate a module, and return the record of its operations and answers; compiled code does
     not run.
     """
-    with _hold_mode_and_seed(module, question), uncompiled():
+    with _hold_mode_and_seed(module, question), uncompiled(), _make_dense(module):
         return watch(lambda: _answer(module, question), module)
+
+
+@contextmanager
+def _make_dense(module: Any) -> Iterator[None]:
+    """Let embeddings with sparse gradients compute dense ones in this context: the same numbers, in
+    an array that can be followed.
+    """
+    kinds = torch.nn.Embedding, torch.nn.EmbeddingBag
+    sparse = [part for part in module.modules() if isinstance(part, kinds) and part.sparse]
+    for part in sparse:
+        part.sparse = False
+    try:
+        yield
+    finally:
+        for part in sparse:
+            part.sparse = True
 
 
 @contextmanager
@@ -246,7 +262,11 @@ def _differentiate(module: Any, question: Question, answers: Answers, inputs: An
         weights = [_get_weights(question, name, each) for name, each in ends.items()]
     asked = list(ends.values()), list(tensors.values()), weights
     slopes = call_backward(*asked) if question.by_backward else _call_grad(*asked)
-    return {name: slope for name, slope in zip(tensors, slopes, strict=True) if slope is not None}
+    return {
+        name: slope.to_dense() if slope.is_sparse else slope
+        for name, slope in zip(tensors, slopes, strict=True)
+        if slope is not None
+    }
 
 
 def _call_grad(
