@@ -39,6 +39,7 @@ from harness.matching.placing import Tracer
 from harness.matching.points import list_asks
 from harness.matching.respondent import Ask, Respondent, Setting, compare_draws, digest_answers
 from harness.matching.result import AS_BUILT, Result, Written
+from harness.model.compiled import COMPILER
 from harness.model.errors import raised, words_of
 from harness.shadow.shadow import Shadow
 from harness.waiting.progress import Say, silent
@@ -71,6 +72,7 @@ class Asker:
         self.models, self.setting, self.known = models, setting, known
         self.calls_only = calls_only
         self.tracer = Tracer(say)
+        self.turn = object()  # what is compiled for one setting is compiled anew for the next
         self.made = models.subject.builder.make(setting.dtype, setting.device)
         self.made_reference = models.reference.builder.make(setting.dtype_reference, setting.device)
 
@@ -96,7 +98,8 @@ class Asker:
         except Exception as error:  # a user's model may raise anything
             return Result(ask, broken=f"{asked.side.builder.name} {raised(error)}")
         try:
-            return self._ask(ask, mine, theirs, stored)
+            with COMPILER.asking(self.turn):
+                return self._ask(ask, mine, theirs, stored)
         except _Unanswered as ended:
             return ended.result
 
