@@ -49,7 +49,7 @@ class Question:
     default they have the names in the module's forward. Without `dropout`, that of torch is off.
     `after` names inputs that are read after the call. `written` gets the names of the inputs that
     the call has changed; None if nobody asks. On a batch `between` the module is called once more
-    before the gradients are asked, and nothing else is read of that call.
+    before the gradients are computed; its answers are dropped.
     """
 
     batch: Batch

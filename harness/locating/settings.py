@@ -44,10 +44,8 @@ def compare_settings(mine: Any, theirs: Any, name: str, other: str) -> list[Sett
 
 
 def list_unseen(mine: Any, theirs: Any, other: str) -> list[str]:
-    """Return the settings with no effect on some data, or in eval(), of which the layers of one
-    class have others in `mine` than in `theirs`; `other` is the name of the latter.
-
-    Layers may be registered in another order.
+    """Return the settings that differ between the layers of two modules, in any order, among those
+    without an effect on some data or in eval(). `other` is the name of the second model.
     """
     own, others = list_layers(mine), list_layers(theirs)
     found = []

@@ -1,4 +1,4 @@
-"""What a pass does not show on the data given: constant inputs, and settings without an effect."""
+"""Notes on a pass: inputs that are constant, and settings that have no effect on the data."""
 
 from __future__ import annotations
 
