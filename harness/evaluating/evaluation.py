@@ -48,7 +48,7 @@ class Question:
     default they have the names in the module's forward. Without `dropout`, that of torch is off.
     `after` names inputs that are read after the call. `written` gets the names of the inputs that
     the call has changed; None if nobody asks. On a batch `between` the module is called once more
-    before the gradients are asked, and nothing else is read of that call.
+    before the gradients are computed; its answers are dropped.
     """
 
     batch: Batch
@@ -90,8 +90,24 @@ def watch_evaluation(module: Any, question: Question) -> Watched:
     """Evaluate a module, and return the record of its operations and answers; compiled code does
     not run.
     """
-    with _hold_mode_and_seed(module, question), uncompiled():
+    with _hold_mode_and_seed(module, question), uncompiled(), _make_dense(module):
         return watch(lambda: _answer(module, question), module)
+
+
+@contextmanager
+def _make_dense(module: Any) -> Iterator[None]:
+    """Let embeddings with sparse gradients compute dense ones in this context: the same numbers, in
+    an array that can be followed.
+    """
+    kinds = torch.nn.Embedding, torch.nn.EmbeddingBag
+    sparse = [part for part in module.modules() if isinstance(part, kinds) and part.sparse]
+    for part in sparse:
+        part.sparse = False
+    try:
+        yield
+    finally:
+        for part in sparse:
+            part.sparse = True
 
 
 @contextmanager
@@ -121,7 +137,7 @@ def _answer(module: Any, question: Question) -> Answers:
 def _call(module: Any, question: Question) -> Answers:
     """Call a module, and return its outputs, loss, gradients and buffers by name."""
     batch, inputs = _take_inputs(module, question)
-    before = {} if question.written is None else _copy(_name_inputs(module, question, batch))
+    before = {} if question.written is None else _copy(name_inputs(module, question, batch))
     with torch.set_grad_enabled(question.needs_gradients), users():
         raw = module(*batch.args, **batch.kwargs)
         outputs = name_outputs(raw)
@@ -136,7 +152,7 @@ def _call(module: Any, question: Question) -> Answers:
         answers |= _copy(_read_buffers(module, question))
         call_before(module, replace(question, batch=question.between))
         answers |= _differentiate(module, question, answers, inputs)
-    now = _name_inputs(module, question, batch) if question.after or before else {}
+    now = name_inputs(module, question, batch) if question.after or before else {}
     answers |= {INPUT + name + AFTER: now[name] for name in question.after if name in now}
     if question.written is not None:
         question.written[:] = [name for name, old in before.items() if _is_changed(old, now, name)]
@@ -182,12 +198,12 @@ def _take_inputs(module: Any, question: Question) -> tuple[Batch, Answers]:
     differentiable: Answers = {}
     if question.by_inputs:
         batch = batch.map(lambda each: each.requires_grad_(each.is_floating_point()))
-        inputs = _name_inputs(module, question, batch)
+        inputs = name_inputs(module, question, batch)
         differentiable = {name: each for name, each in inputs.items() if each.requires_grad}
     return Batch(batch.args, batch.kwargs, question.batch.targets), differentiable
 
 
-def _name_inputs(module: Any, question: Question, batch: Batch) -> Answers:
+def name_inputs(module: Any, question: Question, batch: Batch) -> Answers:
     """Return the tensors and numbers among the arguments of a call, by name."""
     inputs: Answers = {}
     names = question.arguments or name_arguments(module)
@@ -245,7 +261,11 @@ def _differentiate(module: Any, question: Question, answers: Answers, inputs: An
         weights = [_get_weights(question, name, each) for name, each in ends.items()]
     asked = list(ends.values()), list(tensors.values()), weights
     slopes = call_backward(*asked) if question.by_backward else _call_grad(*asked)
-    return {name: slope for name, slope in zip(tensors, slopes, strict=True) if slope is not None}
+    return {
+        name: slope.to_dense() if slope.is_sparse else slope
+        for name, slope in zip(tensors, slopes, strict=True)
+        if slope is not None
+    }
 
 
 def _call_grad(

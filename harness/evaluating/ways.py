@@ -24,9 +24,9 @@ class Way:
     """A way of calling a model, in words; `inputs` and `parameters` say which gradients it asks
     for.
 
-    `backward` says that the gradients are those that backward() leaves, `frozen` which parameters
-    need none, and `again` that another call comes between the call and its backward(). `parts` are
-    simpler ways, of which the first that shows the same difference is named.
+    With `backward` the gradients are read from `.grad` after backward(). `frozen` names the
+    parameters that need none. With `again` another call comes between the call and its backward().
+    `parts` are simpler ways; the first that shows the same difference is named.
     """
 
     words: str

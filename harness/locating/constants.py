@@ -50,7 +50,7 @@ def list_stored(shadow: Shadow, module: Any) -> dict[int, Tensor]:
     """Return the errors that a few roundings to float32 have left in the parameters and buffers of
     a module, by the number of the array in memory, if float32 holds all their numbers.
 
-    One that was computed from several numbers may be off by more than its own size tells.
+    A number that follows from several others may be off by more than its own rounding.
     """
     tensors = [*module.parameters(), *module.buffers()]
     own = {each.untyped_storage().data_ptr() for each in tensors}

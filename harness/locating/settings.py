@@ -11,6 +11,7 @@ from harness.text.harmless import shown
 
 PLAIN = (bool, int, float, str, tuple, type(None))  # types of settings
 IGNORED = ("training", "in_features", "out_features")  # the mode, and shapes
+UNSEEN = ("ceil_mode", "dropout", "max_norm", "momentum", "p", "padding_idx")
 MOST = 3  # differences that are named
 
 Layer = tuple[str, Any]
@@ -39,6 +40,24 @@ def compare_settings(mine: Any, theirs: Any, name: str, other: str) -> list[Sett
                     said = f"{setting} of {place} is {shown(value)}, of {there} in {other}"
                     found.append(Setting(place, f"{said} {shown(theirs_is)}"))
     found += _compare_kinds(own, others, name, other)
+    return found[:MOST]
+
+
+def list_unseen(mine: Any, theirs: Any, other: str) -> list[str]:
+    """Return the settings that differ between the layers of two modules, in any order, among those
+    without an effect on some data or in eval(). `other` is the name of the second model.
+    """
+    own, others = list_layers(mine), list_layers(theirs)
+    found = []
+    for kind, layers in own.items():
+        for setting in UNSEEN:
+            values = [
+                Counter(shown(vars(layer)[setting]) for _, layer in each if setting in vars(layer))
+                for each in (layers, others.get(kind, []))
+            ]
+            if values[0].total() == values[1].total() and values[0] != values[1]:
+                here, there = (next(iter(a - b)) for a, b in (values, values[::-1]))
+                found.append(f"{setting} of one {kind} is {here}, in {other} {there}")
     return found[:MOST]
 
 

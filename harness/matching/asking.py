@@ -39,7 +39,8 @@ from harness.matching.placing import Tracer
 from harness.matching.points import list_asks
 from harness.matching.respondent import Ask, Respondent, Setting, compare_draws, digest_answers
 from harness.matching.result import AS_BUILT, Result, Written
-from harness.model.errors import raised
+from harness.model.compiled import COMPILER
+from harness.model.errors import raised, words_of
 from harness.shadow.shadow import Shadow
 from harness.waiting.progress import Say, silent
 
@@ -71,6 +72,7 @@ class Asker:
         self.models, self.setting, self.known = models, setting, known
         self.calls_only = calls_only
         self.tracer = Tracer(say)
+        self.turn = object()  # what is compiled for one setting is compiled anew for the next
         self.made = models.subject.builder.make(setting.dtype, setting.device)
         self.made_reference = models.reference.builder.make(setting.dtype_reference, setting.device)
 
@@ -81,6 +83,7 @@ class Asker:
             models, models.reference, self.made_reference, setting.dtype_reference, setting
         )
         mine = Respondent(models, models.subject, self.made, setting.dtype, setting)
+        asked = theirs
         try:
             state = round_state(ask.state, setting.dtypes)
             if ask.before is not None:  # buffers go on from there
@@ -89,12 +92,14 @@ class Asker:
             theirs.prepare(ask, state, models.reference.built)
             stored = theirs.stored
             theirs.state = {**theirs.start, **theirs.exact}
+            asked = mine
             built = models.mapping.convert(models.reference.built)
             mine.prepare(ask, models.mapping.convert(stored), built)
         except Exception as error:  # a user's model may raise anything
-            return Result(ask, broken=f"{models.given.name} {raised(error)}")
+            return Result(ask, broken=f"{asked.side.builder.name} {raised(error)}")
         try:
-            return self._ask(ask, mine, theirs, stored)
+            with COMPILER.asking(self.turn):
+                return self._ask(ask, mine, theirs, stored)
         except _Unanswered as ended:
             return ended.result
 
@@ -202,7 +207,14 @@ class Asker:
                 one.forgive(find_tables(one, other).operations)
         carry = self.models.mapping.at(stored)
         both = subject, reference, carry, ask.seed, lambda: mine.run(ask), ran
-        compared, fused = compare_as_run(*both)
+        try:
+            compared, fused = compare_as_run(*both)
+        except RuntimeError as error:  # of torch: an operation has no derivative
+            said = (
+                f"rounding cannot be followed to the answers: {words_of(error)}; compare the"
+                " numbers that go into this operation"
+            )
+            return Result(ask, broken=said)
         rounded, apart = False, list_differing(compared)
         if apart and self._allow_rounded(subject, reference, mine, theirs):
             rerun, _ = compare_as_run(*both)

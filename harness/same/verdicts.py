@@ -47,6 +47,7 @@ from harness.same.sentences import (
 )
 from harness.same.state_sentences import describe_counters, describe_statistics
 from harness.same.switched_sentences import describe_switched
+from harness.same.unseen import describe_constant, describe_settings
 from harness.same.unset import describe_unset
 from harness.words.wording import with_finding
 
@@ -143,6 +144,8 @@ def _list_caveats(judged: Judged) -> list[str]:
         describe_paired(judged.models),
         describe_dtypes(judged.models.given, judged.evidence),
         counters,
+        describe_constant(judged.models),
+        describe_settings(judged.models),
     ]
 
 

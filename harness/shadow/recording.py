@@ -34,10 +34,13 @@ def require_real(tensor: Tensor) -> None:
     """Raise Unwatched for a tensor that is not an ordinary array of real numbers."""
     if tensor.layout is not torch.strided or tensor.is_complex() or tensor.is_quantized:
         kind = "complex" if tensor.is_complex() else str(tensor.layout).removeprefix("torch.")
-        advice = ": compute with its real and imaginary parts" if tensor.is_complex() else ""
-        raise Unwatched(f"a {kind} tensor is not followed{advice}")
+        raise Unwatched(f"a {kind} tensor is not followed{ADVICE.get(kind, '')}")
 
 
+ADVICE = {
+    "complex": ": compute with its real and imaginary parts",
+    "sparse_coo": ": a dense matrix, or an embedding with sparse=False, computes the same",
+}
 HOOKS = "BackwardHookFunctionBackward"  # the name of the node that calls a module's hooks
 READ = "aten::_local_scalar_dense"  # reads a number, as float(tensor) does
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.core.verdict import Status
+from harness.model import compiled
 from harness.same.case import same
 from tests.conftest import Approved
 from tests.same import models as m
@@ -359,3 +360,23 @@ def test_what_both_do_in_training_is_the_same(model: Any, reference: Any) -> Non
     verdicts = judge(same(model, reference, data=DATA, draws=1, dtypes=["float64"]))
     of_function = [verdicts[f"float64 same-function-{mode}"] for mode in ("train", "eval")]
     assert [each.status for each in of_function] == [Status.PASS] * 2
+
+
+def test_a_compiled_model_may_be_compiled_anew_in_each_setting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Torch goes on uncompiled from some number of times on, which counts all models of a class."""
+    monkeypatch.setattr(compiled, "LIMIT", 10)
+    graphs = []
+
+    def note(graph: Any, inputs: Any) -> Any:
+        graphs.append(graph)
+        return graph.forward
+
+    data = [torch.randn(7, 5), torch.randn(3, 5)]
+    case = same(
+        lambda: torch.compile(Plain(), backend=note), Plain, data=data, modes=["eval"], draws=1
+    )
+    functions = [each for name, each in judge(case).items() if "same-function" in name]
+    assert [each.status for each in functions] == [Status.PASS] * 2
+    assert len(graphs) > compiled.LIMIT

@@ -1,5 +1,6 @@
 """Layers that people port by hand, and the mistakes that they make there."""
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from torch.nn.utils import parametrizations
 
 from harness.core.verdict import Status, Verdict
 from harness.same.case import same
+from tests.conftest import Approved
 from tests.same.models import DATA, Plain, judge
 
 
@@ -171,7 +173,9 @@ def fold(model: Normed, eps: float) -> nn.Linear:
     return layer
 
 
-def test_a_norm_that_is_folded_in_float32_is_told_to_be_folded_in_float64() -> None:
+def test_a_norm_that_is_folded_in_float32_is_told_to_be_folded_in_float64(
+    approved: Approved,
+) -> None:
     """The roundings of its numbers are no other function, nor the same to the digits of float64."""
     torch.manual_seed(0)
     model = Normed()
@@ -188,3 +192,45 @@ def test_a_norm_that_is_folded_in_float32_is_told_to_be_folded_in_float64() -> N
         ]
         assert verdict.status is status
         assert ("likely: as much as a few roundings" in str(verdict.why)) is told
+        if told:
+            approved(verdict.why, mask_figures=True)
+
+
+class Words(nn.Module):
+    """The gradient of its table is sparse, or not."""
+
+    def __init__(self, sparse: bool, scale: float = 1.0) -> None:
+        super().__init__()
+        self.embed, self.scale = nn.Embedding(9, 4, sparse=sparse), scale
+
+    def forward(self, words: Tensor) -> Tensor:
+        return torch.tanh(self.scale * self.embed(words))
+
+
+def test_sparse_gradients_are_compared_as_dense_ones() -> None:
+    words = torch.randint(9, (3, 4), generator=torch.Generator().manual_seed(0))
+    for mine, theirs, scale, status in (
+        (True, False, 1.0, Status.PASS),
+        (False, True, 1.0, Status.PASS),
+        (True, True, 1.0, Status.PASS),
+        (True, False, 1.001, Status.FAIL),
+    ):
+        pair = partial(Words, mine, scale), partial(Words, theirs)
+        found = judge(same(*pair, data=words, dtypes=["float64"]))
+        assert found["float64 same-function-train"].status is status
+
+
+class Aligned(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.a = nn.Linear(5, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        lengths = torch.tensor([6, 6]), torch.tensor([2, 2])
+        return F.ctc_loss(self.a(x).log_softmax(-1), torch.tensor([[1, 2], [3, 1]]), *lengths)
+
+
+def test_an_operation_without_a_derivative_is_named(approved: Approved) -> None:
+    case = same(Aligned, Aligned, data=(6, 2, 5), dtypes=["float64"], modes=["train"])
+    verdict = judge(case)["float64 same-function-train"]
+    approved(verdict.why)
