@@ -270,8 +270,8 @@ class _Observer:
         """Call the model several times in its present mode, and add outputs that differ from
         `first` to `answers`.
 
-        A dropout of a few numbers may draw the same ones twice. Without these calls eval() would be
-        blamed for what is random in each mode.
+        A dropout of a few numbers may draw the same ones twice. Then eval() would be blamed for a
+        model that is random in each mode.
         """
         for _ in range(AGAIN):
             repeated = self._repeat(inputs)

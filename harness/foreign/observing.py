@@ -64,7 +64,7 @@ class Draws:
         """Return the names and shapes of the arguments for an error that may come from them, as an
         end of its sentence; else "".
         """
-        if not isinstance(error, LookupError | ValueError | TypeError):
+        if not issubclass(type(error), LookupError | ValueError | TypeError):
             return ""
         call = self._call(0)
         shapes = [f"{name} {block.shape}" for name, block in call.blocks.items()]
