@@ -71,6 +71,7 @@ def list_ways(mode: str, number: int) -> list[Way]:
     Evaluation `number` 0 has the parameters as built, and 1 the first random ones. The ways with
     gradients are tried in these two only. Each of them costs an evaluation, so a training step asks
     more: in the first one some parameters are frozen, in the second one the model is called again.
+    The ways of number 1 include a training step of all parameters: ask them at a single point.
     """
     ways = [WITHOUT_GRADIENTS] if mode == "eval" else []
     if number == 0:
