@@ -42,7 +42,7 @@ from harness.shadow.layers import Layers
 from harness.shadow.shadow import Shadow
 from harness.shadow.watch import Watched
 
-SEEDS = 12  # under which a model is called to see whether what it draws acts
+SEEDS = 12  # so many are tried before random numbers are said to change no answer
 
 
 @dataclass(frozen=True, eq=False)
