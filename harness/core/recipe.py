@@ -35,9 +35,9 @@ class Recipe:
     `optimiser` is one of five. "sgd" has lr, momentum, weight_decay, dampening and nesterov. "adam"
     and "adamw" have lr, beta1, beta2, eps and weight_decay. "rmsprop" has lr, alpha, eps and
     weight_decay. "lbfgs" has lr, max_iter, history_size, tolerance_grad, tolerance_change, and a
-    strong Wolfe line search. Training
-    stops after `steps` steps. It stops earlier, after a step, if the loss before that step is at
-    most `until`. Raises ValueError for another optimiser or setting.
+    strong Wolfe line search. Training stops after `steps` steps. It stops earlier, after a step, if
+    the loss before that step is at most `until`. Raises ValueError for another optimiser or
+    setting.
     """
 
     optimiser: Optimiser

@@ -2,7 +2,7 @@
 
 Torch's fast paths, an autograd Function that reads `ctx.needs_input_grad`, and code that reads
 `requires_grad` may compute otherwise where fewer gradients are needed. A Function that stores its
-input on the module has another one there if the module is called twice before backward().
+input on the module finds that of the second call there if two calls come before backward().
 """
 
 from __future__ import annotations
@@ -42,11 +42,6 @@ class Way:
         """Does it ask for any gradient?"""
         return self.inputs or self.parameters
 
-    @property
-    def freezes_some(self) -> bool:
-        """Does it freeze some of the parameters? In two models these need not be the same ones."""
-        return self.frozen not in ("none", "all")
-
 
 WITHOUT_GRADIENTS = Way("under torch.no_grad()")
 INFERENCE = Way("under torch.inference_mode()")
@@ -70,16 +65,18 @@ def list_ways(mode: str, number: int) -> list[Way]:
 
     Evaluation `number` 0 has the parameters as built, and 1 the first random ones. The ways with
     gradients are tried in these two only. Each of them costs an evaluation, so a training step asks
-    more: in the first one some parameters are frozen, in the second one the model is called again.
+    two things at once: in 0 some parameters are frozen, in 1 the model is called again. The ways of
+    1 include a training step of all parameters: ask them at a single point.
     """
     ways = [WITHOUT_GRADIENTS] if mode == "eval" else []
+    if number > 1:
+        return ways
+    step = CALLED_TWICE
     if number == 0:
-        frozen = BODY_FROZEN if mode == "train" else SOME_FROZEN
-        return [*ways, FROZEN, replace(frozen, parts=(IN_TRAINING, frozen))]
-    if number == 1:
-        again = replace(CALLED_TWICE, parts=(IN_TRAINING, CALLED_TWICE))
-        return [*ways, *([INFERENCE] if ways else []), FROZEN, again]
-    return ways
+        step = BODY_FROZEN if mode == "train" else SOME_FROZEN
+    elif ways:
+        ways.append(INFERENCE)
+    return [*ways, FROZEN, replace(step, parts=(IN_TRAINING, step))]
 
 
 def evaluate_in_way(
@@ -88,8 +85,7 @@ def evaluate_in_way(
     """Return the answers of a module that is called in a way, by name.
 
     `usual` has the answers to the same question in the usual way. Gradients that the way does not
-    ask for are taken from there; a gradient that it asks for and that does not exist is 0. The
-    question's batch `between` counts only if the way has a call in between.
+    ask for are taken from there; a gradient that it asks for and that does not exist is 0.
     """
     asked = replace(
         question,
@@ -97,7 +93,6 @@ def evaluate_in_way(
         by_parameters=question.by_parameters and way.parameters,
         needs_gradients=way.needs_gradients,
         by_backward=way.backward and _are_leaves(module),
-        between=question.between if way.again else None,
     )
     if asked.by_backward:
         module.zero_grad()

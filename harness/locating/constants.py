@@ -41,16 +41,23 @@ def list_rounded(shadow: Shadow, other: Shadow, module: Any) -> dict[int, Tensor
         if pool.has(constants):
             continue
         roundoff = precision_of(str(stored.dtype).removeprefix("torch.")).stored
-        scaled = torch.frexp(constants).mantissa * 2.0**SHORT
-        errors[version] = torch.where(scaled == scaled.round(), 0.0, roundoff * abs(constants))
+        errors[version] = torch.where(_are_exact(constants), 0.0, roundoff * abs(constants))
     return errors
 
 
-def list_stored(shadow: Shadow, module: Any) -> dict[int, Tensor]:
-    """Return the errors that a few roundings to float32 have left in the parameters and buffers of
-    a module, by the number of the array in memory, if float32 holds all their numbers.
+def _are_exact(numbers: Tensor) -> Tensor:
+    """Return a mask of the numbers that are taken as exact: short and infinite ones."""
+    scaled = torch.frexp(numbers).mantissa * 2.0**SHORT
+    return (scaled == scaled.round()) | numbers.isinf()
 
-    A number that follows from several others may be off by more than its own rounding.
+
+def list_stored(shadow: Shadow, module: Any) -> dict[int, Tensor]:
+    """Return the errors that a few roundings to float32 leave in the parameters and buffers of a
+    module, by the number of the array in memory.
+
+    Only arrays are listed that float32 holds exactly.
+    A number that follows from several others may be off by more than its own rounding. Numbers that
+    are taken as exact, such as those of a mask, have no error.
     """
     tensors = [*module.parameters(), *module.buffers()]
     own = {each.untyped_storage().data_ptr() for each in tensors}
@@ -60,9 +67,10 @@ def list_stored(shadow: Shadow, module: Any) -> dict[int, Tensor]:
         if not stored.is_floating_point() or stored.untyped_storage().data_ptr() not in own:
             continue
         held = numbers.detach()
-        if torch.equal(held, held.float().double()):
-            error = FEW * precision_of("float32").stored * abs(held).max()
-            errors[version] = torch.full_like(held, float(error))
+        computed = ~_are_exact(held)
+        if computed.any() and torch.equal(held, held.float().double()):
+            error = FEW * precision_of("float32").stored * abs(held[computed]).max()
+            errors[version] = error * computed
     return errors
 
 

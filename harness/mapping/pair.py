@@ -26,9 +26,9 @@ class Pair:
     the others the subject's.
 
     `acting` and `acting_theirs` name the parameters that influence some output. `used` and
-    `used_theirs` name parameters in the order of their first use. `moved` and
-    `moved_theirs` name tensors that a call changes. `trier` measures how well a map
-    makes the outputs of both models agree. `name` and `name_theirs` are the names of the models.
+    `used_theirs` name parameters in the order of their first use. `moved` and `moved_theirs` name
+    tensors that a call changes. `trier` measures how well a map makes the outputs of both models
+    agree. `name` and `name_theirs` are the names of the models.
     """
 
     ours: Tensors

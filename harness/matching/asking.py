@@ -109,7 +109,7 @@ class Asker:
         """
         setting = self.setting
         ran, looked, dropping = self._meet(ask, mine, theirs)
-        ways = list_ways(setting.mode, ask.seed)
+        ways = list_ways(setting.mode, 1 if ask.alone else ask.seed)
         called = Called(mine, ask, ways, ran), Called(theirs, ask, ways, looked)
         moving = [way for way in ways if any(each.moves(way) for each in called)]
         if self.calls_only and not moving:

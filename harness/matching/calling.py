@@ -80,8 +80,8 @@ class Called:
             self.errors[way] = raised(error)
 
     def _is_unsteady(self) -> bool:
-        """Does a second call without gradients give other answers? One in inference mode is such a
-        call, if its answers are the same.
+        """Does a second call without gradients give other answers? A call in inference mode counts
+        as the second one if its answers are the same.
         """
         first = self.answers[WITHOUT_GRADIENTS]
         if INFERENCE in self.answers and are_equal(self.answers[INFERENCE], first):
@@ -97,8 +97,8 @@ class Called:
         return self.one.run_in_way(self.ask, way, self.usual)
 
     def moves(self, way: Way) -> bool:
-        """Does a way of calling change any bit of the answers, or raise an error? A model that
-        raises in inference mode is not asked there.
+        """Does a way of calling change any bit of the answers, or raise an error? An error in
+        inference mode does not count.
         """
         if way in self.errors or way in self.unsteady:
             return way != INFERENCE
@@ -151,8 +151,8 @@ class Caller:
         return [call for way in self.ways for call in self._compare(way)]
 
     def _compare(self, way: Way) -> list[Call]:
-        """Return how the answers differ in a way. If it has parts, name the first in which they
-        do; if the reference moves there, nothing but a part says why.
+        """Return how the answers differ in a way; if it has parts, in the first of them that shows
+        a difference. If the reference's answers move in the way, only its parts are compared.
         """
         moves = way in self.theirs.errors or self.theirs.moves(way)
         calls = [] if moves and way.parts else self._compare_once(way)
@@ -199,8 +199,8 @@ class Caller:
         reference than rounding explains.
         """
         shift = self.theirs.find_shift(self.reference, way, expected)
-        if shift and way.freezes_some:  # the subject need not have frozen the same ones
-            return []
+        if shift and way.frozen not in ("none", "all"):
+            return []  # the subject need not have frozen the same parameters
         both = self.subject, self.reference, self.carry, self.mine.ask.seed
         compared, _ = compare_as_run(*both, partial(self.mine.run, way), answers, shift)
         return [one for one in compared if is_outside(one)]

@@ -23,9 +23,10 @@ def list_asks(models: Models) -> list[Ask]:
         batches.append(shifted)
     reference = models.reference
     names = [*reference.tensors.drawn, *reference.moved]
-    asks = [Ask(AS_BUILT, reference.built, batches[0])]
     draws = given.draws if models.mapping.moves else 0
-    for number in range(1, max(draws + 1, len(batches))):
+    points = max(draws + 1, len(batches))
+    asks = [Ask(AS_BUILT, reference.built, batches[0], alone=points == 1)]
+    for number in range(1, points):
         label, state, draw = AS_BUILT, reference.built, 0
         if draws:
             draw = (number - 1) % draws + 1

@@ -42,7 +42,7 @@ from harness.shadow.layers import Layers
 from harness.shadow.shadow import Shadow
 from harness.shadow.watch import Watched
 
-SEEDS = 12  # under which a model is called to see whether what it draws acts
+SEEDS = 12  # so many are tried before random numbers are said to change no answer
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +51,8 @@ class Ask:
     name, and a batch.
 
     `draw` is 0 for the parameters as built, else the number of the set of random parameters. If
-    there is a batch `before`, both models are first called on it with the parameters as built.
+    there is a batch `before`, both models are first called on it with the parameters as built. It
+    is `alone` if the models are evaluated nowhere else.
     """
 
     label: str
@@ -60,6 +61,7 @@ class Ask:
     before: Batch | None = None
     seed: int = 0
     draw: int = 0
+    alone: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -36,9 +36,9 @@ def list_notes(models: Models, evidence: Evidence, failures: Sequence[Shown]) ->
         notes.append((HintKind.LIKELY, cause))
     if failures and all(shown.result.by_storing for shown in failures):
         cause = (
-            f"as much as a few roundings of the numbers that both hold in float32 explain: if"
-            f" {given.name}'s follow from {given.name_reference}'s, as a folded norm does, compute"
-            " them in float64"
+            "a few roundings to float32 of the numbers that both hold explain the difference: if"
+            f" {given.name}'s are computed from {given.name_reference}'s, as for a folded norm,"
+            " compute them in float64"
         )
         notes.append((HintKind.LIKELY, cause))
     notes += _list_statistics(models)

@@ -21,7 +21,7 @@ def describe_constant(models: Models) -> str:
     if not constant:
         return ""
     verb = "hold one number" if len(constant) > 1 else "holds one number"
-    return f"{list_names(constant)} {verb} only in these data: what others do is not judged"
+    return f"{list_names(constant)} {verb} only in these data: other numbers are not judged"
 
 
 def _find_only(tensor: Tensor) -> float | None:

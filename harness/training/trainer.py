@@ -135,7 +135,7 @@ class Population:
 def expect_function(who: str, what: str, given: object, names: Sequence[str], of: str = "") -> None:
     """Raise TypeError unless `given` is a function that can be called with these arguments.
 
-    It is the argument `what` of `who`, and `of` says more of the function.
+    The message begins with `who`, and `of` says more of the function.
     """
     called = f"{what}({', '.join(names)})"
     if not callable(given):

@@ -197,7 +197,7 @@ class Given:
 
 def _as_numbers(what: str, given: object) -> Array:
     """Return an argument as an array of numbers. Raises ValueError for texts; its sentence begins
-    with the text in `what`.
+    with the argument's name.
     """
     array = np.asarray(given)
     if array.dtype.kind in "OUS":

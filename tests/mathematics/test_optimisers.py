@@ -289,8 +289,9 @@ def test_what_is_held_stays_at_zero() -> None:
         ("sgd", 50.0),
         ("adam", 50, 0.01),
         ("adam", 1, {"beta1": 0.4}),
+        ("sgd", 1, {"nesterov": True}),
     ],
-    ids=["optimiser", "setting", "no steps", "a fraction", "no dict", "beta"],
+    ids=["optimiser", "setting", "no steps", "a fraction", "no dict", "beta", "nesterov"],
 )
 def test_a_recipe_that_is_none_says_so(arguments: tuple[Any, ...], approved: Approved) -> None:
     """What was found, what was expected."""

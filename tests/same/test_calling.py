@@ -340,6 +340,30 @@ def test_what_two_calls_or_a_part_of_the_parameters_show_is_found(
     approved(verdict.why, mask_figures=True)
 
 
+class OnlyInTraining(Plain):
+    """Another function where all parameters need gradients, and the input does not."""
+
+    def hidden(self, x: Tensor) -> Tensor:
+        h = super().hidden(x)
+        free = all(each.requires_grad for each in self.parameters())
+        return h.clamp(-0.1, 0.1) if free and not x.requires_grad else h
+
+
+ALONE = [
+    (OnlyInInference, "eval", "under torch.inference_mode()"),
+    (OnlyInTraining, "train", "in a training step (backward(), plain inputs)"),
+]
+
+
+@pytest.mark.parametrize(("model", "mode", "words"), ALONE)
+def test_one_row_as_built_is_asked_in_all_ways(model: Any, mode: str, words: str) -> None:
+    """There is one evaluation, since no rows can be shifted and no parameters drawn."""
+    torch.manual_seed(0)
+    given: dict[str, Any] = {"dtypes": ["float64"], "modes": [mode], "parameters": "as built"}
+    verdict = judge(same(model, Plain, data=3 * torch.randn(1, 5), **given))
+    assert f"output differs {words}" in str(verdict[f"float64 same-function-{mode}"].why)
+
+
 BOTH = [
     (KeepsOnItself, KeepsOnItself),
     (OnlyInInference, OnlyInInference),

@@ -341,3 +341,11 @@ def test_a_loop_that_is_none_says_so(given: dict[str, Any], approved: Approved) 
     """What was found, what was expected, when it is written."""
     with approved.raises((ValueError, TypeError)):
         Trained(TanhNet, SGD, "mine", **given)
+
+
+def test_the_steps_of_a_compiled_model_are_not_seen(approved: Approved) -> None:
+    """It is called as one piece of code."""
+    compiled = Trained(
+        lambda: torch.compile(TanhNet(), backend="eager"), SGD, "compiled", loop=descend()
+    )
+    approved(asked(compiled, "step").why)

@@ -123,6 +123,21 @@ def test_what_zeroing_gradients_wrongly_does_is_seen(
     assert failed[:1] == ([outside] if outside else [])
 
 
+def test_an_optimiser_of_the_first_start_alone_is_named(approved: Approved) -> None:
+    """It is made once, and moves the parameters that it was made of."""
+    made: list[Any] = []
+
+    def iterate(loss: torch.Tensor, parameters: list[torch.Tensor]) -> None:
+        if not made:
+            made.append(torch.optim.SGD(parameters, lr=1e-5))
+        made[0].zero_grad()
+        loss.backward()
+        made[0].step()
+
+    trained = Trained(TanhNet, Recipe("sgd", 20, {"lr": 1e-5}), "kept", iterate=iterate)
+    approved(asked(trained, "gradient").why, mask_figures=True)
+
+
 def test_a_failure_of_a_step_names_step_start_and_element(approved: Approved) -> None:
     """And what before it is inside."""
     trained = Trained(RELU, SLOW, "by_hand", iterate=zeroed_before, start=starts.normal())

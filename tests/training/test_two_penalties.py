@@ -54,6 +54,12 @@ def test_both_act_and_it_is_said(check: str, approved: Approved) -> None:
     approved(verdict.caveat)
 
 
+def test_the_decay_of_adamw_is_no_decay_of_the_loss(approved: Approved) -> None:
+    """It shrinks the parameters."""
+    trained = Trained(Subject(lambda: nn.Linear(2, 1), "Line"), Recipe("adamw", 60))
+    approved(trained.describe_penalties(DECAYED))
+
+
 @pytest.mark.parametrize("check", ["step", "final"])
 @pytest.mark.parametrize(
     ("weight_decay", "loss"), [(0.0, DECAYED), (1.0, Loss())], ids=["loss", "optimiser"]
