@@ -53,9 +53,8 @@ def _list_candidates(rows: int) -> Iterator[tuple[str, Array]]:
     """
     places = np.arange(rows)
     for over in range(1, rows):
-        rest = f"the last {over} of {rows} rows"
-        is_last = places >= rows - over
-        yield f"{rest} are left out of the loss (drop_last?)", np.where(is_last, 0.0, 1.0)
+        words = f"the last {over} of {rows} rows are left out of the loss (drop_last?)"
+        yield words, np.where(places >= rows - over, 0.0, 1.0)
     for size in range(2, rows):
         if over := rows % size:
             words = f"the last batch, {over} of {rows} rows in batches of {size}, counts like a"
