@@ -106,10 +106,10 @@ class LoopTraining(Training):
         if not self._steps:
             raise WrongAnswer(UNSEEN)
         if self._moved and self._steps < steps:
-            took = f"{self._steps:,} step" + ("s" if self._steps > 1 else "")
             raise WrongAnswer(
-                f"took {took} in its loop, its recipe says {self.procedure.recipe.steps:,}: if it"
-                " may end so early, write that number in the recipe"
+                f"took {self._steps} of the {self.procedure.recipe.steps:,} steps of its recipe, as"
+                " far as its calls of modules show: if it may end so early, write"
+                f" {self._steps} in the recipe"
             )
 
     def _expect_own_gradients(self, first: bool) -> None:

@@ -19,6 +19,7 @@ from reference.explaining.stacks import Stack
 from reference.faults.kinds import Fault, Posed, solve, undecayed
 
 MOST_ROWS = 256
+FEWEST = 4  # gradients: one of hundreds of candidates would fit two to UNEXPLAINED by chance
 MOST_NUMBERS = 4_000_000  # of the gradients of all rows
 
 
@@ -28,7 +29,7 @@ def find_row_weights(stack: Stack) -> Iterator[Fault]:
     loss, rows = problem.loss, problem.rows
     if loss.reduction != "sum" or loss.weights is not None or not 2 < rows <= MOST_ROWS:
         return
-    if problem.own.size * rows > MOST_NUMBERS:
+    if not FEWEST <= problem.own.size <= MOST_NUMBERS / rows:
         return
     of_rows = _find_gradients(problem)
     seen = (stack.observed["gradient"] - right + of_rows.sum(axis=1)).ravel()

@@ -11,13 +11,13 @@ import pytest
 import torch
 from torch import nn
 
-from harness import Recipe, Status, Trained
+from harness import Population, Recipe, Status, Trained
 from harness.core.contract import Array
 from harness.core.formulation import Formulation
 from harness.core.implementation import Missing
 from harness.core.loss import Loss
 from harness.training.trainer import Fitted
-from reference import starts
+from reference import Network, starts
 from tests.conftest import Approved
 from tests.training.test_training import POPULATION, TANH, TanhNet, asked
 
@@ -259,6 +259,29 @@ def test_a_penalty_that_a_loop_leaves_out_is_missing(approved: Approved) -> None
     verdict = asked(loop, "gradient", problems=problems)
     assert verdict.status is Status.FAIL
     approved([line for line in verdict.why.splitlines() if "likely" in line])
+
+
+class Line(nn.Sequential):
+    """Two parameters."""
+
+    def __init__(self) -> None:
+        super().__init__(nn.Linear(1, 1))
+
+
+def test_rows_are_not_blamed_for_two_numbers() -> None:
+    """Some batch of 60 rows fits two gradients by chance."""
+    rng = np.random.default_rng(1)
+    x, y = rng.normal(size=(2, 60, 1))
+    problems = Population(
+        lambda draws: (np.tile(x, (draws, 1, 1)), np.tile(y, (draws, 1, 1))), grid=[[0.0]]
+    )
+    weights = torch.rand(60, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    loop = descend(loss_of=lambda o, t: (weights * (o - t).square()).sum(), steps=1)
+    once = Trained(Line, Recipe("sgd", 1, {"lr": RATE}), "line", loop=loop, start=starts.uniform())
+    net = Network(inputs=1, hidden=0, outputs=1, activation="tanh", skip=True)
+    verdict = asked(replace(once, most=1), "gradient", net=net, problems=problems)
+    assert verdict.status is Status.FAIL
+    assert "likely" not in verdict.why
 
 
 def test_a_copy_that_a_loop_has_kept_ends_no_other_run() -> None:
