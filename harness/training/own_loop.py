@@ -118,8 +118,9 @@ class LoopTraining(Training):
         """
         if first:
             raise WrongAnswer(
-                "has other parameters in its loop than at its start, expected to begin there: give"
-                " what the loop does to initialise the model as start="
+                "has other parameters in its loop than at its start, expected to begin there, in"
+                " the dtype of its inputs: give what the loop does to initialise the model as"
+                " start="
             )
         if self._visits:
             raise WrongAnswer(UNSEEN)
