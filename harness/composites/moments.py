@@ -69,7 +69,7 @@ def invert_deviation(steps: Steps, variance: Number, eps: float) -> Number:
 
 
 def keep_needed(gradients: Sequence[Tensor], needed: Sequence[bool]) -> list[Tensor | None]:
-    """Return gradients, None in place of those that are not needed."""
+    """Return the gradients that are needed, and None in the places of others."""
     return [each if needs else None for each, needs in zip(gradients, needed, strict=True)]
 
 

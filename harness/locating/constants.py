@@ -47,10 +47,11 @@ def list_rounded(shadow: Shadow, other: Shadow, module: Any) -> dict[int, Tensor
 
 
 def list_stored(shadow: Shadow, module: Any) -> dict[int, Tensor]:
-    """Return the errors that a few roundings to float32 have left in the parameters and buffers of
-    a module, by the number of the array in memory, if float32 holds all their numbers.
+    """Return the errors that a few roundings to float32 have left in parameters and buffers of a
+    module, if float32 holds all their numbers.
 
-    A number that follows from several others may be off by more than its own rounding.
+    Keys are the numbers of the arrays in memory. A number that follows from several others may be
+    off by more than its own rounding.
     """
     tensors = [*module.parameters(), *module.buffers()]
     own = {each.untyped_storage().data_ptr() for each in tensors}

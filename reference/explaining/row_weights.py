@@ -1,5 +1,5 @@
 """Searches for rows that count unequally in the gradients of a training run: a smaller last batch
-whose mean counts like the others', or one that is left out.
+whose mean counts like the others', or a last batch that is left out.
 
 In shapes, D counts states of training runs, R rows of data, P the model's own parameters, and C
 candidates.
