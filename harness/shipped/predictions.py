@@ -59,11 +59,8 @@ def judge_predictions(port_trial: PortTrial) -> Verdict:
         return replace(verdict, why=why)
     if is_saturated(port_trial.truth):
         return blank(trial, Status.VACUOUS, SATURATED)
-    why, caveat = (
-        _describe_pass(port_trial, judgement, contract),
-        _describe_coarse(port_trial, contract),
-    )
-    return replace(verdict, why=why, caveat=caveat)
+    why = _describe_pass(port_trial, judgement, contract)
+    return replace(verdict, why=why, caveat=_describe_coarse(port_trial, contract))
 
 
 def _describe_fail(

@@ -236,13 +236,13 @@ class Training:
         return np.stack([to_array(gradients, draws, -1) for gradients in self._gradients])
 
     def count_finite_steps(self) -> int:
-        """Count the steps before the first step that begins with a parameter that is not finite, in
-        any start.
+        """Count the recorded steps before the first step that begins with a parameter that is not
+        finite, in any start.
         """
         for step, state in enumerate(self.states()):
             if not np.isfinite(state).all():
-                return min(len(self._losses), step)
-        return len(self._losses)
+                return min(len(self._gradients), step)
+        return len(self._gradients)
 
     def losses(self) -> Array:
         """Return the losses before every step (K, D).
@@ -261,14 +261,16 @@ class Training:
 def describe_ends(losses: Array, stopped: str) -> list[str]:
     """Return for each start a description of how its training ended.
 
-    `losses` are the losses at all states (K + 1, D); `stopped` is the reason that `train` returned.
+    `losses` are the losses at all states (K + 1, D), of a user's loop at its end alone (1, D);
+    `stopped` is the reason that `train` returned.
     K counts steps and D starts.
     """
     ends = []
     for of_start in losses.T:
         lost = np.flatnonzero(~np.isfinite(of_start))
         if lost.size:
-            ends.append(f"not finite from step {lost[0]:,} on")
+            when = f"from step {lost[0]:,} on" if len(losses) > 1 else "at the end"
+            ends.append(f"not finite {when}")
         else:
             ends.append(stopped or f"{len(losses) - 1:,} steps")
     return ends

@@ -5,7 +5,7 @@ In shapes, K counts steps.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,11 +13,12 @@ from harness.core.contract import Array
 from harness.model.errors import WrongAnswer
 from harness.training.clock import Clock, TrainingDeadlinePassed
 from harness.training.learner import SingleLearner
+from harness.training.limits import LeftRange
 from harness.training.loop import REPORTED, Procedure, Training
 from harness.waiting.progress import Say
 
 if TYPE_CHECKING:
-    import torch
+    from torch import Tensor
 
 
 UNSEEN = (
@@ -28,16 +29,17 @@ UNSEEN = (
 
 
 class _Seen(BaseException):
-    """Ends a user's loop when enough steps have been read; no error of the loop's."""
+    """Ends a user's loop when enough steps have been read, or if a step is wrong."""
 
 
 class LoopTraining(Training):
     """One run of a user's own loop, `loop(model, inputs, targets)`.
 
-    The model is looked at whenever it or a layer is called, and when the loop has ended. Parameters
-    that differ from those before, after a gradient was computed, are a step. So backward() may be
-    called several times for one step, and the model without any. The loop's own losses are not
-    seen: many return the one before their last step.
+    The model is looked at whenever a module of torch is called, and when the loop has ended. It has
+    no hook of its own, so the loop may copy it, or save it as a whole. Parameters that differ from
+    those before, after a gradient was computed, are a step. So backward() may be called several
+    times for one step, and the model without any. The loop's own losses are not seen: many return
+    the one before their last step.
     """
 
     def __init__(
@@ -46,19 +48,17 @@ class LoopTraining(Training):
         super().__init__(learner, procedure, device, visits)
         self._single = learner
         self._steps, self._moved, self._looked = 0, False, False
-        self._before: list[torch.Tensor] = []
+        self._before: list[Tensor] = []
         if not visits:  # gradients tell steps from a model that is changed between two calls
             self._watch_gradients()
-
-    def __deepcopy__(self, memo: object) -> Self:
-        """Return this run itself: a copy of its model, for averages of weights, is watched too."""
-        return self
 
     def train(self, steps: int, say: Say) -> str:
         """Run the loop, and return how many steps it took; with visits it ends after `steps`.
 
         Raises WrongAnswer if it takes too few, LeftRange, and TrainingDeadlinePassed.
         """
+        from torch.nn.modules.module import register_module_forward_pre_hook
+
         loop, module = self.procedure.loop, self.learner.module
         assert loop is not None
         if not hasattr(module, "register_forward_pre_hook") or hasattr(module, "_orig_mod"):
@@ -67,25 +67,31 @@ class LoopTraining(Training):
                 " not compiled: a loop's steps are read where the model is called"
             )
         inputs, targets = self._find_arguments()
-        clock = Clock()
+        clock, errors = Clock(), list[Exception]()
 
-        def look(*_: object) -> None:
-            if late := clock.find_late():
-                raise TrainingDeadlinePassed(f"was stopped at step {self._steps:,}, after {late}")
-            self._look(say)
-            if self._visits and self._steps >= steps:
+        def look(called: object, _: object) -> None:
+            self._calls += called is module
+            try:
+                if late := clock.find_late():
+                    raise TrainingDeadlinePassed(
+                        f"was stopped at step {self._steps:,}, after {late}"
+                    )
+                self._look(say)
+            except (WrongAnswer, LeftRange, TrainingDeadlinePassed) as error:
+                errors.append(error)  # raised after the loop, which may catch errors of its own
+            if errors or (self._visits and self._steps >= steps):
                 raise _Seen
 
         self._before = self._copy_parameters()
-        watched = [each.register_forward_pre_hook(look) for each in module.modules()]
-        self._count_calls()
+        watch = register_module_forward_pre_hook(look)
         try:
             loop(module, inputs, targets)
         except _Seen:
             pass
         finally:
-            for watch in watched:
-                watch.remove()
+            watch.remove()
+        if errors:
+            raise errors[0]
         self._look(say, ended=True)
         self._expect_steps(steps)
         asked = self.procedure.recipe.steps
@@ -100,10 +106,10 @@ class LoopTraining(Training):
         if not self._steps:
             raise WrongAnswer(UNSEEN)
         if self._moved and self._steps < steps:
-            took = f"{self._steps:,} step" + ("s" if self._steps > 1 else "")
             raise WrongAnswer(
-                f"took {took} in its loop, its recipe says {self.procedure.recipe.steps:,}: if it"
-                " may end so early, write that number in the recipe"
+                f"took {self._steps} of the {self.procedure.recipe.steps:,} steps of its recipe, as"
+                " far as its calls of modules show: if it may end so early, write"
+                f" {self._steps} in the recipe"
             )
 
     def _expect_own_gradients(self, first: bool) -> None:
@@ -112,8 +118,9 @@ class LoopTraining(Training):
         """
         if first:
             raise WrongAnswer(
-                "has other parameters in its loop than at its start, expected to begin there: give"
-                " what the loop does to initialise the model as start="
+                "has other parameters in its loop than at its start, expected to begin there, in"
+                " the dtype of its inputs: give what the loop does to initialise the model as"
+                " start="
             )
         if self._visits:
             raise WrongAnswer(UNSEEN)
@@ -130,7 +137,7 @@ class LoopTraining(Training):
         _, targets = learner.model.for_user(learner.problem, heads, learner.targets)
         return learner.inputs[0] if len(learner.inputs) == 1 else learner.inputs, targets
 
-    def _copy_parameters(self) -> list[torch.Tensor]:
+    def _copy_parameters(self) -> list[Tensor]:
         return [parameter.detach().clone() for parameter in self.learner.parameters]
 
     def _look(self, say: Say, ended: bool = False) -> None:
@@ -150,10 +157,10 @@ class LoopTraining(Training):
             self._expect_own_gradients(first)
             self._before = now
             return
-        is_idle = ended and bool(self._latest) and not self._steps
+        is_idle = ended and self._latest and not self._steps
         if not moved and not is_idle:
             return
-        self._moved = self._moved or moved
+        self._moved |= moved
         if self._visits:
             self._states.append(self._before)
         self._record_step()
@@ -171,10 +178,6 @@ class LoopTraining(Training):
             return super().states()
         finally:
             self._states.pop()
-
-    def count_finite_steps(self) -> int:
-        finite = np.isfinite(self.states()).all(axis=(1, 2))
-        return int(np.argmin(finite)) if not finite.all() else self._steps
 
     def losses(self) -> Array:
         """Return no losses, (0, 1): those of the loop are not seen."""

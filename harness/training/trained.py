@@ -160,8 +160,8 @@ class Trained(ModelTrainer):
         )
 
     def _describe_limits(self, start: Problem, module: Any) -> str:
-        """Return sentences on two simultaneous weight penalties, on parameters of which only the
-        sum is identified, and on dropout in use; "" if there are none.
+        """Return sentences on two simultaneous weight penalties, on parameters whose sum alone is
+        identified, and on dropout in use; "" if there are none.
         """
         sums = describe_sums(self.title(), start.formulation, self.recipe)
         said = [self.describe_penalties(start.loss), sums, describe_dropout(module)]

@@ -19,8 +19,8 @@ from reference.mistakes.updates import take_steps
 ROUNDINGS = 64  # of a parameter, that a right step may differ by
 NEVER_ZEROED = "the gradients are never set to zero: those of all steps add up"
 ANEW = (
-    "make it anew where the iteration gets other parameters, or give the whole loop: Trained(...,"
-    " loop=f)"
+    "make it anew for each start, where the iteration gets other parameters, or inside a whole"
+    " loop: Trained(..., loop=f)"
 )
 OTHER_START = (
     "only the first start is trained, and the gradients of the others add up: the optimiser holds"

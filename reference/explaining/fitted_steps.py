@@ -124,6 +124,8 @@ def _list_momenta(problem: Problem, seen: Array, recipe: Recipe) -> Iterator[Cha
     if dampening or given[1]:
         numbers[0] += _describe_dampening(dampening)
         numbers[1] += _describe_dampening(given[1])
+    if recipe.setting("nesterov"):
+        numbers = [f"{momentum:g} without Nesterov's step", f"{given[0]:g} with it"]
     words = f"momentum is {numbers[0]}, the recipe's is {numbers[1]}"
     yield Change(words, lambda asked: step_by_velocity(asked, momentum, dampening, False))
 

@@ -14,7 +14,8 @@ from reference.faults.kinds import Answer, Answers, Fault
 
 
 def find_penalty(stack: Stack) -> Iterator[Fault]:
-    """Yield the mistakes that the loss has a penalty on all parameters, or on weights alone."""
+    """Yield the mistakes that the loss has a penalty on all parameters, or on weights alone, or
+    lacks one."""
     problem = stack.problem
     if not problem.formulation.is_renaming:
         return
@@ -31,6 +32,8 @@ def find_penalty(stack: Stack) -> Iterator[Fault]:
             f"{size:.4g} times the sum of squares of {on} is added to the loss, which the"
             f" reference does not add; in an optimiser it is weight_decay={2 * size:.4g}"
         )
+        if size < 0 and problem.loss.has_decay:
+            words = f"{-size:.4g} times the sum of squares of {on} is missing from the loss"
         yield Answer("penalty_added", words, partial(_add, 2 * size * shares), "gradient")
 
 

@@ -19,6 +19,7 @@ from reference.explaining.stacks import Stack
 from reference.faults.kinds import Fault, Posed, solve, undecayed
 
 MOST_ROWS = 256
+FEWEST = 4  # gradients: one of hundreds of candidates would fit two to UNEXPLAINED by chance
 MOST_NUMBERS = 4_000_000  # of the gradients of all rows
 
 
@@ -28,7 +29,7 @@ def find_row_weights(stack: Stack) -> Iterator[Fault]:
     loss, rows = problem.loss, problem.rows
     if loss.reduction != "sum" or loss.weights is not None or not 2 < rows <= MOST_ROWS:
         return
-    if problem.own.size * rows > MOST_NUMBERS:
+    if not FEWEST <= problem.own.size <= MOST_NUMBERS / rows:
         return
     of_rows = _find_gradients(problem)
     seen = (stack.observed["gradient"] - right + of_rows.sum(axis=1)).ravel()
@@ -53,9 +54,8 @@ def _list_candidates(rows: int) -> Iterator[tuple[str, Array]]:
     """
     places = np.arange(rows)
     for over in range(1, rows):
-        rest = f"the last {over} of {rows} rows"
-        is_last = places >= rows - over
-        yield f"{rest} are left out of the loss (drop_last?)", np.where(is_last, 0.0, 1.0)
+        words = f"the last {over} of {rows} rows are left out of the loss (drop_last?)"
+        yield words, np.where(places >= rows - over, 0.0, 1.0)
     for size in range(2, rows):
         if over := rows % size:
             words = f"the last batch, {over} of {rows} rows in batches of {size}, counts like a"

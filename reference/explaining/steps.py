@@ -164,6 +164,8 @@ def _list_settings(problem: Problem) -> Iterator[Change]:
         if given := recipe.setting(name):
             words = f"{name}={given:g} of the recipe is left out"
             more = {"nesterov": False} if name == "momentum" else {}
+            if more and not recipe.setting("nesterov"):
+                words += ", or the optimiser is made anew at each step"
             yield Change(words, with_settings({name: 0.0, **more}))
             continue
         for value in (0.9, 0.5, 0.99) if name == "momentum" else (0.1, 0.01, 1e-3, 1e-4):

@@ -146,6 +146,10 @@ MISTAKES: dict[str, tuple[Recipe, Callable[[Problem], Array]]] = {
     "no bias correction": (ADAM, Moments(corrected=False).steps),
     "two steps of momentum": (MOMENTUM, repeat_steps),
     "another momentum": (MOMENTUM, lambda problem: step_by_velocity(problem, 0.8, 0.0, False)),
+    "another momentum, without Nesterov's": (
+        NESTEROV,
+        lambda problem: step_by_velocity(problem, 0.8, 0.0, False),
+    ),
     "another dampening": (MOMENTUM, lambda problem: step_by_velocity(problem, 0.9, 0.5, False)),
     "damped from the first": (
         MOMENTUM,

@@ -1,7 +1,9 @@
 """A user's own training loop is judged as it stands: its gradients, its steps and its ends."""
 
 import copy
+import io
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,10 +11,13 @@ import pytest
 import torch
 from torch import nn
 
-from harness import Recipe, Status, Trained
+from harness import Population, Recipe, Status, Trained
+from harness.core.contract import Array
+from harness.core.formulation import Formulation
 from harness.core.implementation import Missing
+from harness.core.loss import Loss
 from harness.training.trainer import Fitted
-from reference import starts
+from reference import Network, starts
 from tests.conftest import Approved
 from tests.training.test_training import POPULATION, TANH, TanhNet, asked
 
@@ -43,6 +48,11 @@ def descend(
             optimiser.step()
 
     return loop
+
+
+def zeros(formulation: Formulation, count: int) -> Array:
+    """Every parameter begins with 0."""
+    return np.zeros((count, formulation.own.size))
 
 
 def with_momentum(model: nn.Module, x: torch.Tensor, y: torch.Tensor) -> None:
@@ -90,6 +100,19 @@ def with_new_data(model: nn.Module, x: torch.Tensor, y: torch.Tensor) -> None:
             parameter.data = parameter.data - RATE * parameter.grad
 
 
+def save_whole(model: nn.Module, x: torch.Tensor, y: torch.Tensor) -> None:
+    """The model is saved and loaded after each step, not its numbers alone."""
+    optimiser = torch.optim.SGD(model.parameters(), lr=RATE)
+    for _ in range(STEPS):
+        optimiser.zero_grad()
+        squares(model(x), y).backward()
+        optimiser.step()
+        file = io.BytesIO()
+        torch.save(model, file)
+        file.seek(0)
+        torch.load(file, weights_only=False)(x)
+
+
 def call_layers(model: Any, x: torch.Tensor, y: torch.Tensor) -> None:
     """The model itself is not called."""
     optimiser = torch.optim.SGD(model.parameters(), lr=RATE)
@@ -109,8 +132,9 @@ def call_layers(model: Any, x: torch.Tensor, y: torch.Tensor) -> None:
         (SGD, with_average),
         (SGD, with_new_data),
         (SGD, call_layers),
+        (SGD, save_whole),
     ],
-    ids=["plain", "by hand", "adamw", "in two parts", "averages", "new data", "layers"],
+    ids=["plain", "by hand", "adamw", "in two parts", "averages", "new data", "layers", "saved"],
 )
 def test_a_right_loop_passes_as_it_stands(recipe: Recipe, loop: Loop) -> None:
     """Whatever it calls the model for, and however it holds gradients."""
@@ -226,6 +250,79 @@ def test_a_wrong_loop_is_told_its_mistake(name: str, approved: Approved) -> None
     lines = verdict.why.splitlines()
     likely = [line for line in lines if line.startswith("  likely")]
     approved(likely or lines[1:2])
+
+
+def test_a_penalty_that_a_loop_leaves_out_is_missing(approved: Approved) -> None:
+    """The loss of the case has it: nothing is added."""
+    problems = replace(POPULATION, loss=Loss(reduction="sum", decay=0.01))
+    loop = Trained(TanhNet, SGD, "loop", loop=descend(), start=starts.uniform())
+    verdict = asked(loop, "gradient", problems=problems)
+    assert verdict.status is Status.FAIL
+    approved([line for line in verdict.why.splitlines() if "likely" in line])
+
+
+class Line(nn.Sequential):
+    """Two parameters."""
+
+    def __init__(self) -> None:
+        super().__init__(nn.Linear(1, 1))
+
+
+def test_rows_are_not_blamed_for_two_numbers() -> None:
+    """Some batch of 60 rows fits two gradients by chance."""
+    rng = np.random.default_rng(1)
+    x, y = rng.normal(size=(2, 60, 1))
+    problems = Population(
+        lambda draws: (np.tile(x, (draws, 1, 1)), np.tile(y, (draws, 1, 1))), grid=[[0.0]]
+    )
+    weights = torch.rand(60, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    loop = descend(loss_of=lambda o, t: (weights * (o - t).square()).sum(), steps=1)
+    once = Trained(Line, Recipe("sgd", 1, {"lr": RATE}), "line", loop=loop, start=starts.uniform())
+    net = Network(inputs=1, hidden=0, outputs=1, activation="tanh", skip=True)
+    verdict = asked(replace(once, most=1), "gradient", net=net, problems=problems)
+    assert verdict.status is Status.FAIL
+    assert "likely" not in verdict.why
+
+
+def test_a_copy_that_a_loop_has_kept_ends_no_other_run() -> None:
+    """The next start's loop calls it first."""
+    kept: list[nn.Module] = []
+
+    def loop(model: nn.Module, x: torch.Tensor, y: torch.Tensor) -> None:
+        for before in kept:
+            before(x)
+        kept.append(copy.deepcopy(model))
+        descend()(model, x, y)
+
+    verdict = asked(Trained(TanhNet, SGD, loop=loop), "step")
+    assert verdict.status is Status.PASS, verdict.why
+    assert len(kept) > 1
+
+
+def test_a_loop_that_goes_on_after_errors_hides_none_of_the_judge(approved: Approved) -> None:
+    """It trains out of its range, and catches what is raised there."""
+
+    def loop(model: nn.Module, x: torch.Tensor, y: torch.Tensor) -> None:
+        optimiser = torch.optim.SGD(model.parameters(), lr=RATE)
+        for _ in range(STEPS):
+            try:
+                optimiser.zero_grad()
+                squares(model(x), y).backward()
+                optimiser.step()
+            except Exception:
+                optimiser.zero_grad()
+
+    bounded = Trained(TanhNet, SGD, loop=loop, start=zeros, most=1, stays=(-0.01, 0.01))
+    begun = bounded.starting(TANH, POPULATION, 1, "float64")
+    found = bounded.fit(begun, "float64", "cpu", lambda said: None)
+    assert isinstance(found, Missing)
+    approved(found.why)
+
+
+def test_a_loop_that_diverges_says_so_of_its_end_alone() -> None:
+    """Its losses before are not seen."""
+    loop = descend(lambda parameters: torch.optim.SGD(parameters, lr=1e300))
+    assert end(loop, Recipe("sgd", STEPS, {"lr": 1e300})).ended == ["not finite at the end"]
 
 
 def test_a_training_is_no_reference_of_steps(approved: Approved) -> None:
