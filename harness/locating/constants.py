@@ -55,8 +55,9 @@ def list_stored(shadow: Shadow, module: Any) -> dict[int, Tensor]:
     """Return the errors that a few roundings to float32 leave in the parameters and buffers of a
     module, by the number of the array in memory.
 
-    Only arrays are listed that float32 holds exactly. A number that follows from several others may be off by more than its own rounding. Numbers that
-    are taken as exact, such as those of a mask, have no error.
+    Only arrays are listed that float32 holds exactly. A number that follows from several others may
+    be off by more than its own rounding. Numbers that are taken as exact, such as those of a mask,
+    have no error.
     """
     tensors = [*module.parameters(), *module.buffers()]
     own = {each.untyped_storage().data_ptr() for each in tensors}
