@@ -553,7 +553,7 @@ def test_a_set_up_that_fails_is_quoted(checkout: Checkout, approved: Approved) -
 
 
 def test_pip_compiles_for_who_keeps_no_bytecode(checkout: Checkout) -> None:
-    """Else, as the line above shows, Python compiles what a run imports: an eighth of the modules."""
+    """Else Python compiles what a run imports, an eighth of the modules, as is approved above."""
     change_the_pins(checkout)
     keeps_none = checkout.run("verify", BUILD="fails", PYTHONDONTWRITEBYTECODE="1")
     assert "-m pip install --no-deps" in keeps_none.stderr
