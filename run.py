@@ -227,8 +227,7 @@ def install(*words: str, may_fail: bool = False) -> bool:
     imports 1,600. It must where the user wants Python to keep nothing.
     """
     options = [] if os.environ.get("PYTHONDONTWRITEBYTECODE") else ["--no-compile"]
-    command = [str(PYTHON), "-m", "pip", "install", *options, *words]
-    done = run(*command, may_fail=may_fail)
+    done = run(str(PYTHON), "-m", "pip", "install", *options, *words, may_fail=may_fail)
     if not done and not may_fail:
         sys.exit("run.py: see to what pip says (no network? a full disk?), then run the same again")
     return done

@@ -114,7 +114,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         one = verbs.add_parser(name, allow_abbrev=False, **shown)
         one.set_defaults(run=verb(one), parser=one)
     given, unknown = parser.parse_known_args(arguments)
-    if unknown:  # the verb's own usage, where the name of what was meant stands
+    if unknown:  # shown with the usage of the verb, which lists its options
         given.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     try:
         return int(given.run(given))

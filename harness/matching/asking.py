@@ -72,7 +72,7 @@ class Asker:
         self.models, self.setting, self.known = models, setting, known
         self.calls_only = calls_only
         self.tracer = Tracer(say)
-        self.turn = object()  # what is compiled for one setting is compiled anew for the next
+        self.turn = object()  # a new key: compilations are counted from 0 in each setting
         self.made = models.subject.builder.make(setting.dtype, setting.device)
         self.made_reference = models.reference.builder.make(setting.dtype_reference, setting.device)
 

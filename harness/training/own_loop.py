@@ -28,7 +28,7 @@ UNSEEN = (
 )
 
 
-class _Seen(BaseException):
+class _LoopEnd(BaseException):
     """Ends a user's loop when enough steps have been read, or if a step is wrong."""
 
 
@@ -80,13 +80,13 @@ class LoopTraining(Training):
             except (WrongAnswer, LeftRange, TrainingDeadlinePassed) as error:
                 errors.append(error)  # raised after the loop, which may catch errors of its own
             if errors or (self._visits and self._steps >= steps):
-                raise _Seen
+                raise _LoopEnd
 
         self._before = self._copy_parameters()
         watch = register_module_forward_pre_hook(look)
         try:
             loop(module, inputs, targets)
-        except _Seen:
+        except _LoopEnd:
             pass
         finally:
             watch.remove()

@@ -161,10 +161,16 @@ class Trained(ModelTrainer):
 
     def _describe_limits(self, start: Problem, module: Any) -> str:
         """Return sentences on two simultaneous weight penalties, on parameters whose sum alone is
-        identified, and on dropout in use; "" if there are none.
+        identified, on dropout in use, and on steps of a loop that are not judged; "" if there are
+        none.
         """
         sums = describe_sums(self.title(), start.formulation, self.recipe)
         said = [self.describe_penalties(start.loss), sums, describe_dropout(module)]
+        if self.loop:
+            said.append(
+                f"{self.title()}'s loop was ended at step {min(self.recipe.steps, VISITED)}: what"
+                " it does later, and how many steps it takes, is not judged"
+            )
         return "; ".join(filter(None, said))
 
     def training(self, start: Problem, dtype: str, device: str, visits: bool = False) -> Training:

@@ -75,8 +75,10 @@ def find_losses(stacks: Sequence[Stack]) -> Iterator[Fault]:
 
 
 def list_kinds(problem: Problem) -> Iterator[Fault]:
-    """Yield faults (mistakes) with another kind of error than squares, where no losses are observed
-    that could be fitted.
+    """Yield faults (mistakes) with another kind of error than squares.
+
+    They explain gradients of a training whose losses are not observed, so that no factor can be
+    fitted to them.
     """
     loss, widths = problem.loss, problem.formulation.network.outputs
     if not loss.is_squares or loss.weights is not None:

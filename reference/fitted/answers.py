@@ -24,7 +24,7 @@ from reference.rds.rows import Rows
 
 CLIPPED = NumpyNet(logistic_clip=NNET_CLIP)
 # relative changes of a raw number, by which the slope of its preparation is read
-ITS_FORMULA = "its formula"  # begins R's refusal to run what it calls, see fitted.R
+ITS_FORMULA = "its formula"  # the first words with which fitted.R refuses to run a formula
 UNKNOWN = "could not find function"
 STEPS = 2.0**-18, 2.0**-22
 

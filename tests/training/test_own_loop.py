@@ -446,3 +446,10 @@ def test_the_steps_of_a_compiled_model_are_not_seen(approved: Approved) -> None:
         lambda: torch.compile(TanhNet(), backend="eager"), SGD, "compiled", loop=descend()
     )
     approved(asked(compiled, "step").why)
+
+
+def test_a_pass_says_which_steps_are_not_judged(approved: Approved) -> None:
+    """A loop that takes more steps than its recipe passes: it was ended before."""
+    verdict = asked(Trained(TanhNet, SGD, "mine", loop=descend(steps=STEPS + 8)), "step")
+    assert verdict.status is Status.PASS
+    approved(verdict.caveat)
